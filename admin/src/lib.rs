@@ -1,0 +1,1 @@
+//! The control plane: catalog, ledger, and what owners and gateways ask of them.

@@ -1,0 +1,124 @@
+//! The snapshot feed as bytes: frames, each `length (u32 LE) | CRC-32C (u32 LE) | postcard`.
+//!
+//! What changes together stands between `Begin` and `Commit` and takes effect together; a batch
+//! that is cut off has no effect. The same bytes are the last good snapshot on a gateway's disk.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Entry, Revision};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Frame {
+    /// `full`: what is not in this batch is gone.
+    Begin {
+        full: bool,
+    },
+    Entry(Entry),
+    /// The batch is whole: it has `entries` entries and leads to `revision`.
+    Commit {
+        revision: Revision,
+        entries: u64,
+    },
+    /// Nothing has changed; the admin is there and stands at `revision`.
+    Heartbeat {
+        revision: Revision,
+    },
+}
+
+/// The largest frame that is taken for one: a product with all its routes fits many times.
+pub const FRAME_BYTES_MAX: usize = 4 << 20;
+
+const PREFIX_BYTES: usize = 8;
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    #[error("a frame of {0} bytes is over the limit of {FRAME_BYTES_MAX}")]
+    TooLong(usize),
+    #[error("the checksum of a frame does not match")]
+    Checksum,
+    #[error("a frame cannot be read: {0}")]
+    Content(postcard::Error),
+}
+
+/// Appends one frame to `bytes`.
+pub fn encode(frame: &Frame, bytes: &mut Vec<u8>) {
+    let start = bytes.len();
+    bytes.extend_from_slice(&[0; PREFIX_BYTES]);
+    *bytes = postcard::to_extend(frame, std::mem::take(bytes))
+        .expect("frames hold nothing that postcard cannot write");
+    let content = start + PREFIX_BYTES;
+    let length = (bytes.len() - content) as u32;
+    let checksum = crc32c::crc32c(&bytes[content..]);
+    bytes[start..start + 4].copy_from_slice(&length.to_le_bytes());
+    bytes[start + 4..content].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// Reads one frame from the front of `bytes`: the frame and how many bytes it took, or None when
+/// it has not arrived whole.
+pub fn decode(bytes: &[u8]) -> Result<Option<(Frame, usize)>, FrameError> {
+    let Some((prefix, rest)) = bytes.split_first_chunk::<PREFIX_BYTES>() else {
+        return Ok(None);
+    };
+    let [length, checksum] = [&prefix[..4], &prefix[4..]]
+        .map(|part| u32::from_le_bytes(part.try_into().expect("four bytes")));
+    let length = length as usize;
+    if length > FRAME_BYTES_MAX {
+        return Err(FrameError::TooLong(length));
+    }
+    let Some(content) = rest.get(..length) else {
+        return Ok(None);
+    };
+    if crc32c::crc32c(content) != checksum {
+        return Err(FrameError::Checksum);
+    }
+    let frame = postcard::from_bytes(content).map_err(FrameError::Content)?;
+    Ok(Some((frame, PREFIX_BYTES + length)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ProductId;
+
+    fn two_frames() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode(&Frame::Begin { full: true }, &mut bytes);
+        encode(&Frame::Entry(Entry::ProductRemoved(ProductId::from_bytes([3; 16]))), &mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn frames_follow_one_another() {
+        let bytes = two_frames();
+
+        let (first, used) = decode(&bytes).unwrap().unwrap();
+        let (second, rest) = decode(&bytes[used..]).unwrap().unwrap();
+
+        assert_eq!(first, Frame::Begin { full: true });
+        assert!(matches!(second, Frame::Entry(Entry::ProductRemoved(_))));
+        assert_eq!(used + rest, bytes.len());
+    }
+
+    #[test]
+    fn a_frame_that_has_not_arrived_whole_is_waited_for() {
+        let bytes = two_frames();
+        let (_, used) = decode(&bytes).unwrap().unwrap();
+
+        for cut in 0..used {
+            assert_eq!(decode(&bytes[..cut]), Ok(None));
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_is_noticed() {
+        let mut bytes = two_frames();
+        bytes[8] ^= 1;
+
+        assert_eq!(decode(&bytes), Err(FrameError::Checksum));
+    }
+
+    #[test]
+    fn a_huge_length_is_refused_before_anything_is_waited_for() {
+        assert_eq!(decode(&[0xff; 8]), Err(FrameError::TooLong(u32::MAX as usize)));
+    }
+}

@@ -1,0 +1,1 @@
+//! The data plane: knows the caller, decides, forwards, meters, reports.
