@@ -6,11 +6,14 @@
 CREATE TABLE catalog_state (
     singleton INTEGER NOT NULL PRIMARY KEY CHECK (singleton = 1),
     revision INTEGER NOT NULL,
-    -- The program version that wrote the entries in `changes`.
-    changes_format TEXT NOT NULL
+    -- Frames ever written to `changes`; an empty revision counts as one.
+    frames_through INTEGER NOT NULL,
+    -- The version of the program that wrote the frames in `changes`.
+    frames_format TEXT NOT NULL
 ) STRICT;
 
-INSERT INTO catalog_state (singleton, revision, changes_format) VALUES (1, 0, '');
+INSERT INTO catalog_state (singleton, revision, frames_through, frames_format)
+VALUES (1, 0, 0, '');
 
 -- Products, plans and consumers that were deleted stay as rows, since usage and subscriptions
 -- name them for ever; `deleted_at` hides them and frees their names.
@@ -84,7 +87,7 @@ CREATE TABLE subscriptions (
     canceled_at INTEGER,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE INDEX subscriptions_consumer ON subscriptions (consumer_id, id);
 CREATE INDEX subscriptions_product ON subscriptions (product_id, id);
@@ -99,7 +102,7 @@ CREATE TABLE api_keys (
     expires_at INTEGER,
     revoked_at INTEGER,
     last_used_at INTEGER
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE INDEX api_keys_subscription ON api_keys (subscription_id, created_at, id);
 
@@ -117,7 +120,9 @@ CREATE TABLE tokens (
 CREATE TABLE revisions (
     revision INTEGER NOT NULL PRIMARY KEY,
     committed_at INTEGER NOT NULL,
-    entries INTEGER NOT NULL
+    entries INTEGER NOT NULL,
+    -- `catalog_state.frames_through` after it, so that old ones can be cut off by size.
+    frames_through INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE changes (
@@ -125,7 +130,7 @@ CREATE TABLE changes (
     position INTEGER NOT NULL,
     frame BLOB NOT NULL,
     PRIMARY KEY (revision, position)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE audit (
     revision INTEGER NOT NULL,

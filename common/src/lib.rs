@@ -8,6 +8,7 @@ pub mod ids;
 pub mod time;
 
 pub mod catalog;
+pub mod endpoint;
 pub mod outcome;
 pub mod period;
 pub mod refusal;
