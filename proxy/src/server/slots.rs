@@ -1,0 +1,138 @@
+//! How many connections there may be: in all, and from one address.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+
+/// Counts connections. An address takes room only while it has a connection.
+#[derive(Debug)]
+pub struct Slots {
+    all_max: usize,
+    per_address_max: usize,
+    all: AtomicUsize,
+    by_address: DashMap<IpAddr, usize, foldhash::fast::RandomState>,
+    refused: AtomicU64,
+}
+
+/// Room for one connection, given back when dropped.
+#[derive(Debug)]
+pub struct Slot {
+    slots: Arc<Slots>,
+    address: IpAddr,
+}
+
+impl Slots {
+    pub fn new(all_max: usize, per_address_max: usize) -> Self {
+        Self {
+            all_max,
+            per_address_max,
+            all: AtomicUsize::new(0),
+            by_address: DashMap::default(),
+            refused: AtomicU64::new(0),
+        }
+    }
+
+    /// Room for a connection from `peer`, if both limits leave some.
+    pub fn take(self: &Arc<Self>, peer: IpAddr) -> Option<Slot> {
+        let slot = self.try_take(network(peer));
+        if slot.is_none() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        slot
+    }
+
+    fn try_take(self: &Arc<Self>, address: IpAddr) -> Option<Slot> {
+        if self.all.fetch_add(1, Ordering::Relaxed) >= self.all_max {
+            self.all.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        let mut count = self.by_address.entry(address).or_insert(0);
+        if *count >= self.per_address_max {
+            drop(count);
+            self.all.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        *count += 1;
+        drop(count);
+        Some(Slot { slots: self.clone(), address })
+    }
+
+    pub fn in_use(&self) -> usize {
+        self.all.load(Ordering::Relaxed)
+    }
+
+    /// Connections that were closed at once because there was no room.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Entry::Occupied(mut entry) = self.slots.by_address.entry(self.address) {
+            *entry.get_mut() -= 1;
+            if *entry.get() == 0 {
+                entry.remove();
+            }
+        }
+        self.slots.all.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Who is counted as one: an IPv4 address, or an IPv6 /64, which is what one customer of a network
+/// gets at least and can take any address from.
+pub fn network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn one_address_cannot_take_all_the_room() {
+        let slots = Arc::new(Slots::new(10, 2));
+        let _first = slots.take(ip("192.0.2.1")).unwrap();
+        let _second = slots.take(ip("192.0.2.1")).unwrap();
+
+        assert!(slots.take(ip("192.0.2.1")).is_none());
+        assert!(slots.take(ip("::ffff:192.0.2.1")).is_none());
+        assert!(slots.take(ip("192.0.2.2")).is_some());
+        assert_eq!(slots.refused(), 2);
+    }
+
+    #[test]
+    fn a_whole_ipv6_network_counts_as_one_address() {
+        let slots = Arc::new(Slots::new(10, 1));
+        let _held = slots.take(ip("2001:db8:1:2::1")).unwrap();
+
+        assert!(slots.take(ip("2001:db8:1:2:ffff::9")).is_none());
+        assert!(slots.take(ip("2001:db8:1:3::1")).is_some());
+    }
+
+    #[test]
+    fn room_comes_back_and_leaves_nothing_behind() {
+        let slots = Arc::new(Slots::new(1, 1));
+        let held = slots.take(ip("192.0.2.1")).unwrap();
+        assert!(slots.take(ip("192.0.2.2")).is_none());
+
+        drop(held);
+
+        assert_eq!(slots.in_use(), 0);
+        assert!(slots.by_address.is_empty());
+        assert!(slots.take(ip("192.0.2.2")).is_some());
+    }
+}
