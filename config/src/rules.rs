@@ -1,0 +1,100 @@
+//! What must be true of several settings together.
+
+use std::net::SocketAddr;
+
+use crate::mistake::{Mistake, Place};
+use crate::settings::Settings;
+use crate::tree::{Content, Node};
+
+/// What a process is started as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Proxy and admin in one process.
+    Run,
+    Proxy,
+    Admin,
+}
+
+impl Role {
+    pub const fn has_proxy(self) -> bool {
+        matches!(self, Self::Run | Self::Proxy)
+    }
+
+    pub const fn has_admin(self) -> bool {
+        matches!(self, Self::Run | Self::Admin)
+    }
+}
+
+/// More threads than this only wait for each other.
+const THREADS_MAX: usize = 1_024;
+
+/// Notes what does not fit together, whatever the role. A rule over a setting that is itself a
+/// mistake says nothing: its default stands in, which no one wrote.
+pub(crate) fn check(settings: &Settings, root: &Node, mistakes: &mut Vec<Mistake>) {
+    let mistaken: Vec<String> = mistakes.iter().map(|mistake| mistake.setting.clone()).collect();
+    let mut note = |settings: &[&str], message: String| {
+        if !settings.iter().any(|setting| mistaken.iter().any(|mistaken| mistaken == setting)) {
+            let setting = settings[0].to_owned();
+            mistakes.push(Mistake { place: place_of(root, &setting), setting, message });
+        }
+    };
+    if settings.proxy.threads.is_some_and(|threads| threads.get() > THREADS_MAX) {
+        note(&["proxy.threads"], format!("must be from 1 to {THREADS_MAX}"));
+    }
+    let journal = &settings.journal;
+    let least = 2 * journal.segment_bytes.bytes() + journal.reserve_bytes.bytes();
+    if journal.bytes_max.bytes() < least {
+        let involved = ["journal.bytes_max", "journal.segment_bytes", "journal.reserve_bytes"];
+        note(&involved, "must hold two segments and the reserve".to_owned());
+    }
+    let listeners = [
+        ("proxy.listen", settings.proxy.listen),
+        ("admin.listen", settings.admin.listen),
+        ("metrics.listen", settings.metrics.listen),
+    ];
+    for (index, (name, address)) in listeners.iter().enumerate() {
+        let earlier = listeners[..index].iter().find(|(_, other)| same_port(*address, *other));
+        if let Some((other, _)) = earlier {
+            note(&[name, other], format!("is the same address and port as {other}"));
+        }
+    }
+}
+
+/// Notes what a role cannot start without.
+pub(crate) fn check_role(settings: &Settings, role: Role) -> Vec<Mistake> {
+    let missing = |setting: &str, message: &str| Mistake {
+        place: Place::Missing,
+        setting: setting.to_owned(),
+        message: message.to_owned(),
+    };
+    let mut mistakes = Vec::new();
+    if role == Role::Proxy && settings.proxy.admin_url.is_none() {
+        mistakes.push(missing("proxy.admin_url", "`tollgate proxy` must know the control plane"));
+    }
+    if role != Role::Run && settings.node_token.is_none() {
+        let message = "must be given, so that gateways and the control plane know each other";
+        mistakes.push(missing("node_token", message));
+    }
+    mistakes
+}
+
+fn same_port(a: SocketAddr, b: SocketAddr) -> bool {
+    let same_address = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() != 0 && a.port() == b.port() && same_address
+}
+
+/// Where a setting is written, or else where the nearest section around it begins.
+fn place_of(root: &Node, setting: &str) -> Place {
+    let mut place = Place::Missing;
+    let mut node = root;
+    for name in setting.split('.') {
+        let Content::Section(entries) = &node.content else { break };
+        let Some((key, value)) = entries.iter().find(|(key, _)| key.name == name) else { break };
+        place = match value.content {
+            Content::Section(_) => key.place.clone(),
+            _ => value.place.clone(),
+        };
+        node = value;
+    }
+    place
+}

@@ -1,0 +1,70 @@
+//! Every setting, its default, and the reason for it.
+
+mod admin;
+mod journal;
+mod ledger;
+mod log;
+mod metrics;
+mod proxy;
+mod store;
+mod tls;
+
+pub use admin::AdminSettings;
+pub use journal::{JournalSettings, JournalSync};
+pub use ledger::LedgerSettings;
+pub use log::{LogFormat, LogSettings};
+pub use metrics::MetricsSettings;
+pub use proxy::{ProxyLimits, ProxySettings};
+pub use store::StoreSettings;
+pub use tls::TlsSettings;
+
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+
+use crate::section::section;
+
+section! {
+    /// All settings of a process, whatever its role.
+    pub struct Settings {
+        /// Where everything that must outlive the process is kept. One process at a time may use it.
+        data_dir: PathBuf = PathBuf::from("tollgate-data");
+        /// What gateways and the control plane know each other by. `tollgate run` needs none;
+        /// `tollgate proxy` and `tollgate admin` must be given the same one.
+        node_token: Option<SecretString> = None;
+        /// The data plane.
+        proxy: ProxySettings = ProxySettings::default();
+        /// The control plane.
+        admin: AdminSettings = AdminSettings::default();
+        /// Where Prometheus and health checks ask.
+        metrics: MetricsSettings = MetricsSettings::default();
+        /// The gateway's durable log of usage.
+        journal: JournalSettings = JournalSettings::default();
+        /// The control plane's database.
+        store: StoreSettings = StoreSettings::default();
+        /// The control plane's record of what was used.
+        ledger: LedgerSettings = LedgerSettings::default();
+        /// What is written to standard error.
+        log: LogSettings = LogSettings::default();
+    }
+}
+
+impl Settings {
+    /// The directory of the journal and of the gateway's identity.
+    pub fn journal_dir(&self) -> PathBuf {
+        self.data_dir.join("journal")
+    }
+
+    /// The file with the last snapshot that was good.
+    pub fn snapshot_file(&self) -> PathBuf {
+        self.data_dir.join("snapshot")
+    }
+
+    /// The store's file.
+    pub fn store_file(&self) -> PathBuf {
+        match &self.store.url {
+            Some(url) => url.path().to_owned(),
+            None => self.data_dir.join("tollgate.db"),
+        }
+    }
+}

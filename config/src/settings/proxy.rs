@@ -1,0 +1,84 @@
+//! Settings of the data plane.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use url::Url;
+
+use super::TlsSettings;
+use crate::section::section;
+use crate::value::ByteSize;
+
+section! {
+    /// The data plane: where calls come in and how they are treated.
+    pub struct ProxySettings {
+        /// Where calls come in. Loopback by default, so that nothing is open by accident.
+        listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
+        /// The certificate to answer HTTPS with; without it the port speaks plain HTTP.
+        tls: Option<TlsSettings> = None;
+        /// Threads that serve calls, each with its own connections. None: one per core.
+        threads: Option<NonZeroUsize> = None;
+        /// The control plane, for `tollgate proxy`.
+        admin_url: Option<Url> = None;
+        /// Lets an upstream be on this machine (127.0.0.0/8, ::1). Off, because whoever may edit a
+        /// product could then reach services that trust the machine.
+        allow_loopback_upstreams: bool = false;
+        /// Lets an upstream be on a private network (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16,
+        /// 100.64.0.0/10, fc00::/7). Off for the same reason.
+        allow_private_upstreams: bool = false;
+        /// Load balancers in front. Only what they say in `X-Forwarded-For` is believed.
+        trusted_proxies: Vec<IpNet> = Vec::new();
+        /// How many entries of `X-Forwarded-For`, from the last, may have been written by trusted
+        /// proxies.
+        trusted_hops: usize = 1, 1..=16;
+        /// How long calls in flight may take to end once the process was told to stop. Longer than
+        /// most calls, shorter than the patience of systemd (90 s).
+        drain_timeout: Duration = Duration::from_secs(30), Duration::ZERO..=Duration::from_secs(3_600);
+        /// A Unix socket over which a new process takes the listening sockets from the one that
+        /// runs, so that an upgrade refuses no call. None: no hand-over.
+        upgrade_socket: Option<PathBuf> = None;
+        /// The most that one caller can take.
+        limits: ProxyLimits = ProxyLimits::default();
+    }
+}
+
+section! {
+    /// The most that one caller can take. Each bound keeps a single client from costing more than
+    /// its share of memory, sockets or time.
+    pub struct ProxyLimits {
+        /// Fields in a request's header. Browsers and SDKs stay below 50.
+        header_fields: usize = 100, 10..=1_000;
+        /// Bytes in a request's header, request line included. Cookies and tokens rarely pass 16 KiB.
+        header_bytes: ByteSize = ByteSize::kib(32), ByteSize::kib(4)..=ByteSize::mib(1);
+        /// Bytes in a request's target. RFC 9110, section 4.1, asks for at least 8000.
+        target_bytes: ByteSize = ByteSize::kib(8), ByteSize(256)..=ByteSize::kib(64);
+        /// From the first byte of a request, or from the start of a connection, to the end of the
+        /// header. Time for a slow link, not for a client that feeds a byte now and then.
+        header_timeout: Duration = Duration::from_secs(10), Duration::from_millis(100)..=Duration::from_secs(300);
+        /// How long a connection may wait for its next request. Longer than the 60 s of most load
+        /// balancers, so that it is they who close.
+        idle_timeout: Duration = Duration::from_secs(75), Duration::from_millis(100)..=Duration::from_secs(3_600);
+        /// Bytes per second, on average, below which a request body is given up. 240 is what Kestrel
+        /// uses: slower than any working modem.
+        body_rate_min: ByteSize = ByteSize(240), ByteSize(0)..=ByteSize::mib(1);
+        /// How long a client may take nothing of its response before the connection is closed.
+        write_timeout: Duration = Duration::from_secs(30), Duration::from_millis(100)..=Duration::from_secs(3_600);
+        /// The largest request body, where product and route set no other. Bodies stream, so this
+        /// bounds traffic, not memory.
+        body_bytes_max: ByteSize = ByteSize::mib(64), ByteSize(0)..=ByteSize(1 << 50);
+        /// Streams at once on one HTTP/2 connection: the least that RFC 9113, section 6.5.2, advises.
+        h2_streams: u32 = 100, 1..=10_000;
+        /// Connections at once. Each may hold a second one to the upstream, so the process needs
+        /// twice as many file descriptors.
+        connections_max: usize = 10_000, 1..=1_000_000;
+        /// Connections at once from one address (an IPv6 /64 is one). Room for an office behind
+        /// one address, too little to fill the house. Trusted proxies are exempt.
+        connections_per_address_max: usize = 1_000, 1..=1_000_000;
+        /// Unknown keys per second that one address may try before it is answered 429 without a
+        /// look-up. No one mistypes 100 keys a second.
+        unknown_key_rate: u32 = 100, 1..=1_000_000;
+    }
+}
