@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Entry, Revision};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "a frame lives for one step, and most are entries")]
 pub enum Frame {
     /// `full`: what is not in this batch is gone.
     Begin {
