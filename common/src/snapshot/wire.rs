@@ -26,6 +26,10 @@ pub enum Frame {
     },
 }
 
+/// Which form the bytes of frames have. To be raised with every change to what a frame can hold:
+/// the bytes name no fields, so an older form would be read as something else.
+pub const FORMAT: u32 = 1;
+
 /// The largest frame that is taken for one: a product with all its routes fits many times.
 pub const FRAME_BYTES_MAX: usize = 4 << 20;
 
@@ -78,8 +82,14 @@ pub fn decode(bytes: &[u8]) -> Result<Option<(Frame, usize)>, FrameError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{KeyRules, PlanRules, ProductRules, SubscriptionRules};
     use super::*;
-    use crate::ids::ProductId;
+    use crate::catalog::SubscriptionStatus;
+    use crate::catalog::product::UpstreamSettings;
+    use crate::catalog::{KeyDigest, OutageMode, PeriodKind, ProductStatus, QuotaMode};
+    use crate::ids::{ConsumerId, ProductId};
+    use crate::outcome::OutcomeSet;
+    use crate::time::Timestamp;
 
     fn two_frames() -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -121,5 +131,56 @@ mod tests {
     #[test]
     fn a_huge_length_is_refused_before_anything_is_waited_for() {
         assert_eq!(decode(&[0xff; 8]), Err(FrameError::TooLong(u32::MAX as usize)));
+    }
+    /// When this fails, bytes on the disks of gateways are no longer what they were: raise
+    /// [`FORMAT`] together with what is expected here.
+    #[test]
+    fn the_bytes_of_this_format_are_what_they_were() {
+        let plan = crate::ids::PlanId::from_bytes([2; 16]);
+        let subscription = crate::ids::SubscriptionId::from_bytes([3; 16]);
+        let frames = [
+            Frame::Entry(Entry::Product(ProductRules {
+                id: ProductId::from_bytes([1; 16]),
+                name: "weather".into(),
+                status: ProductStatus::Active,
+                gateway_endpoint: Some("http://127.0.0.1:1".into()),
+                hosts: vec!["weather.example".into()],
+                routes: vec![],
+                upstream: UpstreamSettings::default(),
+                key_query_parameter: None,
+                body_bytes_max: Some(1),
+            })),
+            Frame::Entry(Entry::Plan(PlanRules {
+                id: plan,
+                product: ProductId::from_bytes([1; 16]),
+                name: "free".into(),
+                quota: Some(1_000),
+                rate_limit: Some(60),
+                burst: None,
+                quota_mode: QuotaMode::Hard,
+                period: PeriodKind::CalendarMonth,
+                time_zone: "UTC".into(),
+                counted: OutcomeSet::ANSWERED,
+                billed: OutcomeSet::ANSWERED,
+                outage_mode: OutageMode::Share,
+            })),
+            Frame::Entry(Entry::Subscription(SubscriptionRules {
+                id: subscription,
+                consumer: ConsumerId::from_bytes([4; 16]),
+                plan,
+                status: SubscriptionStatus::Active,
+                started_at: Timestamp(1_793_000_000_000),
+            })),
+            Frame::Entry(Entry::Key(KeyRules {
+                digest: KeyDigest([5; 32]),
+                subscription,
+                expires_at: None,
+            })),
+            Frame::Heartbeat { revision: 7 },
+        ];
+        let mut bytes = Vec::new();
+        frames.iter().for_each(|frame| encode(frame, &mut bytes));
+
+        assert_eq!((FORMAT, bytes.len(), crc32c::crc32c(&bytes)), (1, 297, 3_674_472_063));
     }
 }
