@@ -2,5 +2,10 @@
 
 pub mod server;
 
+pub mod backoff;
+pub mod control;
+
+#[cfg(test)]
+mod test_admin;
 #[cfg(test)]
 mod test_certificates;
