@@ -4,6 +4,7 @@ pub mod server;
 
 pub mod backoff;
 pub mod control;
+pub mod snapshot;
 
 #[cfg(test)]
 mod test_admin;
