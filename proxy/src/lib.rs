@@ -1,6 +1,7 @@
 //! The data plane: knows the caller, decides, forwards, meters, reports.
 
 pub mod server;
+pub mod upstream;
 
 pub mod backoff;
 pub mod control;

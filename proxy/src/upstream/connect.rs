@@ -1,0 +1,89 @@
+//! From a vetted address to a connection: TCP, then TLS where the endpoint says so.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tollgate_common::catalog::product::UpstreamProtocol;
+
+use super::stream::{Connection, Protocol, UpstreamStream};
+use super::trust;
+
+/// Why there is no connection. Nothing of a request was sent: another address can be tried.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("the connection failed: {0}")]
+    Unreachable(String),
+    #[error("the connection took longer than {0:?}")]
+    Timeout(Duration),
+    #[error("TLS failed: {0}")]
+    Tls(String),
+    #[error("the server does not speak HTTP/2")]
+    Protocol,
+    /// The fault is ours: no descriptors, ports or memory are left.
+    #[error("the gateway has no room for a connection: {0}")]
+    Exhausted(String),
+}
+
+impl ConnectError {
+    /// Whether it says something about the server, rather than about us.
+    pub(super) const fn blames_the_server(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Timeout(_) | Self::Tls(_) | Self::Protocol => true,
+            Self::Exhausted(_) => false,
+        }
+    }
+}
+
+/// How to connect to any of an upstream's addresses.
+pub(super) struct Connector {
+    pub tls: Option<(TlsConnector, ServerName<'static>)>,
+    pub protocol: UpstreamProtocol,
+    pub timeout: Duration,
+}
+
+impl Connector {
+    /// `address` must have been vetted. TCP and TLS share one time limit.
+    pub async fn connect(&self, address: SocketAddr) -> Result<Connection, ConnectError> {
+        match timeout(self.timeout, self.connect_in_time(address)).await {
+            Ok(result) => result,
+            Err(_) => Err(ConnectError::Timeout(self.timeout)),
+        }
+    }
+
+    async fn connect_in_time(&self, address: SocketAddr) -> Result<Connection, ConnectError> {
+        let stream = TcpStream::connect(address).await.map_err(failed)?;
+        // A request is written whole: waiting for more to send would only delay it.
+        stream.set_nodelay(true).map_err(failed)?;
+        let Some((connector, name)) = &self.tls else {
+            let protocol = match self.protocol {
+                UpstreamProtocol::Auto | UpstreamProtocol::Http1 => Protocol::Http1,
+                UpstreamProtocol::Http2 => Protocol::Http2,
+            };
+            return Ok(Connection { stream: UpstreamStream::Plain(stream), protocol, address });
+        };
+        let stream = connector
+            .connect(name.clone(), stream)
+            .await
+            .map_err(|error| ConnectError::Tls(error.to_string()))?;
+        let protocol = trust::agreed(stream.get_ref().1.alpn_protocol());
+        if self.protocol == UpstreamProtocol::Http2 && protocol != Protocol::Http2 {
+            return Err(ConnectError::Protocol);
+        }
+        Ok(Connection { stream: UpstreamStream::Tls(Box::new(stream)), protocol, address })
+    }
+}
+
+fn failed(error: io::Error) -> ConnectError {
+    let is_ours = match error.kind() {
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory => true,
+        // EMFILE and ENFILE have no kind of their own.
+        _ => matches!(error.raw_os_error(), Some(23 | 24)),
+    };
+    let text = error.to_string();
+    if is_ours { ConnectError::Exhausted(text) } else { ConnectError::Unreachable(text) }
+}

@@ -1,0 +1,182 @@
+//! Idle HTTP/1.1 connections of one core, to be used again.
+//!
+//! Each core has a pool of its own, so there is nothing to lock. The newest connection is used
+//! first: it is the least likely to have been closed by the server, and those that are not needed
+//! grow old and go.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::{Target, UpstreamId};
+
+#[derive(Clone, Copy, Debug)]
+pub struct PoolLimits {
+    pub per_upstream_max: usize,
+    pub all_max: usize,
+    pub idle_max: Duration,
+}
+
+impl Default for PoolLimits {
+    fn default() -> Self {
+        Self {
+            // As many as the calls that one core has in flight to one upstream under load.
+            per_upstream_max: 256,
+            // Descriptors: with 16 cores still within the usual limit of 65 536.
+            all_max: 2_048,
+            // Common servers close after 5 s (Node.js, Apache, uvicorn) or later; a connection that
+            // is sent on while the server closes it costs a failed call.
+            idle_max: Duration::from_secs(4),
+        }
+    }
+}
+
+/// `C` is whatever the caller needs to go on with a connection.
+#[derive(Debug)]
+pub struct Pool<C> {
+    limits: PoolLimits,
+    idle: HashMap<UpstreamId, Vec<Idle<C>>, foldhash::fast::RandomState>,
+    count: usize,
+}
+
+/// In each list the newest is last.
+#[derive(Debug)]
+struct Idle<C> {
+    address: SocketAddr,
+    since: Instant,
+    connection: C,
+}
+
+impl<C> Pool<C> {
+    pub fn new(limits: PoolLimits) -> Self {
+        Self { limits, idle: HashMap::default(), count: 0 }
+    }
+
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The newest idle connection to `target`, if there is one that is not too old. The caller
+    /// checks that the server has not closed it.
+    pub fn take(&mut self, target: Target, now: Instant) -> Option<C> {
+        let idle = self.idle.get_mut(&target.upstream)?;
+        let at = idle.iter().rposition(|idle| idle.address == target.address)?;
+        if now.saturating_duration_since(idle[at].since) >= self.limits.idle_max {
+            return None;
+        }
+        self.count -= 1;
+        Some(idle.remove(at).connection)
+    }
+
+    /// Keeps a connection on which nothing is under way. Without room the oldest of the same
+    /// upstream goes; without any, the connection is dropped.
+    pub fn put(&mut self, target: Target, connection: C, now: Instant) {
+        if self.count >= self.limits.all_max {
+            self.sweep(now);
+        }
+        let is_full = self.count >= self.limits.all_max;
+        let idle = self.idle.entry(target.upstream).or_default();
+        if is_full || idle.len() >= self.limits.per_upstream_max {
+            if idle.is_empty() {
+                self.idle.remove(&target.upstream);
+                return;
+            }
+            idle.remove(0);
+            self.count -= 1;
+        }
+        idle.push(Idle { address: target.address, since: now, connection });
+        self.count += 1;
+    }
+
+    /// Drops what has been idle for too long. To be called about once a second on each core, or
+    /// connections to an upstream that is not called any more stay open.
+    pub fn sweep(&mut self, now: Instant) {
+        let idle_max = self.limits.idle_max;
+        self.idle.retain(|_, idle| {
+            idle.retain(|idle| now.saturating_duration_since(idle.since) < idle_max);
+            !idle.is_empty()
+        });
+        self.count = self.idle.values().map(Vec::len).sum();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(upstream: u64, port: u16) -> Target {
+        let address = SocketAddr::from(([192, 0, 2, 1], port));
+        Target { upstream: UpstreamId(upstream), address }
+    }
+
+    fn pool(per_upstream_max: usize, all_max: usize) -> (Pool<&'static str>, Instant) {
+        let limits = PoolLimits { per_upstream_max, all_max, ..PoolLimits::default() };
+        (Pool::new(limits), Instant::now())
+    }
+
+    #[test]
+    fn the_newest_connection_to_the_address_is_used_first() {
+        let (mut pool, now) = pool(9, 9);
+        pool.put(target(1, 80), "old", now);
+        pool.put(target(1, 80), "new", now);
+        pool.put(target(1, 81), "other address", now);
+
+        assert_eq!(pool.take(target(1, 80), now), Some("new"));
+        assert_eq!(pool.take(target(1, 80), now), Some("old"));
+        assert_eq!(pool.take(target(1, 80), now), None);
+        assert_eq!(pool.len(), 1);
+    }
+
+    #[test]
+    fn an_upstream_never_gets_the_connection_of_another_at_the_same_address() {
+        let (mut pool, now) = pool(9, 9);
+        pool.put(target(1, 443), "with other TLS settings", now);
+
+        assert_eq!(pool.take(target(2, 443), now), None);
+    }
+
+    #[test]
+    fn what_was_idle_for_too_long_is_not_used_and_goes() {
+        let (mut pool, now) = pool(9, 9);
+        pool.put(target(1, 80), "old", now);
+        let later = now + PoolLimits::default().idle_max;
+
+        assert_eq!(pool.take(target(1, 80), later), None);
+        pool.sweep(later);
+
+        assert!(pool.is_empty());
+        assert!(pool.idle.is_empty());
+    }
+
+    #[test]
+    fn the_oldest_goes_when_an_upstream_has_too_many() {
+        let (mut pool, now) = pool(2, 9);
+        for name in ["first", "second", "third"] {
+            pool.put(target(1, 80), name, now);
+        }
+
+        assert_eq!(pool.len(), 2);
+        assert_eq!(pool.take(target(1, 80), now), Some("third"));
+        assert_eq!(pool.take(target(1, 80), now), Some("second"));
+    }
+
+    #[test]
+    fn a_full_pool_keeps_what_it_has_until_that_is_too_old() {
+        let (mut pool, now) = pool(9, 2);
+        pool.put(target(1, 80), "a", now);
+        pool.put(target(2, 80), "b", now);
+
+        pool.put(target(3, 80), "c", now);
+        assert_eq!(pool.take(target(3, 80), now), None);
+        assert_eq!(pool.len(), 2);
+
+        let later = now + PoolLimits::default().idle_max;
+        pool.put(target(3, 80), "c", later);
+        assert_eq!(pool.take(target(3, 80), later), Some("c"));
+        assert!(pool.is_empty());
+    }
+}
