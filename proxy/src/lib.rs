@@ -5,6 +5,7 @@ pub mod upstream;
 
 pub mod backoff;
 pub mod control;
+pub mod report;
 pub mod snapshot;
 
 #[cfg(test)]
