@@ -81,12 +81,8 @@ impl Database {
 
 /// The journal and index files beside it get the same mode from SQLite.
 fn create_private(path: &Path) -> io::Result<()> {
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(FILE_MODE)
-        .open(path)?;
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).mode(FILE_MODE).open(path)?;
     file.set_permissions(Permissions::from_mode(FILE_MODE))
 }
 

@@ -12,24 +12,27 @@ pub const DELTA_ENTRIES_MAX: u64 = 100_000;
 
 /// Where batches take effect.
 pub trait Sink {
-    type Batch: Batch;
+    type Batch<'a>: Batch
+    where
+        Self: 'a;
 
     /// A batch without effect so far. A full one leads to a catalog of only what it holds.
-    fn begin(&self, full: bool) -> Self::Batch;
+    fn begin(&self, full: bool) -> Self::Batch<'_>;
 }
 
 /// Dropped without `commit`, a batch has no effect.
 pub trait Batch: Send {
     type Error: std::error::Error;
 
-    fn entry(&mut self, entry: Entry);
+    fn entry(&mut self, entry: Entry) -> Result<(), Self::Error>;
 
     fn commit(self, revision: Revision) -> Result<(), Self::Error>;
 }
 
-/// Puts frames together to batches.
-pub struct Assembly<B> {
-    open: Option<Open<B>>,
+/// Puts frames together to batches, and batches into force.
+pub struct Assembly<'a, S: Sink + 'a> {
+    sink: &'a S,
+    open: Option<Open<S::Batch<'a>>>,
     /// The last revision that took effect; None before the first full batch.
     revision: Option<Revision>,
 }
@@ -84,10 +87,10 @@ impl BatchError {
     }
 }
 
-impl<B: Batch> Assembly<B> {
-    /// `revision` is what the catalog that the batches change stands at.
-    pub fn onto(revision: Option<Revision>) -> Self {
-        Self { open: None, revision }
+impl<'a, S: Sink> Assembly<'a, S> {
+    /// `revision` is what the catalog in `sink` stands at; None asks for a full batch first.
+    pub fn onto(sink: &'a S, revision: Option<Revision>) -> Self {
+        Self { sink, open: None, revision }
     }
 
     pub fn revision(&self) -> Option<Revision> {
@@ -100,23 +103,23 @@ impl<B: Batch> Assembly<B> {
     }
 
     /// Takes the next frame. After an error the assembly is of no more use.
-    pub fn take<S: Sink<Batch = B>>(&mut self, sink: &S, frame: Frame) -> Result<Step, BatchError> {
+    pub fn take(&mut self, frame: Frame) -> Result<Step, BatchError> {
         match frame {
-            Frame::Begin { full } => self.begin(sink, full),
+            Frame::Begin { full } => self.begin(full),
             Frame::Entry(entry) => self.entry(entry),
             Frame::Commit { revision, entries } => self.commit(revision, entries),
             Frame::Heartbeat { revision } => Ok(Step::Alive { revision }),
         }
     }
 
-    fn begin<S: Sink<Batch = B>>(&mut self, sink: &S, full: bool) -> Result<Step, BatchError> {
+    fn begin(&mut self, full: bool) -> Result<Step, BatchError> {
         if self.open.is_some() {
             return Err(BatchError::Nested);
         }
         if !full && self.revision.is_none() {
             return Err(BatchError::NoBase);
         }
-        self.open = Some(Open { batch: sink.begin(full), full, entries: 0 });
+        self.open = Some(Open { batch: self.sink.begin(full), full, entries: 0 });
         Ok(Step::Begun)
     }
 
@@ -126,7 +129,7 @@ impl<B: Batch> Assembly<B> {
         if !open.full && open.entries > DELTA_ENTRIES_MAX {
             return Err(BatchError::TooManyEntries);
         }
-        open.batch.entry(entry);
+        open.batch.entry(entry).map_err(unusable)?;
         Ok(Step::Entered)
     }
 
@@ -142,10 +145,14 @@ impl<B: Batch> Assembly<B> {
         {
             return Err(BatchError::RunsBack { from, to: revision });
         }
-        open.batch.commit(revision).map_err(|error| BatchError::Apply(error.to_string()))?;
+        open.batch.commit(revision).map_err(unusable)?;
         self.revision = Some(revision);
         Ok(Step::Committed { revision })
     }
+}
+
+fn unusable(error: impl std::error::Error) -> BatchError {
+    BatchError::Apply(error.to_string())
 }
 
 #[cfg(test)]
@@ -154,19 +161,19 @@ mod tests {
     use crate::snapshot::shelf::{Shelf, key};
 
     fn run(shelf: &Shelf, onto: Option<Revision>, frames: Vec<Frame>) -> Result<(), BatchError> {
-        let mut assembly = Assembly::onto(onto);
-        frames.into_iter().try_for_each(|frame| assembly.take(shelf, frame).map(drop))
+        let mut assembly = Assembly::onto(shelf, onto);
+        frames.into_iter().try_for_each(|frame| assembly.take(frame).map(drop))
     }
 
     #[test]
     fn a_batch_takes_effect_at_its_commit() {
         let shelf = Shelf::default();
-        let mut assembly = Assembly::onto(None);
+        let mut assembly = Assembly::onto(&shelf, None);
 
-        assembly.take(&shelf, Frame::Begin { full: true }).unwrap();
-        assembly.take(&shelf, Frame::Entry(key(1))).unwrap();
+        assembly.take(Frame::Begin { full: true }).unwrap();
+        assembly.take(Frame::Entry(key(1))).unwrap();
         assert_eq!(shelf.revision(), None);
-        let step = assembly.take(&shelf, Frame::Commit { revision: 7, entries: 1 }).unwrap();
+        let step = assembly.take(Frame::Commit { revision: 7, entries: 1 }).unwrap();
 
         assert_eq!(step, Step::Committed { revision: 7 });
         assert_eq!(shelf.revision(), Some(7));

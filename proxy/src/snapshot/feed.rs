@@ -4,6 +4,7 @@
 //! long to wait before the next. It must not know what a catalog is made of, or how the file on
 //! disk is written.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -74,22 +75,14 @@ pub async fn follow<S: Sink>(
     cancel: CancellationToken,
 ) {
     let resume = state.borrow().revision;
-    let feed = Feed {
-        resume,
-        control,
-        sink,
-        keeper,
-        state,
-        backoff: Backoff::default(),
-        repeat: Repeat::new(),
-    };
+    let feed =
+        Feed { resume, control, keeper, state, backoff: Backoff::default(), repeat: Repeat::new() };
     // Dropped in the middle of a batch, neither catalog nor file have anything of it.
-    cancel.run_until_cancelled(feed.run()).await;
+    cancel.run_until_cancelled(feed.run(&sink)).await;
 }
 
-struct Feed<S> {
+struct Feed {
     control: Control,
-    sink: S,
     keeper: Keeper,
     state: watch::Sender<FeedState>,
     backoff: Backoff,
@@ -98,10 +91,10 @@ struct Feed<S> {
     resume: Option<Revision>,
 }
 
-impl<S: Sink> Feed<S> {
-    async fn run(mut self) {
+impl Feed {
+    async fn run<S: Sink>(mut self, sink: &S) {
         loop {
-            let end = self.connection().await;
+            let end = self.connection(sink).await;
             self.state.send_modify(|state| state.connected = false);
             match end {
                 End::Repeat(from) => self.resume = from,
@@ -114,17 +107,17 @@ impl<S: Sink> Feed<S> {
     }
 
     /// One connection from its beginning to its end.
-    async fn connection(&mut self) -> End {
-        match self.receive().await {
+    async fn connection<S: Sink>(&mut self, sink: &S) -> End {
+        match self.receive(sink).await {
             Ok(never) => match never {},
             Err(end) => end,
         }
     }
 
-    async fn receive(&mut self) -> Result<std::convert::Infallible, End> {
+    async fn receive<S: Sink>(&mut self, sink: &S) -> Result<Infallible, End> {
         let mut bytes = self.control.snapshot(self.resume.unwrap_or_default()).await?;
         let in_force = self.state.borrow().revision;
-        let mut assembly = Assembly::onto(self.resume.and(in_force));
+        let mut assembly = Assembly::onto(sink, self.resume.and(in_force));
         let mut base = self.resume.map_or(Base::Nothing, Base::Revision);
         let mut frames = Frames::default();
         let mut behind = 0;
@@ -132,7 +125,7 @@ impl<S: Sink> Feed<S> {
             frames.push(&piece);
             while let Some(frame) = frames.next().map_err(BatchError::from)? {
                 let keep_base = kept_onto(&frame, base);
-                match assembly.take(&self.sink, frame)? {
+                match assembly.take(frame)? {
                     Step::Begun => self.keeper.begin(keep_base).await,
                     Step::Entered => {}
                     Step::Committed { revision } => {

@@ -239,9 +239,9 @@ fn read<S: Sink>(mut file: File, sink: &S) -> Result<Found, Damage> {
     if start != header() {
         return Err(Damage::Header);
     }
-    let mut assembly = Assembly::onto(None);
+    let mut assembly = Assembly::onto(sink, None);
     let mut extent = None;
-    let damage = batches(&mut file, sink, &mut assembly, &mut extent);
+    let damage = batches(&mut file, &mut assembly, &mut extent);
     let (Some(revision), Some(good)) = (assembly.revision(), extent) else {
         return Err(damage.err().unwrap_or(Damage::Short));
     };
@@ -251,8 +251,7 @@ fn read<S: Sink>(mut file: File, sink: &S) -> Result<Found, Damage> {
 
 fn batches<S: Sink>(
     file: &mut File,
-    sink: &S,
-    assembly: &mut Assembly<S::Batch>,
+    assembly: &mut Assembly<'_, S>,
     extent: &mut Option<Extent>,
 ) -> Result<(), Damage> {
     let mut frames = Frames::default();
@@ -265,7 +264,7 @@ fn batches<S: Sink>(
         }
         frames.push(&piece[..count]);
         while let Some(frame) = frames.next().map_err(BatchError::from)? {
-            let step = assembly.take(sink, frame)?;
+            let step = assembly.take(frame)?;
             bytes += frames.skip_read() as u64;
             if matches!(step, Step::Committed { .. }) {
                 let full_bytes = extent.map_or(bytes, |extent: Extent| extent.full_bytes);

@@ -43,7 +43,7 @@ impl Shelf {
 }
 
 impl Sink for Shelf {
-    type Batch = ShelfBatch;
+    type Batch<'a> = ShelfBatch;
 
     fn begin(&self, full: bool) -> ShelfBatch {
         ShelfBatch { shelf: self.clone(), full, entries: Vec::new() }
@@ -53,8 +53,9 @@ impl Sink for Shelf {
 impl Batch for ShelfBatch {
     type Error = Infallible;
 
-    fn entry(&mut self, entry: Entry) {
+    fn entry(&mut self, entry: Entry) -> Result<(), Infallible> {
         self.entries.push(entry);
+        Ok(())
     }
 
     fn commit(self, revision: Revision) -> Result<(), Infallible> {
