@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
@@ -29,6 +31,10 @@ impl Authority {
         Issued { certificate: certificate.pem(), key: key.serialize_pem() }
     }
 
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
     /// A client that trusts this authority and nobody else.
     pub fn client(&self, alpn: &[&[u8]]) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
@@ -48,5 +54,10 @@ impl Issued {
     pub fn write(&self, certificate: &Path, key: &Path) {
         fs::write(certificate, &self.certificate).unwrap();
         fs::write(key, &self.key).unwrap();
+    }
+
+    pub fn der(&self) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+        let certificate = CertificateDer::from_pem_slice(self.certificate.as_bytes()).unwrap();
+        (certificate, PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap())
     }
 }

@@ -56,7 +56,7 @@ use tollgate_common::snapshot::ProductRules;
 use self::balance::Balancer;
 use self::connect::Connector;
 use self::health::Check;
-use self::resolve::{Names, Resolved};
+use self::resolve::{Names, Pace, Resolved};
 use self::trust::Trust;
 
 pub use self::connect::ConnectError;
@@ -97,7 +97,7 @@ impl Context {
     pub fn new(options: &ContextOptions, background: Handle) -> Result<Self, ContextError> {
         let resolver = resolve::system_resolver().map_err(ContextError::Resolver)?;
         let trust = Trust::new(options.authorities.as_deref())?;
-        let names = Names::new(resolver, options.policy, background.clone());
+        let names = Names::new(resolver, options.policy, background.clone(), Pace::default());
         Ok(Self { policy: options.policy, names, trust, background })
     }
 }
@@ -365,3 +365,6 @@ async fn check_all(balancer: Arc<Balancer>, every: Duration) {
         balancer.check().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

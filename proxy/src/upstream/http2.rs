@@ -41,12 +41,14 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 
 /// Clones share the connections; use them on one core only.
 pub struct Http2Pool<B> {
-    lines: Arc<Mutex<HashMap<Target, Arc<Line<B>>, foldhash::fast::RandomState>>>,
+    lines: Arc<Mutex<Lines<B>>>,
 }
+
+type Lines<B> = HashMap<Target, Arc<Line<B>>, foldhash::fast::RandomState>;
 
 /// All connections to one target.
 struct Line<B> {
-    /// Connections that were begun, so that a call sees whether one was while it waited.
+    /// Attempts to connect that have ended, so that a call sees whether one has while it waited.
     attempts: AtomicU64,
     state: AsyncMutex<State<B>>,
 }
@@ -140,12 +142,12 @@ where
             drop(state);
             return shared.wait(upstream.connect_timeout()).await.map(Opened::Http2);
         }
-        line.attempts.fetch_add(1, Ordering::Relaxed);
         let opened = match upstream.connect(target).await {
             Ok(connection) => state.admit(connection).await,
             Err(error) => Err(error),
         };
         state.failure = opened.as_ref().err().cloned();
+        line.attempts.fetch_add(1, Ordering::Relaxed);
         opened
     }
 

@@ -37,6 +37,21 @@ const JITTER_DIVISOR: u32 = 10;
 /// More addresses of one name than this are left out.
 const ADDRESSES_MAX: usize = 64;
 
+/// How patient following is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    pub refresh_min: Duration,
+    pub refresh_max: Duration,
+    pub lookup_max: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        let (refresh_min, refresh_max) = (REFRESH_MIN, REFRESH_MAX);
+        Self { refresh_min, refresh_max, lookup_max: LOOKUP_MAX }
+    }
+}
+
 /// What is known of a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Resolved {
@@ -64,13 +79,19 @@ struct Shared {
     resolver: TokioResolver,
     policy: AddressPolicy,
     background: Handle,
+    pace: Pace,
     followed: Mutex<HashMap<String, watch::Sender<Resolved>>>,
 }
 
 impl Names {
-    pub fn new(resolver: TokioResolver, policy: AddressPolicy, background: Handle) -> Self {
+    pub fn new(
+        resolver: TokioResolver,
+        policy: AddressPolicy,
+        background: Handle,
+        pace: Pace,
+    ) -> Self {
         let followed = Mutex::default();
-        Self(Arc::new(Shared { resolver, policy, background, followed }))
+        Self(Arc::new(Shared { resolver, policy, background, pace, followed }))
     }
 
     /// What is known of `name`, from now on. It is followed for as long as somebody watches.
@@ -84,15 +105,20 @@ impl Names {
         self.0.background.spawn(follow(self.0.clone(), name.to_owned(), sender));
         receiver
     }
+
+    #[cfg(test)]
+    pub fn followed(&self) -> usize {
+        self.0.followed.lock().len()
+    }
 }
 
 async fn follow(shared: Arc<Shared>, name: String, sender: watch::Sender<Resolved>) {
     let mut memory = Memory::default();
     loop {
         let (resolved, refresh) = tokio::select! {
-            answer = look_up(&shared.resolver, &name) => {
+            answer = look_up(&shared.resolver, &name, shared.pace.lookup_max) => {
                 let now = Instant::now();
-                judge(&name, answer, &shared.policy, &mut memory, now)
+                judge(&name, answer, (&shared.policy, shared.pace), &mut memory, now)
             }
             () = sender.closed() => (sender.borrow().clone(), Duration::ZERO),
         };
@@ -124,8 +150,8 @@ fn forget(shared: &Shared, name: &str, sender: &watch::Sender<Resolved>) -> bool
 /// The addresses and how long they hold; without them what went wrong.
 type Answer = Result<(Vec<IpAddr>, Duration), String>;
 
-async fn look_up(resolver: &TokioResolver, name: &str) -> Answer {
-    let found = match timeout(LOOKUP_MAX, resolver.lookup_ip(name)).await {
+async fn look_up(resolver: &TokioResolver, name: &str, limit: Duration) -> Answer {
+    let found = match timeout(limit, resolver.lookup_ip(name)).await {
         Ok(Ok(found)) => found,
         Ok(Err(error)) => return Err(error.to_string()),
         Err(_) => return Err("the resolver does not answer".to_owned()),
@@ -149,10 +175,11 @@ struct Memory {
 fn judge(
     name: &str,
     answer: Answer,
-    policy: &AddressPolicy,
+    rules: (&AddressPolicy, Pace),
     memory: &mut Memory,
     now: Instant,
 ) -> (Resolved, Duration) {
+    let (policy, pace) = rules;
     match answer {
         Ok((addresses, holds)) => {
             if memory.failures > 0 {
@@ -161,7 +188,7 @@ fn judge(
             memory.failures = 0;
             let vetted = vet(name, addresses, policy, &mut memory.forbidden);
             memory.last_good = Some((vetted.clone(), now + STALE_MAX));
-            (Resolved::Known(vetted), spread(name, holds.clamp(REFRESH_MIN, REFRESH_MAX)))
+            (Resolved::Known(vetted), spread(name, holds.clamp(pace.refresh_min, pace.refresh_max)))
         }
         Err(error) => {
             let kept = memory.last_good.as_ref().filter(|(_, until)| now < *until);
@@ -170,7 +197,7 @@ fn judge(
                 let kept = addresses.len();
                 tracing::warn!(name, error, kept, "an upstream's name does not resolve");
             }
-            let wait = REFRESH_MIN * 2_u32.pow(memory.failures.min(RETRY_DOUBLINGS_MAX));
+            let wait = pace.refresh_min * 2_u32.pow(memory.failures.min(RETRY_DOUBLINGS_MAX));
             memory.failures = memory.failures.saturating_add(1);
             (Resolved::Known(addresses), spread(name, wait))
         }
@@ -200,8 +227,7 @@ fn vet(
 /// A little less than `wait`, each time by another part.
 fn spread(name: &str, wait: Duration) -> Duration {
     let draw = foldhash::fast::RandomState::default().hash_one(name) % 1_000;
-    let less = wait / JITTER_DIVISOR * draw as u32 / 1_000;
-    (wait - less).max(REFRESH_MIN)
+    wait - wait / JITTER_DIVISOR * draw as u32 / 1_000
 }
 
 /// The system's resolver: `/etc/resolv.conf` and `/etc/hosts`, read once.
@@ -225,4 +251,91 @@ pub(super) fn tuned(
     // fail calls; nearly every server with IPv6 still has IPv4.
     options.ip_strategy = LookupIpStrategy::Ipv4thenIpv6;
     builder.build().map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPEN: AddressPolicy = AddressPolicy { allow_loopback: true, allow_private: false };
+
+    fn ips(texts: &[&str]) -> Vec<IpAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn known(texts: &[&str]) -> Resolved {
+        Resolved::Known(ips(texts).into())
+    }
+
+    fn after(answer: Answer, memory: &mut Memory, now: Instant) -> (Resolved, Duration) {
+        judge("api.example.com", answer, (&OPEN, Pace::default()), memory, now)
+    }
+
+    #[test]
+    fn an_answer_in_another_order_is_the_same_answer() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+
+        let (first, _) = after(Ok((ips(&["1.1.1.1", "8.8.8.8"]), REFRESH_MIN)), &mut memory, now);
+        let again = ips(&["8.8.8.8", "1.1.1.1", "8.8.8.8"]);
+        let (second, _) = after(Ok((again, REFRESH_MIN)), &mut memory, now);
+
+        assert_eq!(first, second);
+    }
+
+    #[test]
+    fn an_answer_is_asked_for_again_in_its_time_but_within_bounds() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+
+        for (holds, least, most) in [(0, 900, 1_000), (30, 27_000, 30_000), (9_999, 54_000, 60_000)]
+        {
+            let answer = Ok((ips(&["1.1.1.1"]), Duration::from_secs(holds)));
+            let (_, wait) = after(answer, &mut memory, now);
+            assert!((least..=most).contains(&wait.as_millis()), "{wait:?}");
+        }
+    }
+
+    #[test]
+    fn forbidden_addresses_are_left_out_and_are_no_failure() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+        after(Ok((ips(&["1.1.1.1"]), REFRESH_MIN)), &mut memory, now);
+
+        let mixed = ips(&["169.254.169.254", "8.8.8.8", "::ffff:127.0.0.1", "10.0.0.1"]);
+        assert_eq!(after(Ok((mixed, REFRESH_MIN)), &mut memory, now).0, known(&["8.8.8.8"]));
+
+        // The last good answer does not stand in for one that leads only to forbidden places.
+        let forbidden = ips(&["169.254.169.254"]);
+        assert_eq!(after(Ok((forbidden, REFRESH_MIN)), &mut memory, now).0, known(&[]));
+    }
+
+    #[test]
+    fn a_failure_leaves_the_last_good_answer_in_use_for_a_day() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+        after(Ok((ips(&["1.1.1.1"]), REFRESH_MIN)), &mut memory, now);
+        let failure = || Err("no such name".to_owned());
+
+        let (kept, _) = after(failure(), &mut memory, now + STALE_MAX - REFRESH_MIN);
+        let (gone, _) = after(failure(), &mut memory, now + STALE_MAX);
+
+        assert_eq!(kept, known(&["1.1.1.1"]));
+        assert_eq!(gone, known(&[]));
+    }
+
+    #[test]
+    fn failures_are_tried_again_soon_then_less_often() {
+        let (mut memory, now) = (Memory::default(), Instant::now());
+
+        for most in [1, 2, 4, 8, 16, 16, 16].map(Duration::from_secs) {
+            let (_, wait) = after(Err("refused".to_owned()), &mut memory, now);
+            assert!((most * 9 / 10..=most).contains(&wait), "{wait:?}");
+        }
+    }
+
+    #[test]
+    fn one_name_cannot_bring_any_number_of_addresses() {
+        let many = (0..=255).map(|last| IpAddr::from([8, 8, 8, last])).collect();
+
+        let (resolved, _) = after(Ok((many, REFRESH_MIN)), &mut Memory::default(), Instant::now());
+
+        assert_eq!(resolved.addresses().len(), ADDRESSES_MAX);
+    }
 }

@@ -1,0 +1,245 @@
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tollgate_common::catalog::product::{UpstreamProtocol, UpstreamSettings};
+
+use super::servers::{LOOPBACK, Server, acceptor, context, context_with, rules};
+use crate::test_certificates::Authority;
+use crate::upstream::{ConnectError, Http2Pool, Http2Stream, Opened, SendError, Target, Upstream};
+
+type Calls = Http2Pool<Full<Bytes>>;
+
+fn http2() -> UpstreamSettings {
+    UpstreamSettings { protocol: UpstreamProtocol::Http2, ..UpstreamSettings::default() }
+}
+
+async fn reach(server: &Server, settings: UpstreamSettings) -> (Arc<Upstream>, Target) {
+    let endpoint = format!("http://{}", server.address);
+    let upstream = Upstream::new(&rules(&endpoint, settings), &context(LOOPBACK)).unwrap();
+    let target = upstream.pick(b"", &[]).await.unwrap();
+    (upstream, target)
+}
+
+/// Answers with the request's body; after `stop` ends each connection in good order.
+async fn echoing(stop: Arc<Notify>) -> Server {
+    Server::start("127.0.0.1:0", move |stream: TcpStream| {
+        let stop = stop.clone();
+        async move {
+            let echo = |request: Request<Incoming>| async {
+                let body = request.into_body().collect().await.unwrap().to_bytes();
+                Ok::<_, Infallible>(Response::new(Full::new(body)))
+            };
+            let mut connection = std::pin::pin!(
+                hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(stream), service_fn(echo))
+            );
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                () = stop.notified() => connection.as_mut().graceful_shutdown(),
+            }
+            // How it ends is the client's business.
+            let _ = connection.await;
+        }
+    })
+    .await
+}
+
+async fn open(calls: &Calls, upstream: &Upstream, target: Target) -> Http2Stream<Full<Bytes>> {
+    match calls.open(upstream, target).await.unwrap() {
+        Opened::Http2(stream) => stream,
+        Opened::Http1(_) => panic!("HTTP/1.1 was agreed on"),
+    }
+}
+
+async fn call(calls: &Calls, upstream: &Upstream, target: Target, text: &'static str) -> Bytes {
+    let mut stream = open(calls, upstream, target).await;
+    let answer = stream.send(request(text)).await.unwrap();
+    answer.into_body().collect().await.unwrap().to_bytes()
+}
+
+fn request(text: &'static str) -> Request<Full<Bytes>> {
+    let body = Full::new(Bytes::from_static(text.as_bytes()));
+    Request::post("http://api.example.com/v1").body(body).unwrap()
+}
+
+#[tokio::test]
+async fn calls_share_a_connection_even_if_they_come_at_once() {
+    let server = echoing(Arc::default()).await;
+    let (upstream, target) = reach(&server, http2()).await;
+    let calls = Calls::default();
+
+    let answers = join_all((0..20).map(|_| call(&calls, &upstream, target, "hello"))).await;
+
+    assert!(answers.iter().all(|answer| answer == "hello"));
+    assert_eq!(server.accepted(), 1);
+}
+
+#[tokio::test]
+async fn a_full_connection_gets_company_up_to_a_limit() {
+    let server = echoing(Arc::default()).await;
+    let settings = UpstreamSettings { connect_timeout_ms: 50, ..http2() };
+    let (upstream, target) = reach(&server, settings).await;
+    let calls = Calls::default();
+    let mut streams = Vec::new();
+
+    for _ in 0..101 {
+        streams.push(open(&calls, &upstream, target).await);
+    }
+    server.has_accepted(2).await;
+    for _ in 101..400 {
+        streams.push(open(&calls, &upstream, target).await);
+    }
+    let over = calls.open(&upstream, target).await;
+    assert!(matches!(over, Err(ConnectError::Timeout(_))));
+
+    streams.remove(0);
+    assert_eq!(call(&calls, &upstream, target, "room again").await, "room again");
+    server.has_accepted(4).await;
+    assert_eq!(server.accepted(), 4);
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_ends_is_replaced() {
+    let stop = Arc::new(Notify::new());
+    let server = echoing(stop.clone()).await;
+    let (upstream, target) = reach(&server, http2()).await;
+    let calls = Calls::default();
+    call(&calls, &upstream, target, "first").await;
+
+    stop.notify_one();
+
+    // Until the end has arrived, calls are still answered on the old connection or say that they
+    // were not looked at.
+    while server.accepted() == 1 {
+        let mut stream = open(&calls, &upstream, target).await;
+        if let Err(error) = stream.send(request("meanwhile")).await {
+            assert!(error.is_refused || error.unsent.is_some(), "{error}");
+        }
+    }
+    assert_eq!(call(&calls, &upstream, target, "second").await, "second");
+}
+
+#[tokio::test]
+async fn calls_that_wait_for_a_connection_share_its_failure() {
+    let server = Server::silent().await;
+    let endpoint = format!("https://{}", server.address);
+    let settings = UpstreamSettings { connect_timeout_ms: 50, ..UpstreamSettings::default() };
+    let upstream = Upstream::new(&rules(&endpoint, settings), &context(LOOPBACK)).unwrap();
+    let target = upstream.pick(b"", &[]).await.unwrap();
+    let calls = Calls::default();
+
+    let results = join_all((0..20).map(|_| calls.open(&upstream, target))).await;
+
+    assert!(results.iter().all(|result| matches!(result, Err(ConnectError::Timeout(_)))));
+    assert_eq!(server.accepted(), 1);
+    assert!(calls.open(&upstream, target).await.is_err());
+    server.has_accepted(2).await;
+}
+
+#[tokio::test]
+async fn a_server_that_agrees_on_http1_gives_each_call_its_connection() {
+    let authority = Authority::new();
+    let tls = acceptor(&authority, "localhost", &[b"http/1.1"]);
+    let server = Server::start("127.0.0.1:0", move |stream| {
+        let tls = tls.clone();
+        async move {
+            let _held = tls.accept(stream).await;
+            std::future::pending().await
+        }
+    })
+    .await;
+    let endpoint = format!("https://localhost:{}", server.address.port());
+    let context = context_with(&authority);
+    let rules = rules(&endpoint, UpstreamSettings::default());
+    let upstream = Upstream::new(&rules, &context).unwrap();
+    let target = upstream.pick(b"", &[]).await.unwrap();
+    let calls = Calls::default();
+
+    let opened = join_all((0..3).map(|_| calls.open(&upstream, target))).await;
+
+    assert!(opened.iter().all(|opened| matches!(opened, Ok(Opened::Http1(_)))));
+    assert_eq!(server.accepted(), 3);
+}
+
+#[tokio::test]
+async fn a_connection_without_calls_is_closed_after_a_while() {
+    let server = echoing(Arc::default()).await;
+    let (upstream, target) = reach(&server, http2()).await;
+    let calls = Calls::default();
+    let held = open(&calls, &upstream, target).await;
+    let later = Instant::now() + Duration::from_secs(61);
+
+    server.has_accepted(1).await;
+    calls.sweep(later);
+    assert_eq!(call(&calls, &upstream, target, "shared").await, "shared");
+    assert_eq!(server.accepted(), 1);
+
+    drop(held);
+    calls.sweep(later);
+    assert_eq!(call(&calls, &upstream, target, "new").await, "new");
+    assert_eq!(server.accepted(), 2);
+}
+
+/// What a call ends in when the server treats it so.
+async fn outcome<F, Served>(treat: F) -> SendError<Full<Bytes>>
+where
+    F: Fn(h2::server::Connection<TcpStream, Bytes>) -> Served + Clone + Send + Sync + 'static,
+    Served: Future<Output = ()> + Send + 'static,
+{
+    let server = Server::start("127.0.0.1:0", move |stream| {
+        let treat = treat.clone();
+        async move { treat(h2::server::handshake(stream).await.unwrap()).await }
+    })
+    .await;
+    let (upstream, target) = reach(&server, http2()).await;
+    let mut stream = open(&Calls::default(), &upstream, target).await;
+    stream.send(request("hello")).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_refused_stream_can_be_sent_again() {
+    let error = outcome(|mut connection| async move {
+        let (_, mut respond) = connection.accept().await.unwrap().unwrap();
+        respond.send_reset(h2::Reason::REFUSED_STREAM);
+        while connection.accept().await.is_some() {}
+    })
+    .await;
+
+    assert!(error.is_refused);
+}
+
+#[tokio::test]
+async fn a_call_that_the_server_has_looked_at_is_not_taken_for_refused() {
+    let reset = outcome(|mut connection| async move {
+        let (_, mut respond) = connection.accept().await.unwrap().unwrap();
+        respond.send_reset(h2::Reason::INTERNAL_ERROR);
+        while connection.accept().await.is_some() {}
+    })
+    .await;
+    assert!(!reset.is_refused && reset.unsent.is_none());
+
+    let closed = outcome(|mut connection| async move {
+        let _held = connection.accept().await.unwrap().unwrap();
+    })
+    .await;
+    assert!(!closed.is_refused && closed.unsent.is_none());
+
+    // GOAWAY with this stream as the last that was looked at.
+    let ended = outcome(|mut connection| async move {
+        let _held = connection.accept().await.unwrap().unwrap();
+        connection.abrupt_shutdown(h2::Reason::INTERNAL_ERROR);
+        while connection.accept().await.is_some() {}
+    })
+    .await;
+    assert!(!ended.is_refused && ended.unsent.is_none());
+}
