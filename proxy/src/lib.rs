@@ -3,6 +3,8 @@
 pub mod server;
 pub mod upstream;
 
+pub mod journal;
+
 pub mod backoff;
 pub mod control;
 pub mod report;

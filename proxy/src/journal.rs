@@ -1,0 +1,475 @@
+//! The node's durable log of usage records.
+//!
+//! A record is in a file of the operating system when [`Journal::append`] returns, so a killed
+//! process loses none; it is on the disk at the next sync. It stays until the ledger has it. This
+//! module owns the journal directory and everything in it. It must not know where records come
+//! from, what they cost, or how they get to the ledger.
+//!
+//! Reading order: `record` and `header` fix the bytes, `segment` is one file of them, `active` is
+//! what is appended to. `sync` and `keep` are the two background threads. `directory`, `scan`,
+//! `plan` and `recover` put in order what an earlier process left.
+
+mod error;
+mod options;
+mod stats;
+
+mod active;
+mod header;
+mod mapped;
+mod record;
+mod segment;
+
+mod bell;
+mod keep;
+mod sync;
+mod trouble;
+
+mod checkpoint;
+pub mod disk;
+mod document;
+mod fold;
+mod read;
+mod runs;
+
+mod directory;
+mod mend;
+mod plan;
+mod recover;
+mod scan;
+
+mod inspect;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::JoinHandle;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tollgate_common::ids::NodeId;
+use tollgate_common::internal::UsageBatch;
+use tollgate_common::time::Timestamp;
+use tollgate_common::usage::UsageRecord;
+use uuid::Uuid;
+
+use active::Active;
+use bell::Bell;
+use checkpoint::Marks;
+use directory::{Company, Directory};
+use disk::{Disk, LocalDisk};
+use error::at;
+use fold::lane_totals;
+use header::{Header, bytes_of};
+use keep::{BusyLane, Lanes};
+use record::Salt;
+use runs::Runs;
+use segment::{Open, SegmentName};
+use stats::Counters;
+use sync::Synced;
+use trouble::Trouble;
+
+pub use checkpoint::Totals;
+pub use error::{AcknowledgeError, AppendError, FileError, OpenError, ReadError, SyncFailed};
+pub use inspect::{Inspection, inspect};
+pub use mend::MARKER_PART;
+pub use options::{
+    BYTES_MAX_DEFAULT, JournalOptions, SEGMENT_BYTES_DEFAULT, SYNC_INTERVAL_DEFAULT, SyncMode,
+};
+pub use stats::{JournalStats, SYNC_BUCKETS_MS};
+
+/// Where a record is in the epoch of its process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position(u64);
+
+impl Position {
+    pub const fn sequence(self) -> u64 {
+        self.0
+    }
+}
+
+/// One process's journal. Dropping it closes it.
+pub struct Journal {
+    inner: Arc<Inner>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct Inner {
+    gate: Gate,
+    active: Mutex<Active>,
+    options: JournalOptions,
+    disk: Arc<dyn Disk>,
+    node: NodeId,
+    epoch: u64,
+    /// Where this process's segments are.
+    lane: PathBuf,
+    // Locks are taken in this order: lanes, runs, active.
+    lanes: Mutex<Lanes>,
+    runs: Mutex<Runs>,
+    synced: watch::Sender<Synced>,
+    appended: watch::Sender<u64>,
+    sync_bell: Bell,
+    keep_bell: Bell,
+    counters: Counters,
+    sync_trouble: Trouble,
+    room_trouble: Trouble,
+    keep_trouble: Trouble,
+    adopt_trouble: Trouble,
+}
+
+/// Whether new calls may be admitted, on a cache line that changes only when the answer does.
+#[repr(align(128))]
+struct Gate(AtomicBool);
+
+impl Gate {
+    fn set(&self, is_open: bool) {
+        self.0.store(is_open, Relaxed);
+    }
+}
+
+impl Journal {
+    /// Takes the directory for this process, puts in order what an earlier one left, and begins a
+    /// new epoch.
+    pub fn open(options: JournalOptions, now: Timestamp) -> Result<Self, OpenError> {
+        Self::open_on(Arc::new(LocalDisk), options, now, Company::Alone)
+    }
+
+    /// Like [`open`](Self::open), but beside another process that is about to end: its records are
+    /// taken over when it has. For an upgrade without an interruption.
+    pub fn open_beside(options: JournalOptions, now: Timestamp) -> Result<Self, OpenError> {
+        Self::open_on(Arc::new(LocalDisk), options, now, Company::Beside)
+    }
+
+    /// Like [`open`](Self::open), on a disk that a test has a hand in.
+    pub fn open_with_disk(
+        disk: Arc<dyn Disk>,
+        options: JournalOptions,
+        now: Timestamp,
+    ) -> Result<Self, OpenError> {
+        Self::open_on(disk, options, now, Company::Alone)
+    }
+
+    fn open_on(
+        disk: Arc<dyn Disk>,
+        options: JournalOptions,
+        now: Timestamp,
+        company: Company,
+    ) -> Result<Self, OpenError> {
+        options.check()?;
+        let directory = directory::open(&*disk, &options.dir, company)?;
+        let inner = Arc::new(Inner::recover(disk, options, directory, now)?);
+        inner.prepare_next();
+        inner.keep_lanes();
+        let threads = vec![
+            spawn("journal-sync", inner.clone(), sync::run)?,
+            spawn("journal-keep", inner.clone(), keep::run)?,
+        ];
+        Ok(Self { inner, threads: Mutex::new(threads) })
+    }
+
+    /// Whether a new call that has to be metered may be admitted. False while the disk is full,
+    /// fails or is much too slow, and while the ledger has not taken what fills the journal.
+    #[inline]
+    pub fn accepts(&self) -> bool {
+        self.inner.gate.0.load(Relaxed)
+    }
+
+    /// Appends a record. Where this fails, the call must not be answered as a success. Does no
+    /// I/O: it stores into memory that the page cache shares.
+    pub fn append(&self, record: &UsageRecord) -> Result<Position, AppendError> {
+        let payload = record.encode();
+        let mut active = self.inner.active.lock();
+        let has_turned = active.make_room()?;
+        let sequence = active.push(&payload);
+        if has_turned || active.is_low() {
+            self.inner.gate.set(active.accepts());
+        }
+        drop(active);
+        if has_turned {
+            self.inner.sync_bell.ring();
+            self.inner.keep_bell.ring();
+        }
+        Ok(Position(sequence))
+    }
+
+    /// Whether [`synced`](Self::synced) can have to wait.
+    #[inline]
+    pub fn waits_for_sync(&self) -> bool {
+        self.inner.options.sync == SyncMode::Always
+    }
+
+    /// Returns when the record at the position is on the disk, or at once where the journal is
+    /// synced in an interval.
+    pub async fn synced(&self, position: Position) -> Result<(), SyncFailed> {
+        if !self.waits_for_sync() || self.inner.synced.borrow().through >= position.0 {
+            return Ok(());
+        }
+        let mut synced = self.inner.synced.subscribe();
+        self.inner.sync_bell.ring();
+        let is_decided =
+            |synced: &Synced| synced.through >= position.0 || synced.failed >= position.0;
+        match synced.wait_for(is_decided).await {
+            Ok(synced) if synced.through >= position.0 => Ok(()),
+            Ok(_) | Err(_) => Err(SyncFailed),
+        }
+    }
+
+    pub fn node(&self) -> NodeId {
+        self.inner.node
+    }
+
+    pub fn epoch(&self) -> u64 {
+        self.inner.epoch
+    }
+
+    /// The oldest records that the ledger has not acknowledged, at most `limit` of them and of one
+    /// epoch, older epochs first. Reads from the disk, so it is not for a thread that serves calls.
+    pub fn undelivered(&self, limit: usize) -> Result<Option<UsageBatch>, ReadError> {
+        self.inner.undelivered(limit)
+    }
+
+    /// Changes when there is something new to deliver, at most once per sync.
+    pub fn appended(&self) -> watch::Receiver<u64> {
+        self.inner.appended.subscribe()
+    }
+
+    /// Takes note that the ledger has an epoch up to a sequence number. It is written down within
+    /// a moment; if the process dies before, the same records are delivered again, which changes
+    /// nothing in the ledger.
+    pub fn acknowledge(&self, epoch: u64, through: u64) -> Result<(), AcknowledgeError> {
+        let mut runs = self.inner.runs.lock();
+        let appended = self.inner.active.lock().appended();
+        if epoch > self.inner.epoch {
+            return Err(AcknowledgeError::UnknownEpoch(epoch));
+        }
+        if epoch == self.inner.epoch && through > appended {
+            return Err(AcknowledgeError::NotAppended { epoch, through, appended });
+        }
+        // An epoch that is not there any more was acknowledged wholly.
+        if let Some(run) = runs.0.get_mut(&epoch) {
+            let last = if epoch == self.inner.epoch { appended } else { run.last() };
+            run.acknowledged = run.acknowledged.max(through.min(last));
+        }
+        Ok(())
+    }
+
+    /// What this directory's processes have counted against quotas, by subscription and period.
+    /// For counters that are seeded while there is no ledger to ask. Reads the whole journal.
+    pub fn totals(&self) -> Result<Totals, FileError> {
+        Ok(self.read_totals(&Marks::new())?.all)
+    }
+
+    /// Of that, what the ledger's own totals do not hold: these say for each epoch up to which
+    /// sequence number they do.
+    pub fn totals_after(&self, through: &[(u64, u64)]) -> Result<Totals, FileError> {
+        Ok(self.read_totals(&through.iter().copied().collect())?.unheld)
+    }
+
+    /// What a process that shared the directory has counted after the totals were read last, once
+    /// it has ended: to be added to the counters. Empty but for an upgrade.
+    pub fn take_adopted(&self) -> Totals {
+        std::mem::take(&mut self.inner.lanes.lock().adopted)
+    }
+
+    fn read_totals(&self, held: &Marks) -> Result<fold::LaneTotals, FileError> {
+        let mut sum = fold::LaneTotals::default();
+        let mut lanes = self.inner.lanes.lock();
+        for lane in &lanes.held {
+            sum.add(lane_totals(&lane.held.dir, held)?);
+        }
+        for lane in &mut lanes.busy {
+            let totals = lane_totals(&lane.dir, held)?;
+            lane.seen = totals.all.clone();
+            sum.add(totals);
+        }
+        lanes.adopted.clear();
+        Ok(sum)
+    }
+
+    pub fn stats(&self) -> JournalStats {
+        self.inner.stats(self.accepts())
+    }
+
+    /// Syncs everything, gives back what was reserved, and lets others have the directory. Nothing
+    /// can be appended afterwards. Closing twice is the same as once.
+    pub fn close(&self) -> Result<(), FileError> {
+        let threads = std::mem::take(&mut *self.threads.lock());
+        if threads.is_empty() {
+            return Ok(());
+        }
+        self.inner.active.lock().is_closed = true;
+        self.inner.gate.set(false);
+        self.inner.sync_bell.stop();
+        self.inner.keep_bell.stop();
+        for thread in threads {
+            thread.join().expect("the journal's threads do not panic");
+        }
+        self.inner.finish()
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::error!(%error, "the journal could not be closed; it will be recovered");
+        }
+    }
+}
+
+fn spawn(name: &str, inner: Arc<Inner>, body: fn(&Inner)) -> Result<JoinHandle<()>, OpenError> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || body(&inner))
+        .map_err(|error| at("start a thread for", Path::new(name))(error).into())
+}
+
+/// A number that nobody else has drawn.
+fn random() -> u64 {
+    // The lower half of a version 7 UUID is random but for two bits.
+    Uuid::now_v7().as_u128() as u64
+}
+
+impl Inner {
+    fn recover(
+        disk: Arc<dyn Disk>,
+        options: JournalOptions,
+        directory: Directory,
+        now: Timestamp,
+    ) -> Result<Self, OpenError> {
+        let Directory { node, held, busy } = directory;
+        let lane = held.first().expect("a process holds a lane of its own").dir.clone();
+        let mut recovered = Vec::new();
+        for lane in held {
+            let found = recover::recover(&*disk, &lane.dir, node)?;
+            recovered.push((lane, found));
+        }
+        // Recovery gives back what was reserved, so there is room for what comes now.
+        let epoch = directory::begin_epoch(&*disk, &options.dir, now)?;
+        let header = Header {
+            node,
+            epoch,
+            first: 1,
+            salt: Salt(random()),
+            allocated: options.segment_bytes,
+        };
+        let segment = Open::prepare(&*disk, &lane, SegmentName { epoch, number: 0 }, header)
+            .map_err(|error| match error.source.kind() {
+                std::io::ErrorKind::Unsupported => OpenError::CannotReserve(lane.clone()),
+                _ => OpenError::File(error),
+            })?;
+        let inner = Self {
+            gate: Gate(AtomicBool::new(true)),
+            active: Mutex::new(Active {
+                segment,
+                next: None,
+                filled: VecDeque::new(),
+                is_failing: false,
+                is_over: false,
+                is_closed: false,
+                next_number: 0,
+            }),
+            options,
+            disk,
+            node,
+            epoch,
+            lane,
+            lanes: Mutex::default(),
+            runs: Mutex::default(),
+            synced: watch::Sender::default(),
+            appended: watch::Sender::default(),
+            sync_bell: Bell::default(),
+            keep_bell: Bell::default(),
+            counters: Counters::default(),
+            sync_trouble: Trouble::new("what was appended cannot be synced; new calls are refused"),
+            room_trouble: Trouble::new(
+                "there is no room for another segment; new calls are refused when this one is nearly full",
+            ),
+            keep_trouble: Trouble::new("what the ledger has cannot be removed"),
+            adopt_trouble: Trouble::new(
+                "the lane of a process that has ended cannot be taken over",
+            ),
+        };
+        inner.runs.lock().run_mut(epoch);
+        let mut lanes = inner.lanes.lock();
+        for (lane, recovered) in recovered {
+            inner.take_lane(&mut lanes, lane, recovered);
+        }
+        lanes.busy =
+            busy.into_iter().map(|dir| BusyLane { dir, seen: Totals::default() }).collect();
+        drop(lanes);
+        Ok(inner)
+    }
+
+    /// The last of the journal, when its threads have ended.
+    fn finish(&self) -> Result<(), FileError> {
+        let is_synced = self.sync();
+        self.keep_lanes();
+        let mut active = self.active.lock();
+        let path = active.segment.path.clone();
+        if let Some(next) = active.next.take() {
+            self.disk.remove(&next.path).map_err(at("remove", &next.path))?;
+        }
+        if active.segment.used == 0 {
+            self.disk.remove(&path).map_err(at("remove", &path))?;
+        } else if is_synced {
+            // Nothing is stored into the mapping any more, since the journal is closed.
+            let file = &active.segment.file;
+            let bytes = bytes_of(active.segment.used);
+            self.disk.truncate(file, bytes).map_err(at("cut", &path))?;
+            self.disk.sync(file).map_err(at("sync", &path))?;
+        }
+        drop(active);
+        // Readers find what they need by name, so the lanes can go.
+        self.lanes.lock().held.clear();
+        Ok(())
+    }
+
+    fn acknowledged(&self, epoch: u64) -> u64 {
+        self.runs.lock().0.get(&epoch).map_or(0, |run| run.acknowledged)
+    }
+
+    /// Length of all segments of this process.
+    fn bytes(&self) -> u64 {
+        let runs = self.runs.lock();
+        let active = self.active.lock();
+        let sealed: u64 = runs.segments().map(|segment| segment.bytes).sum();
+        sealed + active.opens().map(|open| open.header.allocated).sum::<u64>()
+    }
+
+    fn quarantine(&self, lane: &Path, path: &Path) -> Result<(), FileError> {
+        if mend::quarantine(&*self.disk, lane, path)? {
+            self.counters.quarantined.fetch_add(1, Relaxed);
+        }
+        Ok(())
+    }
+
+    fn stats(&self, accepts: bool) -> JournalStats {
+        let mut stats = self.counters.stats();
+        stats.accepts = accepts;
+        stats.bytes = self.bytes();
+        stats.synced = self.synced.borrow().through;
+        stats.undelivered_since = self.undelivered_since();
+        let runs = self.runs.lock();
+        let active = self.active.lock();
+        stats.appended = active.appended();
+        stats.segments = (runs.segments().count() + active.opens().count()) as u64;
+        let last = |epoch: u64, run: &runs::Run| {
+            if epoch == self.epoch { active.appended() } else { run.last() }
+        };
+        stats.undelivered = runs
+            .0
+            .iter()
+            .map(|(epoch, run)| last(*epoch, run).saturating_sub(run.acknowledged))
+            .sum();
+        stats
+    }
+
+    fn undelivered_since(&self) -> Option<Timestamp> {
+        let oldest = self.undelivered(1).ok()??;
+        let payload = oldest.records.first_chunk()?;
+        UsageRecord::decode(payload).ok().map(|record| record.admitted_at)
+    }
+}

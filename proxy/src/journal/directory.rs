@@ -1,0 +1,233 @@
+//! The journal directory: whose it is, which process may write where, and the epochs.
+//!
+//! ```text
+//! node            the gateway's identity, made once
+//! epoch           the last epoch that was begun
+//! lock            held for a moment by a process that starts
+//! lane-0/         one process's files
+//!   lock          held by the process that writes here
+//!   checkpoint    what removed segments counted
+//!   acknowledged  how far the ledger has each epoch
+//!   *.segment
+//!   quarantine/   damaged files
+//! lane-1/         of a second process, during an upgrade
+//! ```
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, IFlags, flock};
+use tollgate_common::ids::NodeId;
+use tollgate_common::time::Timestamp;
+use uuid::Uuid;
+
+use super::disk::Disk;
+use super::error::{FileError, OpenError, at};
+use super::scan::{contents, names, segment_files};
+use super::segment::{create_or_open, replace};
+
+const DIRECTORY_MODE: u32 = 0o700;
+
+/// Another process that starts holds the directory's lock for less than this.
+const START_WAIT: Duration = Duration::from_millis(20);
+const START_TRIES: u32 = 100;
+
+/// `BTRFS_SUPER_MAGIC` of Linux.
+const BTRFS_MAGIC: rustix::fs::FsWord = 0x9123_683e;
+
+/// A lane that this process holds, until the lock is dropped.
+pub struct HeldLane {
+    pub dir: PathBuf,
+    _lock: File,
+}
+
+pub struct Directory {
+    pub node: NodeId,
+    /// The first one is written to.
+    pub held: Vec<HeldLane>,
+    /// Lanes of other processes.
+    pub busy: Vec<PathBuf>,
+}
+
+/// Whether another process may hold a part of the directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Company {
+    Alone,
+    Beside,
+}
+
+pub fn open(disk: &dyn Disk, root: &Path, company: Company) -> Result<Directory, OpenError> {
+    own_directory(disk, root)?;
+    let _starting = starting_lock(root)?;
+    let Lanes { mut held, busy, next } = lanes(root)?;
+    if company == Company::Alone && !busy.is_empty() {
+        return Err(OpenError::Busy(root.to_owned()));
+    }
+    if held.is_empty() {
+        held.push(new_lane(disk, root, next)?);
+    }
+    let node = node(disk, root)?;
+    Ok(Directory { node, held, busy })
+}
+
+/// Begins an epoch that neither this directory nor an earlier one of the same node has seen: the
+/// last one tells the first, the time of day the second.
+pub fn begin_epoch(disk: &dyn Disk, root: &Path, now: Timestamp) -> Result<u64, OpenError> {
+    let _starting = starting_lock(root)?;
+    let path = root.join("epoch");
+    let mut last = match text(&path)? {
+        Some(text) => text.trim().parse().map_err(|_| OpenError::Damaged(path.clone()))?,
+        None => 0,
+    };
+    for number in lane_numbers(root)? {
+        let newest =
+            segment_files(&lane_path(root, number))?.last().map_or(0, |(name, _)| name.epoch);
+        last = last.max(newest);
+    }
+    let epoch = u64::try_from(now.0).unwrap_or(0).max(last + 1);
+    replace(disk, &path, |mut file| writeln!(file, "{epoch}"))?;
+    Ok(epoch)
+}
+
+/// Takes a lane if no process holds it.
+pub fn try_hold(lane: &Path) -> Result<Option<HeldLane>, FileError> {
+    let path = lane.join("lock");
+    let lock = create_or_open(&path)?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(HeldLane { dir: lane.to_owned(), _lock: lock })),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(at("lock", &path)(error.into())),
+    }
+}
+
+/// Makes a directory that only this user can look into, for good.
+pub fn make_directory(disk: &dyn Disk, path: &Path) -> Result<(), FileError> {
+    match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) => return Err(at("create", path)(error)),
+    }
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        disk.sync_directory(parent).map_err(at("sync", parent))?;
+    }
+    Ok(())
+}
+
+fn own_directory(disk: &dyn Disk, root: &Path) -> Result<(), OpenError> {
+    let found = match fs::metadata(root) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let parent = root.parent().filter(|parent| !parent.as_os_str().is_empty());
+            if parent.is_some_and(|parent| !parent.exists()) {
+                return Err(OpenError::NoParent(root.to_owned()));
+            }
+            return Ok(make_directory(disk, root)?);
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Err(OpenError::NotADirectory(root.to_owned()));
+        }
+        Err(error) => return Err(at("look at", root)(error).into()),
+    };
+    if !found.is_dir() {
+        return Err(OpenError::NotADirectory(root.to_owned()));
+    }
+    let user = rustix::process::geteuid().as_raw();
+    if found.uid() != user {
+        return Err(OpenError::WrongOwner { path: root.to_owned(), owner: found.uid(), user });
+    }
+    Ok(())
+}
+
+fn starting_lock(root: &Path) -> Result<File, OpenError> {
+    let path = root.join("lock");
+    let lock = create_or_open(&path)?;
+    for _ in 0..START_TRIES {
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(lock),
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(START_WAIT),
+            Err(error) => return Err(at("lock", &path)(error.into()).into()),
+        }
+    }
+    Err(OpenError::Busy(root.to_owned()))
+}
+
+struct Lanes {
+    held: Vec<HeldLane>,
+    busy: Vec<PathBuf>,
+    /// A number that no lane has.
+    next: usize,
+}
+
+fn lanes(root: &Path) -> Result<Lanes, FileError> {
+    let mut numbers: Vec<usize> =
+        names(root)?.iter().filter_map(|name| name.strip_prefix("lane-")?.parse().ok()).collect();
+    numbers.sort_unstable();
+    let next = numbers.last().map_or(0, |last| last + 1);
+    let (mut held, mut busy) = (Vec::new(), Vec::new());
+    for number in numbers {
+        let lane = lane_path(root, number);
+        match try_hold(&lane)? {
+            Some(lane) => held.push(lane),
+            None => busy.push(lane),
+        }
+    }
+    Ok(Lanes { held, busy, next })
+}
+
+/// The numbers of the lanes there are, in order.
+pub fn lane_numbers(root: &Path) -> Result<Vec<usize>, FileError> {
+    let mut numbers: Vec<usize> =
+        names(root)?.iter().filter_map(|name| name.strip_prefix("lane-")?.parse().ok()).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+fn new_lane(disk: &dyn Disk, root: &Path, number: usize) -> Result<HeldLane, OpenError> {
+    let lane = lane_path(root, number);
+    make_directory(disk, &lane)?;
+    write_in_place(&lane).map_err(at("set writing in place for", &lane))?;
+    try_hold(&lane)?.ok_or(OpenError::Busy(lane))
+}
+
+pub fn lane_path(root: &Path, number: usize) -> PathBuf {
+    root.join(format!("lane-{number}"))
+}
+
+/// Btrfs writes a block elsewhere each time, so that a reserved one is no promise for its second
+/// writing; it can be told not to.
+fn write_in_place(lane: &Path) -> io::Result<()> {
+    if rustix::fs::statfs(lane)?.f_type != BTRFS_MAGIC {
+        return Ok(());
+    }
+    let directory = File::open(lane)?;
+    let flags = rustix::fs::ioctl_getflags(&directory)?;
+    rustix::fs::ioctl_setflags(&directory, flags | IFlags::NOCOW)?;
+    Ok(())
+}
+
+fn node(disk: &dyn Disk, root: &Path) -> Result<NodeId, OpenError> {
+    let path = root.join("node");
+    if let Some(text) = text(&path)? {
+        return match text.trim().parse::<NodeId>() {
+            Ok(node) if node.0 != Uuid::nil() => Ok(node),
+            Ok(_) | Err(_) => Err(OpenError::Damaged(path)),
+        };
+    }
+    let node = NodeId(Uuid::now_v7());
+    replace(disk, &path, |mut file| writeln!(file, "{node}"))?;
+    Ok(node)
+}
+
+pub fn text(path: &Path) -> Result<Option<String>, OpenError> {
+    match contents(path) {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => Err(OpenError::Damaged(path.to_owned())),
+        },
+        Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,209 @@
+//! Keeps the journal in order beside the calls: prepares the next segment, writes down what the
+//! ledger has, removes what it has wholly, and takes over the lane of a process that has ended.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tracing::info;
+
+use super::active::UNSYNCED_SEGMENTS_MAX;
+use super::bell::Woken;
+use super::checkpoint::{self, Checkpoint, Marks, Totals};
+use super::directory::{HeldLane, try_hold};
+use super::document::Loaded;
+use super::error::{FileError, OpenError, at};
+use super::fold::lane_totals;
+use super::header::Header;
+use super::mend::in_quarantine;
+use super::record::Salt;
+use super::recover::{Recovered, recover};
+use super::runs::Run;
+use super::scan::{contents, good_records};
+use super::segment::{Open, Sealed, SegmentName};
+use super::{Inner, random};
+
+/// How soon a disk that has room again is noticed, and how long an acknowledgement may be only in
+/// memory.
+const KEEP_EVERY: Duration = Duration::from_millis(250);
+
+/// Segments that are removed in one turn, so that one turn is short.
+const FOLD_SEGMENTS_MAX: usize = 64;
+
+/// The lanes that this process holds, and those it waits for.
+#[derive(Default)]
+pub struct Lanes {
+    /// The first one is written to.
+    pub held: Vec<Lane>,
+    pub busy: Vec<BusyLane>,
+    /// What was counted in lanes that were taken over, since their totals were last read.
+    pub adopted: Totals,
+}
+
+pub struct Lane {
+    pub held: HeldLane,
+    /// The marks as they are on the disk.
+    pub written: Marks,
+}
+
+pub struct BusyLane {
+    pub dir: PathBuf,
+    /// Its totals when they were last read.
+    pub seen: Totals,
+}
+
+/// The body of the keeping thread.
+pub fn run(inner: &Inner) {
+    while inner.keep_bell.wait(KEEP_EVERY) == Woken::ToWork {
+        inner.prepare_next();
+        inner.keep_lanes();
+    }
+}
+
+impl Inner {
+    /// Makes the next segment if there is none and there may be one.
+    pub(super) fn prepare_next(&self) {
+        let bytes = self.bytes();
+        let (first, number) = {
+            let mut active = self.active.lock();
+            active.is_over = bytes > self.options.bytes_max;
+            self.gate.set(active.accepts());
+            if active.next.is_some() || active.filled.len() >= UNSYNCED_SEGMENTS_MAX {
+                return;
+            }
+            active.next_number += 1;
+            (active.segment.header.first + active.segment.capacity(), active.next_number)
+        };
+        if bytes + self.options.segment_bytes > self.options.bytes_max {
+            self.room_trouble.begins(&"it holds as much as it may: the ledger does not take it");
+            return;
+        }
+        let name = SegmentName { epoch: self.epoch, number };
+        let Some(next) = self.room_trouble.of(self.prepare(name, first)) else { return };
+        // Only a turn changes where the next segment begins, and there is none without a next.
+        let mut active = self.active.lock();
+        active.next = Some(next);
+        self.gate.set(active.accepts());
+    }
+
+    pub(super) fn prepare(&self, name: SegmentName, first: u64) -> Result<Open, FileError> {
+        let header = Header {
+            node: self.node,
+            epoch: self.epoch,
+            first,
+            salt: Salt(random()),
+            allocated: self.options.segment_bytes,
+        };
+        Open::prepare(&*self.disk, &self.lane, name, header)
+    }
+
+    pub(super) fn keep_lanes(&self) {
+        let mut lanes = self.lanes.lock();
+        // Room is made first: on a full disk, the marks cannot be written before.
+        let kept = lanes.held.iter_mut().enumerate().try_for_each(|(index, lane)| {
+            self.fold(lane, index)?;
+            self.write_marks(lane, index)?;
+            Checkpoint::keep_spare(&*self.disk, &lane.held.dir, self.options.segment_bytes)
+        });
+        self.keep_trouble.of(kept);
+        let adopted = self.adopt(&mut lanes);
+        self.adopt_trouble.of(adopted);
+    }
+
+    fn write_marks(&self, lane: &mut Lane, index: usize) -> Result<(), FileError> {
+        let marks = self.runs.lock().marks(index);
+        if marks == lane.written {
+            return Ok(());
+        }
+        checkpoint::acknowledged::store(&*self.disk, &lane.held.dir, &marks)?;
+        lane.written = marks;
+        Ok(())
+    }
+
+    /// Folds segments that the ledger has wholly into the checkpoint, and removes them.
+    fn fold(&self, lane: &Lane, index: usize) -> Result<(), FileError> {
+        // What is reserved for the next checkpoint is enough for one segment more.
+        let is_full = self.active.lock().next.is_none();
+        let mut done = self.runs.lock().acknowledged_segments(index);
+        done.truncate(if is_full { 1 } else { FOLD_SEGMENTS_MAX });
+        if done.is_empty() {
+            return Ok(());
+        }
+        let mut checkpoint = match Checkpoint::load(&lane.held.dir)? {
+            Loaded::Value(checkpoint) => checkpoint,
+            Loaded::Missing | Loaded::Damaged => Checkpoint::default(),
+        };
+        let mut is_changed = false;
+        for (epoch, segment) in &done {
+            is_changed |= fold_segment(&mut checkpoint, *epoch, segment)?;
+        }
+        if is_changed {
+            // Marks of epochs that are long gone are of no use any more.
+            let runs = self.runs.lock().marks(index);
+            checkpoint.folded.retain(|epoch, _| runs.contains_key(epoch));
+            checkpoint.store(&*self.disk, &lane.held.dir)?;
+        }
+        for (epoch, segment) in &done {
+            self.disk.remove(&segment.path).map_err(at("remove", &segment.path))?;
+            self.runs.lock().forget(*epoch, segment, self.epoch);
+        }
+        self.disk.sync_directory(&lane.held.dir).map_err(at("sync", &lane.held.dir))
+    }
+
+    /// Takes over the lanes of processes that have ended.
+    fn adopt(&self, lanes: &mut Lanes) -> Result<(), OpenError> {
+        let mut index = 0;
+        while index < lanes.busy.len() {
+            let Some(held) = try_hold(&lanes.busy[index].dir)? else {
+                index += 1;
+                continue;
+            };
+            let recovered = recover(&*self.disk, &held.dir, self.node)?;
+            let totals = lane_totals(&held.dir, &Marks::new())?;
+            let busy = lanes.busy.remove(index);
+            for (key, units) in totals.all {
+                let more = units - busy.seen.get(&key).copied().unwrap_or(0);
+                if more != 0 {
+                    *lanes.adopted.entry(key).or_default() += more;
+                }
+            }
+            info!(lane = %held.dir.display(), epochs = recovered.runs.len(), "the journal of a process that has ended is taken over");
+            self.take_lane(lanes, held, recovered);
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_lane(&self, lanes: &mut Lanes, held: HeldLane, recovered: Recovered) {
+        self.counters.lost.fetch_add(recovered.lost, Relaxed);
+        self.counters.torn.fetch_add(recovered.torn, Relaxed);
+        self.counters.quarantined.fetch_add(in_quarantine(&held.dir), Relaxed);
+        let index = lanes.held.len();
+        let runs: BTreeMap<_, _> = recovered
+            .runs
+            .into_iter()
+            .map(|(epoch, run)| (epoch, Run { lane: index, ..run }))
+            .collect();
+        self.runs.lock().0.extend(runs);
+        lanes.held.push(Lane { held, written: Marks::new() });
+    }
+}
+
+/// Adds a segment's records to a checkpoint, and says whether it holds more now.
+fn fold_segment(
+    checkpoint: &mut Checkpoint,
+    epoch: u64,
+    segment: &Sealed,
+) -> Result<bool, FileError> {
+    let folded = checkpoint.folded.get(&epoch).copied().unwrap_or(0);
+    if folded >= segment.last() {
+        return Ok(false);
+    }
+    let content = contents(&segment.path)?;
+    let last = segment.last();
+    let records = good_records(&content, &segment.header);
+    checkpoint.fold(epoch, records.take_while(|(sequence, _)| *sequence <= last));
+    // What cannot be read is not counted, but it is behind us too.
+    checkpoint.folded.insert(epoch, last);
+    Ok(true)
+}

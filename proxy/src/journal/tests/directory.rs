@@ -1,0 +1,235 @@
+//! Whose directory it is, who may write to it, and what is refused at the start.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+
+use tollgate_common::time::Timestamp;
+use uuid::Uuid;
+
+use super::fixture::*;
+use crate::journal::{Journal, JournalOptions, OpenError, inspect};
+
+#[test]
+fn a_second_process_is_refused_and_told_which_directory() {
+    let dir = directory();
+    let first = open(dir.path());
+
+    let refused = Journal::open(options(dir.path()), NOW).map(drop).unwrap_err();
+
+    assert!(matches!(refused, OpenError::Busy(_)));
+    let named = dir.path().join("journal");
+    assert!(refused.to_string().contains(named.to_str().unwrap()), "{refused}");
+    append(&first, 1..=10);
+    drop(first);
+    assert_eq!(numbers(&deliver(&open(dir.path()), 10)), (1..=10).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_upgrade_hands_over_every_record_and_every_count() {
+    let dir = directory();
+    let old = open(dir.path());
+    append(&old, 1..=SLOTS + 10);
+    let new = Journal::open_beside(options(dir.path()), NOW).unwrap();
+    let seeded = new.totals().unwrap();
+    assert_eq!(seeded, old.totals().unwrap());
+    append(&new, 1_001..=1_010);
+    append(&old, SLOTS + 11..=SLOTS + 30);
+    deliver(&old, 50);
+    append(&old, SLOTS + 31..=SLOTS + 40);
+    old.close().unwrap();
+
+    let adopted = eventually(|| Some(new.take_adopted()).filter(|totals| !totals.is_empty()));
+
+    let sum: i64 = adopted.values().sum();
+    assert_eq!(sum, (SLOTS as i64 + 11..=SLOTS as i64 + 40).sum::<i64>(), "what came later");
+    let taken = numbers(&deliver(&new, 1_000));
+    let expected: Vec<u64> = (SLOTS + 31..=SLOTS + 40).chain(1_001..=1_010).collect();
+    assert_eq!(taken, expected, "older epochs first, and nothing twice");
+    assert!(new.take_adopted().is_empty(), "it is added once");
+}
+
+#[test]
+fn a_process_that_is_killed_during_an_upgrade_is_taken_over_too() {
+    let dir = directory();
+    let old = open(dir.path());
+    append(&old, 1..=20);
+    let new = Journal::open_beside(options(dir.path()), NOW).unwrap();
+    append(&new, 21..=30);
+    let left = image(dir.path());
+
+    let journal = open(left.path());
+
+    assert_eq!(numbers(&deliver(&journal, 100)), (1..=30).collect::<Vec<_>>());
+    let third = Journal::open_beside(options(left.path()), NOW).unwrap();
+    append(&third, [31]);
+    assert_eq!(numbers(&deliver(&third, 100)), [31]);
+}
+
+#[test]
+fn an_epoch_is_later_than_all_before_and_than_the_clock() {
+    let dir = directory();
+    let opened_at = |now: i64| Journal::open(options(dir.path()), Timestamp(now)).unwrap().epoch();
+
+    assert_eq!(opened_at(1_000), 1_000);
+    assert_eq!(opened_at(5), 1_001, "the clock was set back");
+    assert_eq!(opened_at(-5), 1_002);
+    assert_eq!(opened_at(9_000), 9_000);
+    fs::remove_file(dir.path().join("journal/epoch")).unwrap();
+    assert!(opened_at(9_500) > 9_000);
+}
+
+#[test]
+fn a_node_on_an_empty_disk_has_a_new_epoch() {
+    let (dir, replaced) = (directory(), directory());
+    let first = open(dir.path());
+    fs::create_dir(replaced.path().join("journal")).unwrap();
+    let node = |dir: &tempfile::TempDir| dir.path().join("journal/node");
+    fs::copy(node(&dir), node(&replaced)).unwrap();
+
+    let second = Journal::open(options(replaced.path()), NOW.plus_ms(1)).unwrap();
+
+    assert_eq!(second.node(), first.node());
+    assert_ne!(second.epoch(), first.epoch());
+}
+
+#[test]
+fn the_directory_is_made_for_this_user_alone_if_the_one_above_is_there() {
+    let dir = directory();
+    drop(open(dir.path()));
+    let mode = fs::metadata(dir.path().join("journal")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+
+    let missing = JournalOptions::new(dir.path().join("no/such/directory"));
+    let refused = Journal::open(missing, NOW).map(drop).unwrap_err();
+    assert!(matches!(refused, OpenError::NoParent(_)), "{refused}");
+}
+
+#[test]
+fn a_file_in_the_place_of_the_directory_is_named() {
+    let dir = directory();
+    fs::write(dir.path().join("journal"), "not a directory").unwrap();
+
+    let refused = Journal::open(options(dir.path()), NOW).map(drop).unwrap_err();
+
+    assert!(matches!(refused, OpenError::NotADirectory(_)), "{refused}");
+    let below = JournalOptions::new(dir.path().join("journal/below"));
+    let refused = Journal::open(below, NOW).map(drop).unwrap_err();
+    assert!(matches!(refused, OpenError::NotADirectory(_)), "{refused}");
+}
+
+#[test]
+fn a_directory_of_another_user_is_refused() {
+    let dir = directory();
+    drop(open(dir.path()));
+    if let Err(error) = chown(dir.path().join("journal"), Some(54_321), None) {
+        eprintln!("SKIPPED: this user cannot give a directory away: {error}");
+        return;
+    }
+
+    let refused = Journal::open(options(dir.path()), NOW).map(drop).unwrap_err();
+
+    assert!(matches!(refused, OpenError::WrongOwner { owner: 54_321, .. }), "{refused}");
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_to_is_refused() {
+    let dir = directory();
+    let journal = dir.path().join("journal");
+    fs::create_dir(&journal).unwrap();
+    fs::set_permissions(&journal, Permissions::from_mode(0o500)).unwrap();
+    let is_mighty = fs::write(journal.join("probe"), "").is_ok();
+    if is_mighty {
+        // Permissions do not bind the superuser; a file system that is mounted for reading does.
+        fs::remove_file(journal.join("probe")).unwrap();
+        let mount = |arguments: &[&str]| {
+            let run = std::process::Command::new("mount").args(arguments).arg(&journal).output();
+            run.is_ok_and(|output| output.status.success())
+        };
+        if !mount(&["-t", "tmpfs", "-o", "ro,mode=700", "tollgate-test"]) {
+            eprintln!("SKIPPED: the superuser writes everywhere, and nothing can be mounted here");
+            return;
+        }
+    }
+
+    let refused = Journal::open(options(dir.path()), NOW).map(drop).unwrap_err();
+
+    if is_mighty {
+        std::process::Command::new("umount").arg(&journal).status().unwrap();
+    }
+    assert!(matches!(refused, OpenError::File(_)), "{refused}");
+    assert!(refused.to_string().contains("journal"), "{refused}");
+}
+
+#[test]
+fn what_another_node_wrote_is_refused() {
+    let dir = directory();
+    let journal = open(dir.path());
+    append(&journal, 1..=5);
+    drop(journal);
+    let other = Uuid::from_u128(77).to_string();
+    fs::write(dir.path().join("journal/node"), &other).unwrap();
+
+    let refused = Journal::open(options(dir.path()), NOW).map(drop).unwrap_err();
+
+    assert!(matches!(refused, OpenError::OtherNode { .. }), "{refused}");
+    fs::write(dir.path().join("journal/node"), "nobody").unwrap();
+    let refused = Journal::open(options(dir.path()), NOW).map(drop).unwrap_err();
+    assert!(matches!(refused, OpenError::Damaged(_)), "{refused}");
+}
+
+#[test]
+fn a_format_that_is_not_known_is_refused_and_left_alone() {
+    let dir = directory();
+    let journal = open(dir.path());
+    append(&journal, 1..=5);
+    drop(journal);
+    let path = &segments(dir.path())[0];
+    let mut content = fs::read(path).unwrap();
+    for copy in [0, 4096] {
+        content[copy + 8] = 9;
+        let checksum = crc32c::crc32c(&content[copy..copy + 64]).to_le_bytes();
+        content[copy + 64..copy + 68].copy_from_slice(&checksum);
+    }
+    fs::write(path, &content).unwrap();
+
+    let refused = Journal::open(options(dir.path()), NOW).map(drop).unwrap_err();
+
+    assert!(matches!(refused, OpenError::Version { found: 9, .. }), "{refused}");
+    assert_eq!(fs::read(path).unwrap(), content);
+}
+
+#[test]
+fn settings_out_of_bounds_are_refused() {
+    let dir = directory();
+    let open = |options| Journal::open(options, NOW).map(drop);
+    let small = JournalOptions { segment_bytes: 1, ..options(dir.path()) };
+    assert!(matches!(open(small), Err(OpenError::SegmentBytes(1))));
+    let tight = JournalOptions { bytes_max: SEGMENT_BYTES, ..options(dir.path()) };
+    assert!(matches!(open(tight), Err(OpenError::BytesMax(SEGMENT_BYTES))));
+}
+
+#[test]
+fn an_inspection_shows_what_is_there_and_changes_nothing() {
+    let dir = directory();
+    let journal = open(dir.path());
+    append(&journal, 1..=SLOTS + 5);
+    journal.acknowledge(journal.epoch(), 7).unwrap();
+    journal.inner.keep_lanes();
+    let damaged = image(dir.path());
+    flip(&segments(damaged.path())[0], slot_at(3), 1);
+    flip(&segments(damaged.path())[1], slot_at(5), 1);
+    let path = damaged.path().join("journal");
+    let before = image(damaged.path());
+
+    let found = inspect(&path).unwrap();
+
+    assert_eq!(found.node, Some(journal.node()));
+    assert_eq!(found.lanes[0].undelivered(), SLOTS + 5 - 7);
+    let shown = found.to_string();
+    assert!(shown.contains(&format!("{} records 1..={SLOTS}  DAMAGED 1", SLOTS - 1)), "{shown}");
+    let last = SLOTS + 5;
+    assert!(shown.contains(&format!("open  5 records {}..={last}  torn 1", SLOTS + 1)), "{shown}");
+    for (path, copy) in segments(damaged.path()).iter().zip(segments(before.path())) {
+        assert_eq!(fs::read(path).unwrap(), fs::read(copy).unwrap());
+    }
+}
