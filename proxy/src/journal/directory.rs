@@ -141,6 +141,7 @@ fn own_directory(disk: &dyn Disk, root: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
+#[expect(clippy::disallowed_methods, reason = "a process that starts has no calls to serve yet")]
 fn starting_lock(root: &Path) -> Result<File, OpenError> {
     let path = root.join("lock");
     let lock = create_or_open(&path)?;

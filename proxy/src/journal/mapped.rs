@@ -11,6 +11,7 @@ pub struct Mapped(MmapMut);
 
 impl Mapped {
     /// Maps the first `bytes` of a file whose blocks are reserved.
+    #[expect(unsafe_code, reason = "an append that does no system call is a store into a mapping")]
     pub fn new(file: &File, bytes: u64) -> io::Result<Self> {
         let bytes = usize::try_from(bytes).map_err(io::Error::other)?;
         // SAFETY: a mapping is sound as long as nobody else changes the file's bytes or cuts it

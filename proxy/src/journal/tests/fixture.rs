@@ -118,6 +118,10 @@ pub fn numbers(records: &[(u64, u64, UsageRecord)]) -> Vec<u64> {
 }
 
 /// Waits until there is a value; long enough that only a fault lets it end without.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is waited for happens on the journal's threads"
+)]
 pub fn eventually<T>(mut value: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
