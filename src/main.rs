@@ -1,1 +1,34 @@
-fn main() {}
+//! The `tollgate` binary: the commands, and the one place where the parts are put together.
+
+mod command;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// The system's allocator gives memory back less readily under many small buffers.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .expect("nothing has installed a provider before the first line of main");
+    match command::run(command::Arguments::parse()) {
+        Ok(code) => code,
+        Err(failure) => {
+            report(failure.as_ref());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the log may not be there yet")]
+fn report(failure: &dyn std::error::Error) {
+    eprintln!("tollgate: {failure}");
+    let mut cause = failure.source();
+    while let Some(error) = cause {
+        eprintln!("  because: {error}");
+        cause = error.source();
+    }
+}

@@ -1,0 +1,48 @@
+//! `tollgate check-config`: every mistake with its place, and an exit code for scripts.
+
+use std::process::Output;
+
+use tollgate_test_support::tollgate;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_tollgate");
+
+fn check(text: &str) -> Output {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("t.yaml");
+    std::fs::write(&file, text).unwrap();
+    let mut command = tollgate::command(BINARY, &["check-config", "t.yaml"]);
+    command.current_dir(directory.path()).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn a_file_without_mistakes_ends_well() {
+    let output = check("proxy:\n  listen: 127.0.0.1:0\n");
+
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(stdout(&output), "t.yaml: no mistakes\n");
+}
+
+#[test]
+fn every_mistake_is_a_line_that_begins_with_its_place() {
+    let output = check("proxy:\n  listen: nowhere\n  threads: many\nadmin:\n  listne: 1\n");
+
+    assert_eq!(output.status.code(), Some(1));
+    insta::assert_snapshot!(stdout(&output), @r"
+    t.yaml:2:11: proxy.listen: `nowhere` is not an address and port such as 127.0.0.1:8080
+    t.yaml:3:12: proxy.threads: `many` is not a whole number above zero
+    t.yaml:5:3: admin.listne: there is no such setting; did you mean `listen`?
+    ");
+}
+
+#[test]
+fn a_file_that_is_missing_is_said_on_standard_error() {
+    let output = tollgate::command(BINARY, &["check-config", "/nowhere/t.yaml"]).output().unwrap();
+
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.starts_with("tollgate: cannot read /nowhere/t.yaml: "), "{said}");
+}
