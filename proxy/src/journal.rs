@@ -62,7 +62,7 @@ use checkpoint::Marks;
 use directory::{Company, Directory};
 use disk::{Disk, LocalDisk};
 use error::at;
-use fold::lane_totals;
+use fold::{LaneTotals, lane_totals};
 use header::{Header, bytes_of};
 use keep::{BusyLane, Lanes};
 use record::Salt;
@@ -266,6 +266,16 @@ impl Journal {
     /// sequence number they do.
     pub fn totals_after(&self, through: &[(u64, u64)]) -> Result<Totals, FileError> {
         Ok(self.read_totals(&through.iter().copied().collect())?.unheld)
+    }
+
+    /// Of that, what the ledger's own totals do hold.
+    pub fn totals_through(&self, through: &[(u64, u64)]) -> Result<Totals, FileError> {
+        let LaneTotals { mut all, unheld } =
+            self.read_totals(&through.iter().copied().collect())?;
+        for (key, units) in unheld {
+            *all.entry(key).or_default() -= units;
+        }
+        Ok(all)
     }
 
     /// What a process that shared the directory has counted after the totals were read last, once
