@@ -3,5 +3,10 @@
 //!
 //! All of it runs on one background thread. Nothing here is waited for by a call.
 
+pub mod deliver;
 pub mod heartbeat;
 pub mod refusals;
+pub mod seeds;
+
+#[cfg(test)]
+mod fixture;

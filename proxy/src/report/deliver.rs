@@ -1,0 +1,307 @@
+//! Delivers the journal to the ledger: in order, one batch at a time, until it has all of it.
+//!
+//! Owns what is sent next and what an answer or its absence means. A batch whose fate is unknown
+//! is sent again as the same bytes, which changes nothing in a ledger that has it. Nothing is ever
+//! left out: a batch that the admin will not take stays in the journal, and is an alarm.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::StatusCode;
+use tokio::sync::watch;
+use tokio::task::{JoinError, spawn_blocking};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tollgate_common::internal::{USAGE_BATCH_RECORDS_MAX, UsageAck, UsageBatch};
+use tollgate_common::usage::USAGE_RECORD_BYTES;
+
+use crate::backoff::Backoff;
+use crate::control::{Control, ControlError};
+use crate::journal::{AcknowledgeError, Journal, ReadError};
+
+/// Between two deliveries, unless more than one batch waits: five transactions a second are enough
+/// for the ledger to be up to date, and batches grow with the load instead of with its wake-ups.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What is left at the end gets this long. The journal keeps what does not arrive, but a gateway
+/// that goes for good may take its disk along.
+const FAREWELL_MAX: Duration = Duration::from_secs(5);
+
+/// How delivery stands, for metrics and alarms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryState {
+    /// Records that the ledger took, since the start.
+    pub records: u64,
+    pub batches: u64,
+    /// Tries that failed, since the start.
+    pub failures: u64,
+    pub last_delivered: Option<Instant>,
+    /// Why the last try failed; None: it did not.
+    pub trouble: Option<Trouble>,
+}
+
+/// Why usage does not reach the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// It cannot be reached, is too slow or fails. It will pass.
+    AdminAway,
+    /// The node token is not, or no longer, good.
+    NotAuthorized,
+    /// The ledger lacks records that this journal has already been told it has: it was put back to
+    /// an earlier state.
+    Gap,
+    /// The ledger refuses the content.
+    NotTaken,
+    /// The ledger has records of this node that this journal never had.
+    OtherNode,
+    /// The journal cannot be read.
+    JournalUnreadable,
+}
+
+impl Trouble {
+    pub const ALL: [Trouble; 6] = [
+        Self::AdminAway,
+        Self::NotAuthorized,
+        Self::Gap,
+        Self::NotTaken,
+        Self::OtherNode,
+        Self::JournalUnreadable,
+    ];
+
+    /// The word used as a metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::AdminAway => "admin-away",
+            Self::NotAuthorized => "not-authorized",
+            Self::Gap => "gap",
+            Self::NotTaken => "not-taken",
+            Self::OtherNode => "other-node",
+            Self::JournalUnreadable => "journal-unreadable",
+        }
+    }
+
+    /// It does not pass by itself: somebody has to look.
+    pub const fn is_alarm(self) -> bool {
+        match self {
+            Self::AdminAway => false,
+            Self::NotAuthorized
+            | Self::Gap
+            | Self::NotTaken
+            | Self::OtherNode
+            | Self::JournalUnreadable => true,
+        }
+    }
+
+    fn of_status(status: StatusCode) -> Self {
+        match status.as_u16() {
+            401 | 403 => Self::NotAuthorized,
+            409 => Self::Gap,
+            400 | 413 | 415 | 422 => Self::NotTaken,
+            _ => Self::AdminAway,
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    #[error("the ledger says that it has the epoch only up to {0}")]
+    Nothing(u64),
+    #[error(transparent)]
+    Acknowledge(#[from] AcknowledgeError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error("reading the journal was broken off: {0}")]
+    Interrupted(#[from] JoinError),
+}
+
+impl Failure {
+    fn trouble(&self) -> Trouble {
+        match self {
+            Self::Control(error) => error.status().map_or(Trouble::AdminAway, Trouble::of_status),
+            Self::Nothing(_) => Trouble::Gap,
+            Self::Acknowledge(_) => Trouble::OtherNode,
+            Self::Read(_) | Self::Interrupted(_) => Trouble::JournalUnreadable,
+        }
+    }
+}
+
+/// Runs until it is cancelled, then delivers what is left.
+pub async fn run(
+    control: Control,
+    journal: Arc<Journal>,
+    state: watch::Sender<DeliveryState>,
+    cancel: CancellationToken,
+) {
+    let mut courier = Courier {
+        control,
+        journal,
+        state,
+        backoff: Backoff::default(),
+        parcel: None,
+        records_max: USAGE_BATCH_RECORDS_MAX,
+    };
+    cancel.run_until_cancelled(courier.follow()).await;
+    let all = timeout(FAREWELL_MAX, courier.empty()).await;
+    if !matches!(all, Ok(Ok(()))) {
+        tracing::warn!(
+            "not all usage was delivered: the journal keeps the rest for the next start"
+        );
+    }
+}
+
+struct Courier {
+    control: Control,
+    journal: Arc<Journal>,
+    state: watch::Sender<DeliveryState>,
+    backoff: Backoff,
+    /// What was sent and not acknowledged.
+    parcel: Option<Parcel>,
+    /// Fewer than allowed while the ledger refuses, to get through all that comes before the
+    /// record that it does not like.
+    records_max: usize,
+}
+
+/// A batch as it is sent.
+struct Parcel {
+    epoch: u64,
+    first: u64,
+    records: usize,
+    bytes: Bytes,
+}
+
+/// What is left after a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    /// Perhaps what was appended meanwhile.
+    Little,
+    /// The batch was as large as it may be.
+    More,
+}
+
+impl Courier {
+    async fn follow(&mut self) -> std::convert::Infallible {
+        let mut appended = self.journal.appended();
+        loop {
+            appended.borrow_and_update();
+            match self.deliver().await {
+                Ok(Left::More) => {}
+                Ok(Left::Little) => sleep(PAUSE).await,
+                Ok(Left::Nothing) => {
+                    if appended.changed().await.is_err() {
+                        // The journal is closed: nothing will come any more.
+                        std::future::pending().await
+                    }
+                }
+                Err(failure) => self.wait(&failure).await,
+            }
+        }
+    }
+
+    async fn empty(&mut self) -> Result<(), Failure> {
+        while self.deliver().await? != Left::Nothing {}
+        Ok(())
+    }
+
+    async fn deliver(&mut self) -> Result<Left, Failure> {
+        if self.parcel.is_none() {
+            self.parcel = self.pack().await?;
+        }
+        let Some(parcel) = &self.parcel else {
+            self.succeeded(0);
+            return Ok(Left::Nothing);
+        };
+        match self.control.deliver(parcel.bytes.clone()).await {
+            Ok(ack) => self.acknowledged(ack),
+            Err(error) => {
+                let failure = Failure::from(error);
+                if failure.trouble() == Trouble::NotTaken {
+                    self.records_max = (parcel.records / 2).max(1);
+                    self.parcel = None;
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    async fn pack(&self) -> Result<Option<Parcel>, Failure> {
+        let journal = self.journal.clone();
+        let records_max = self.records_max;
+        let parcel = spawn_blocking(move || {
+            journal.undelivered(records_max).map(|batch| batch.map(Parcel::of))
+        });
+        Ok(parcel.await??)
+    }
+
+    fn acknowledged(&mut self, ack: UsageAck) -> Result<Left, Failure> {
+        let Some(parcel) = self.parcel.take_if(|parcel| ack.through >= parcel.first) else {
+            return Err(Failure::Nothing(ack.through));
+        };
+        self.journal.acknowledge(parcel.epoch, ack.through)?;
+        let was_full = parcel.records >= self.records_max;
+        let is_partial = ack.through < parcel.last();
+        self.records_max = (self.records_max * 2).min(USAGE_BATCH_RECORDS_MAX);
+        self.succeeded(parcel.records.min((ack.through - parcel.first + 1) as usize));
+        Ok(if was_full || is_partial { Left::More } else { Left::Little })
+    }
+
+    fn succeeded(&mut self, records: usize) {
+        self.backoff.reset();
+        let trouble = self.state.borrow().trouble;
+        if let Some(trouble) = trouble {
+            tracing::info!(trouble = trouble.label(), "usage reaches the ledger again");
+        }
+        if records == 0 && trouble.is_none() {
+            return;
+        }
+        self.state.send_modify(|state| {
+            state.trouble = None;
+            if records > 0 {
+                state.records += records as u64;
+                state.batches += 1;
+                state.last_delivered = Some(Instant::now());
+            }
+        });
+    }
+
+    async fn wait(&mut self, failure: &Failure) {
+        let wait = self.backoff.next(rand::random());
+        let trouble = failure.trouble();
+        self.state.send_modify(|state| {
+            state.failures += 1;
+            state.trouble = Some(trouble);
+        });
+        let failures = self.backoff.failures();
+        if failures.is_power_of_two() {
+            let first = self.parcel.as_ref().map(|parcel| parcel.first);
+            let label = trouble.label();
+            if trouble.is_alarm() {
+                tracing::error!(%failure, trouble = label, first, failures, "usage is not taken");
+            } else {
+                tracing::warn!(%failure, trouble = label, first, failures, "usage is kept back");
+            }
+        }
+        sleep(wait).await;
+    }
+}
+
+impl Parcel {
+    fn of(batch: UsageBatch) -> Self {
+        Self {
+            epoch: batch.epoch,
+            first: batch.first,
+            records: batch.records.len() / USAGE_RECORD_BYTES,
+            bytes: postcard::to_stdvec(&batch).expect("a batch has only sized fields").into(),
+        }
+    }
+
+    fn last(&self) -> u64 {
+        self.first + self.records as u64 - 1
+    }
+}
+
+#[cfg(test)]
+mod tests;

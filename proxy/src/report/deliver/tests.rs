@@ -1,0 +1,278 @@
+use std::path::Path;
+
+use tokio::task::JoinHandle;
+use tollgate_common::usage::UsageRecord;
+
+use super::*;
+use crate::report::fixture::{journal, use_units};
+use crate::test_admin::{self, Question, TestAdmin};
+
+struct Delivery {
+    journal: Arc<Journal>,
+    state: watch::Receiver<DeliveryState>,
+    cancel: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Delivery {
+    fn start(directory: &Path, control: Control) -> Self {
+        let journal = journal(directory);
+        let (sender, state) = watch::channel(DeliveryState::default());
+        let cancel = CancellationToken::new();
+        let task = tokio::spawn(run(control, journal.clone(), sender, cancel.clone()));
+        Self { journal, state, cancel, task }
+    }
+
+    /// Appends calls with these units.
+    fn call(&self, units: impl IntoIterator<Item = i64>) {
+        let uses: Vec<_> = units.into_iter().map(|units| (1, units)).collect();
+        use_units(&self.journal, &uses);
+    }
+
+    async fn delivered(&mut self, records: u64) {
+        self.state.wait_for(|state| state.records == records).await.unwrap();
+        assert_eq!(self.journal.undelivered(1).unwrap(), None);
+    }
+
+    async fn troubled(&mut self, trouble: Trouble) {
+        self.state.wait_for(|state| state.trouble == Some(trouble)).await.unwrap();
+    }
+
+    async fn stop(self) {
+        self.cancel.cancel();
+        self.task.await.unwrap();
+    }
+}
+
+fn batch(question: &Question) -> UsageBatch {
+    assert_eq!(question.path, "/internal/v1/usage");
+    postcard::from_bytes(&question.body).unwrap()
+}
+
+fn units(question: &Question) -> Vec<i64> {
+    let records = batch(question).records;
+    let (records, []) = records.as_chunks() else { panic!("whole records") };
+    records.iter().map(|record| UsageRecord::decode(record).unwrap().units).collect()
+}
+
+fn ack(through: u64) -> Vec<u8> {
+    postcard::to_stdvec(&UsageAck { through }).unwrap()
+}
+
+/// Takes a batch whole.
+fn take(question: Question) {
+    let batch = batch(&question);
+    let count = (batch.records.len() / USAGE_RECORD_BYTES) as u64;
+    question.answer(200, ack(batch.first + count - 1));
+}
+
+#[tokio::test]
+async fn what_is_appended_is_delivered_in_order_and_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut admin = TestAdmin::start().await;
+    let mut delivery = Delivery::start(directory.path(), admin.control());
+
+    let mut seen = Vec::new();
+    for round in 0..3 {
+        delivery.call(round * 10..round * 10 + 10);
+        while seen.len() < (round as usize + 1) * 10 {
+            let asked = admin.asked().await;
+            assert_eq!(batch(&asked).node, delivery.journal.node());
+            assert_eq!(batch(&asked).first, seen.len() as u64 + 1);
+            seen.extend(units(&asked));
+            take(asked);
+        }
+    }
+
+    delivery.delivered(30).await;
+    assert_eq!(seen, (0..30).collect::<Vec<_>>());
+    delivery.stop().await;
+}
+
+#[tokio::test]
+async fn a_batch_of_unknown_fate_is_sent_again_as_the_same_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut admin = TestAdmin::start().await;
+    let mut delivery = Delivery::start(directory.path(), admin.control());
+    delivery.call([1, 2]);
+
+    let first = admin.asked().await;
+    let sent = first.body.clone();
+    delivery.call([3]);
+    // The ledger has it, but its answer is lost.
+    first.hang_up();
+    let again = admin.asked().await;
+    assert_eq!(again.body, sent);
+    again.answer(500, "");
+    let again = admin.asked().await;
+    assert_eq!(again.body, sent);
+    take(again);
+    let rest = admin.asked().await;
+    assert_eq!(units(&rest), [3]);
+    take(rest);
+
+    delivery.delivered(3).await;
+    assert_eq!(delivery.state.borrow().failures, 2);
+    delivery.stop().await;
+}
+
+#[tokio::test]
+async fn a_ledger_that_is_ahead_is_believed() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut admin = TestAdmin::start().await;
+    let mut delivery = Delivery::start(directory.path(), admin.control());
+    delivery.call([1, 2, 3]);
+
+    // An earlier life delivered all three and did not hear of it.
+    let asked = admin.asked().await;
+    let epoch = batch(&asked).epoch;
+    assert_eq!(epoch, delivery.journal.epoch());
+    asked.answer(200, ack(3));
+    delivery.state.wait_for(|state| state.batches == 1).await.unwrap();
+
+    assert_eq!(delivery.journal.undelivered(1).unwrap(), None);
+    delivery.stop().await;
+}
+
+#[tokio::test]
+async fn a_part_that_is_acknowledged_is_not_sent_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let admin = TestAdmin::start().await;
+    let address = admin.address;
+    admin.stop().await;
+    let mut delivery = Delivery::start(directory.path(), test_admin::control(address));
+    delivery.call([1, 2, 3]);
+    delivery.troubled(Trouble::AdminAway).await;
+
+    let mut admin = TestAdmin::start_on(address).await;
+    let asked = admin.asked().await;
+    assert_eq!(units(&asked), [1, 2, 3]);
+    asked.answer(200, ack(2));
+    let asked = admin.asked().await;
+
+    assert_eq!(units(&asked), [3]);
+    take(asked);
+    delivery.delivered(3).await;
+    delivery.stop().await;
+}
+
+#[tokio::test]
+async fn a_gap_is_an_alarm_and_nothing_is_left_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut admin = TestAdmin::start().await;
+    let mut delivery = Delivery::start(directory.path(), admin.control());
+    delivery.call([1]);
+
+    let asked = admin.asked().await;
+    let sent = asked.body.clone();
+    asked.answer(409, r#"{"detail":"record 1 cannot come before record 0"}"#);
+    delivery.troubled(Trouble::Gap).await;
+    assert!(Trouble::Gap.is_alarm());
+    let again = admin.asked().await;
+
+    assert_eq!(again.body, sent);
+    // An acknowledgement of less than was ever acknowledged is no better.
+    again.answer(200, ack(0));
+    let again = admin.asked().await;
+    assert_eq!(again.body, sent);
+    take(again);
+    delivery.delivered(1).await;
+    assert_eq!(delivery.state.borrow().trouble, None);
+    delivery.stop().await;
+}
+
+#[tokio::test]
+async fn one_record_that_is_not_taken_keeps_back_only_what_follows_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut admin = TestAdmin::start().await;
+    let mut delivery = Delivery::start(directory.path(), admin.control());
+    delivery.call([0, 1, 2, 3, 4, 5, 666, 7]);
+
+    let mut taken = Vec::new();
+    let mut alone = 0;
+    while alone < 2 {
+        let asked = admin.asked().await;
+        let units = units(&asked);
+        if units.contains(&666) {
+            alone += usize::from(units == [666]);
+            asked.answer(400, r#"{"detail":"unknown outcome"}"#);
+        } else {
+            taken.extend(units);
+            take(asked);
+        }
+    }
+
+    assert_eq!(taken, [0, 1, 2, 3, 4, 5]);
+    delivery.troubled(Trouble::NotTaken).await;
+    // After an upgrade the ledger knows what to make of it.
+    while taken.len() < 8 {
+        let asked = admin.asked().await;
+        taken.extend(units(&asked));
+        take(asked);
+    }
+    assert_eq!(taken, [0, 1, 2, 3, 4, 5, 666, 7]);
+    delivery.delivered(8).await;
+    delivery.stop().await;
+}
+
+#[tokio::test]
+async fn an_acknowledgement_of_what_was_never_written_is_an_alarm() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut admin = TestAdmin::start().await;
+    let mut delivery = Delivery::start(directory.path(), admin.control());
+    delivery.call([1]);
+
+    admin.asked().await.answer(200, ack(1_000));
+
+    delivery.troubled(Trouble::OtherNode).await;
+    assert!(delivery.journal.undelivered(1).unwrap().is_some());
+    admin.asked().await.answer(401, "");
+    delivery.troubled(Trouble::NotAuthorized).await;
+    take(admin.asked().await);
+    delivery.delivered(1).await;
+    delivery.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_left_at_the_end_is_delivered() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut admin = TestAdmin::start().await;
+    let delivery = Delivery::start(directory.path(), admin.control());
+    delivery.call(0..USAGE_BATCH_RECORDS_MAX as i64 + 5);
+    let journal = delivery.journal.clone();
+
+    let stopping = tokio::spawn(delivery.stop());
+    let mut count = 0;
+    while count < USAGE_BATCH_RECORDS_MAX + 5 {
+        let asked = admin.asked().await;
+        let batch = batch(&asked);
+        assert!(batch.records.len() <= USAGE_BATCH_RECORDS_MAX * USAGE_RECORD_BYTES);
+        if batch.first == count as u64 + 1 {
+            count += batch.records.len() / USAGE_RECORD_BYTES;
+        }
+        take(asked);
+    }
+
+    stopping.await.unwrap();
+    assert_eq!(journal.undelivered(1).unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_an_earlier_life_left_is_delivered_first() {
+    let directory = tempfile::tempdir().unwrap();
+    use_units(&journal(directory.path()), &[(1, 1), (1, 2)]);
+    let mut admin = TestAdmin::start().await;
+    let mut delivery = Delivery::start(directory.path(), admin.control());
+    delivery.call([3]);
+
+    let old = admin.asked().await;
+    assert_eq!(units(&old), [1, 2]);
+    assert!(batch(&old).epoch < delivery.journal.epoch());
+    take(old);
+    let new = admin.asked().await;
+    assert_eq!(units(&new), [3]);
+    take(new);
+
+    delivery.delivered(3).await;
+    delivery.stop().await;
+}
