@@ -8,12 +8,12 @@ CREATE TABLE catalog_state (
     revision INTEGER NOT NULL,
     -- Frames ever written to `changes`; an empty revision counts as one.
     frames_through INTEGER NOT NULL,
-    -- The version of the program that wrote the frames in `changes`.
-    frames_format TEXT NOT NULL
+    -- Which form the frames in `changes` have.
+    frames_format INTEGER NOT NULL
 ) STRICT;
 
 INSERT INTO catalog_state (singleton, revision, frames_through, frames_format)
-VALUES (1, 0, 0, '');
+VALUES (1, 0, 0, 0);
 
 -- Products, plans and consumers that were deleted stay as rows, since usage and subscriptions
 -- name them for ever; `deleted_at` hides them and frees their names.
@@ -124,6 +124,8 @@ CREATE TABLE revisions (
     -- `catalog_state.frames_through` after it, so that old ones can be cut off by size.
     frames_through INTEGER NOT NULL
 ) STRICT;
+
+CREATE UNIQUE INDEX revisions_frames ON revisions (frames_through);
 
 CREATE TABLE changes (
     revision INTEGER NOT NULL,

@@ -1,0 +1,158 @@
+//! What the control plane asks of whatever keeps its catalog.
+//!
+//! The seam between rules and storage: the SQLite file, a copy in memory for tests, and whatever a
+//! larger installation brings pass the same contract. It reads and writes whole entities and does
+//! no more; what a change means is decided above it.
+
+use async_trait::async_trait;
+use tollgate_common::catalog::{
+    Consumer, Key, KeyDigest, Plan, Product, ProductStatus, Subscription, SubscriptionStatus,
+};
+use tollgate_common::ids::{ConsumerId, KeyId, PlanId, ProductId, SubscriptionId, TokenId};
+use tollgate_common::snapshot::Revision;
+use tollgate_common::time::Timestamp;
+
+use super::StoreError;
+use crate::access::Token;
+use crate::audit::AuditRecord;
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// Part of a list: what comes after `after`, at most `limit` items.
+#[derive(Clone, Copy, Debug)]
+pub struct Page<K> {
+    pub after: Option<K>,
+    pub limit: u32,
+}
+
+/// Which subscriptions; what is None does not matter.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SubscriptionFilter {
+    pub consumer: Option<ConsumerId>,
+    pub product: Option<ProductId>,
+    pub plan: Option<PlanId>,
+    pub status: Option<SubscriptionStatus>,
+}
+
+/// A committed state of the catalog, and how many entries led to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommittedRevision {
+    pub revision: Revision,
+    pub entries: u64,
+}
+
+/// What a commit says about itself.
+#[derive(Clone, Debug)]
+pub struct CommitRecord {
+    pub revision: Revision,
+    pub at: Timestamp,
+    /// One encoded frame of the snapshot feed for each entry.
+    pub frames: Vec<Vec<u8>>,
+    pub audit: Vec<AuditRecord>,
+}
+
+/// The place of a record in the audit: which commit, and which record of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AuditPlace {
+    pub revision: Revision,
+    pub position: u64,
+}
+
+/// The answer to a request that carried an `Idempotency-Key`, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptAnswer {
+    pub request_digest: [u8; 32],
+    pub status: u16,
+    pub location: Option<String>,
+    pub body: String,
+    pub at: Timestamp,
+}
+
+#[async_trait]
+pub trait CatalogStore: Send + Sync {
+    /// A view of one state.
+    async fn read(&self) -> Result<Box<dyn CatalogRead>>;
+
+    /// The one writer. Waits for the one before; dropped without a commit, it has no effect.
+    async fn write(&self) -> Result<Box<dyn CatalogWrite>>;
+}
+
+/// Lists are in the order of their ids, which is that of creation, unless they say otherwise. What
+/// was deleted is not there.
+#[async_trait]
+pub trait CatalogRead: Send {
+    async fn product(&mut self, id: ProductId) -> Result<Option<Product>>;
+    async fn product_named(&mut self, name: &str) -> Result<Option<Product>>;
+    async fn product_with_host(&mut self, host: &str) -> Result<Option<ProductId>>;
+    async fn products(
+        &mut self,
+        status: Option<ProductStatus>,
+        page: Page<ProductId>,
+    ) -> Result<Vec<Product>>;
+
+    async fn plan(&mut self, id: PlanId) -> Result<Option<Plan>>;
+    async fn plan_named(&mut self, product: ProductId, name: &str) -> Result<Option<Plan>>;
+    async fn plans(&mut self, product: Option<ProductId>, page: Page<PlanId>) -> Result<Vec<Plan>>;
+
+    async fn consumer(&mut self, id: ConsumerId) -> Result<Option<Consumer>>;
+    async fn consumers(&mut self, page: Page<ConsumerId>) -> Result<Vec<Consumer>>;
+
+    async fn subscription(&mut self, id: SubscriptionId) -> Result<Option<Subscription>>;
+    async fn subscriptions(
+        &mut self,
+        filter: SubscriptionFilter,
+        page: Page<SubscriptionId>,
+    ) -> Result<Vec<Subscription>>;
+
+    async fn key(&mut self, id: KeyId) -> Result<Option<Key>>;
+    /// All keys that a subscription ever had, oldest first.
+    async fn keys(
+        &mut self,
+        subscription: SubscriptionId,
+        page: Page<(Timestamp, KeyId)>,
+    ) -> Result<Vec<Key>>;
+    /// Keys of all subscriptions that are neither revoked nor expired.
+    async fn keys_in_force(&mut self, now: Timestamp, page: Page<KeyId>) -> Result<Vec<Key>>;
+
+    async fn token(&mut self, id: TokenId) -> Result<Option<Token>>;
+    async fn token_with_digest(&mut self, digest: KeyDigest) -> Result<Option<Token>>;
+    async fn tokens(&mut self, page: Page<TokenId>) -> Result<Vec<Token>>;
+
+    /// Newest first.
+    async fn audit(&mut self, page: Page<AuditPlace>) -> Result<Vec<(AuditPlace, AuditRecord)>>;
+    async fn kept_answer(&mut self, actor: &str, key: &str) -> Result<Option<KeptAnswer>>;
+
+    /// The newest state; 0 when nothing was ever committed.
+    async fn revision(&mut self) -> Result<Revision>;
+    /// Whether the frames of all commits after it are still there.
+    async fn is_known(&mut self, revision: Revision) -> Result<bool>;
+    async fn revisions_after(
+        &mut self,
+        revision: Revision,
+        limit: u32,
+    ) -> Result<Vec<CommittedRevision>>;
+    /// Frames of one commit, from the `first`th on, counted from 0.
+    async fn frames(&mut self, revision: Revision, first: u64, limit: u32) -> Result<Vec<Vec<u8>>>;
+}
+
+/// Writes one state. A save makes or replaces.
+#[async_trait]
+pub trait CatalogWrite: CatalogRead {
+    async fn save_product(&mut self, product: &Product) -> Result<()>;
+    async fn delete_product(&mut self, id: ProductId, at: Timestamp) -> Result<()>;
+    async fn save_plan(&mut self, plan: &Plan) -> Result<()>;
+    async fn delete_plan(&mut self, id: PlanId, at: Timestamp) -> Result<()>;
+    async fn save_consumer(&mut self, consumer: &Consumer) -> Result<()>;
+    /// Forgets who it was; the id stays, since usage names it.
+    async fn delete_consumer(&mut self, id: ConsumerId, at: Timestamp) -> Result<()>;
+    async fn save_subscription(&mut self, subscription: &Subscription) -> Result<()>;
+    async fn save_key(&mut self, key: &Key) -> Result<()>;
+    async fn save_token(&mut self, token: &Token) -> Result<()>;
+    async fn delete_token(&mut self, id: TokenId) -> Result<()>;
+
+    async fn keep_answer(&mut self, actor: &str, key: &str, answer: &KeptAnswer) -> Result<()>;
+    async fn forget_answers_before(&mut self, moment: Timestamp) -> Result<()>;
+
+    /// Makes all of it the newest state, whole and for good.
+    async fn commit(self: Box<Self>, record: CommitRecord) -> Result<()>;
+}

@@ -1,0 +1,95 @@
+//! How values look in columns: ids as bytes, times as milliseconds, words and JSON as text.
+
+use serde::Serialize;
+use serde::de::{DeserializeOwned, IntoDeserializer, value};
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use tollgate_common::catalog::KeyDigest;
+use tollgate_common::time::Timestamp;
+
+use super::StoreError;
+
+/// A row of a table, read column by column; the table is named in errors.
+pub(super) struct Columns<'r> {
+    pub table: &'static str,
+    pub row: &'r SqliteRow,
+}
+
+impl<'r> Columns<'r> {
+    pub fn text(&self, column: &'static str) -> Result<String, StoreError> {
+        Ok(self.row.try_get(column)?)
+    }
+
+    pub fn text_option(&self, column: &'static str) -> Result<Option<String>, StoreError> {
+        Ok(self.row.try_get(column)?)
+    }
+
+    pub fn number<N: TryFrom<i64>>(&self, column: &'static str) -> Result<N, StoreError> {
+        let number: i64 = self.row.try_get(column)?;
+        N::try_from(number)
+            .map_err(|_| self.unreadable(column, format!("{number} is out of range")))
+    }
+
+    pub fn number_option<N: TryFrom<i64>>(
+        &self,
+        column: &'static str,
+    ) -> Result<Option<N>, StoreError> {
+        match self.row.try_get::<Option<i64>, _>(column)? {
+            Some(_) => self.number(column).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    pub fn time(&self, column: &'static str) -> Result<Timestamp, StoreError> {
+        Ok(Timestamp(self.row.try_get(column)?))
+    }
+
+    pub fn time_option(&self, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.row.try_get::<Option<i64>, _>(column)?.map(Timestamp))
+    }
+
+    /// The 16 bytes of an id; pass the id type's `from_bytes`.
+    pub fn id<I>(&self, column: &'static str, id: fn([u8; 16]) -> I) -> Result<I, StoreError> {
+        self.bytes(column).map(id)
+    }
+
+    pub fn digest(&self, column: &'static str) -> Result<KeyDigest, StoreError> {
+        self.bytes(column).map(KeyDigest)
+    }
+
+    pub fn bytes<const N: usize>(&self, column: &'static str) -> Result<[u8; N], StoreError> {
+        let bytes: &[u8] = self.row.try_get(column)?;
+        bytes.try_into().map_err(|_| self.unreadable(column, format!("{} bytes", bytes.len())))
+    }
+
+    /// An enum by its word.
+    pub fn word<T: DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
+        let text: &str = self.row.try_get(column)?;
+        let deserializer: value::StrDeserializer<'_, value::Error> = text.into_deserializer();
+        T::deserialize(deserializer).map_err(|error| self.unreadable(column, error.to_string()))
+    }
+
+    pub fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
+        let text: &str = self.row.try_get(column)?;
+        serde_json::from_str(text).map_err(|error| self.unreadable(column, error.to_string()))
+    }
+
+    fn unreadable(&self, column: &'static str, reason: String) -> StoreError {
+        StoreError::Content { table: self.table, column, reason }
+    }
+}
+
+pub(super) fn json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("the catalog holds nothing that JSON cannot write")
+}
+
+/// The word of an enum that is written as one.
+pub(super) fn word<T: Serialize>(value: T) -> String {
+    let text = json(&value);
+    text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(&text).to_owned()
+}
+
+/// SQL integers are signed. What is stored is bounded on the way in, far below.
+pub(super) fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

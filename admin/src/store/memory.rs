@@ -1,0 +1,309 @@
+//! The catalog in memory: the simplest thing that passes the contract, for tests of what stands
+//! above it. Each state is a whole copy, so it is for small catalogs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::RwLock;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tollgate_common::catalog::{
+    Consumer, Key, KeyDigest, Plan, Product, ProductStatus, Subscription,
+};
+use tollgate_common::ids::{ConsumerId, KeyId, PlanId, ProductId, SubscriptionId, TokenId};
+use tollgate_common::snapshot::Revision;
+use tollgate_common::time::Timestamp;
+
+use super::StoreError;
+use super::catalog::{
+    AuditPlace, CatalogRead, CatalogStore, CatalogWrite, CommitRecord, CommittedRevision,
+    KeptAnswer, Page, SubscriptionFilter,
+};
+use crate::access::Token;
+use crate::audit::AuditRecord;
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+#[derive(Clone, Debug, Default)]
+pub struct MemoryCatalog {
+    newest: Newest,
+    writer: Arc<Mutex<()>>,
+}
+
+/// The committed state, swapped whole.
+type Newest = Arc<RwLock<Arc<State>>>;
+
+#[derive(Clone, Debug, Default)]
+struct State {
+    products: BTreeMap<ProductId, Product>,
+    plans: BTreeMap<PlanId, Plan>,
+    consumers: BTreeMap<ConsumerId, Consumer>,
+    subscriptions: BTreeMap<SubscriptionId, Subscription>,
+    keys: BTreeMap<KeyId, Key>,
+    tokens: BTreeMap<TokenId, Token>,
+    answers: BTreeMap<(String, String), KeptAnswer>,
+    audit: BTreeMap<AuditPlace, AuditRecord>,
+    revisions: BTreeMap<Revision, Vec<Vec<u8>>>,
+}
+
+#[async_trait]
+impl CatalogStore for MemoryCatalog {
+    async fn read(&self) -> Result<Box<dyn CatalogRead>> {
+        let state = Arc::clone(&self.newest.read());
+        Ok(Box::new(View { state, publish: None }))
+    }
+
+    async fn write(&self) -> Result<Box<dyn CatalogWrite>> {
+        let turn = Arc::clone(&self.writer).lock_owned().await;
+        let state = Arc::clone(&self.newest.read());
+        Ok(Box::new(View { state, publish: Some((Arc::clone(&self.newest), turn)) }))
+    }
+}
+
+/// One state, and for a writer its turn and the place where the state goes.
+struct View {
+    state: Arc<State>,
+    publish: Option<(Newest, OwnedMutexGuard<()>)>,
+}
+
+impl View {
+    fn edit(&mut self) -> &mut State {
+        Arc::make_mut(&mut self.state)
+    }
+}
+
+/// The items of a map that a page takes.
+fn page_of<K: Ord + Copy, V: Clone>(
+    map: &BTreeMap<K, V>,
+    page: Page<K>,
+    is_wanted: impl Fn(&V) -> bool,
+) -> Vec<V> {
+    map.iter()
+        .filter(|(key, value)| page.after.is_none_or(|after| **key > after) && is_wanted(value))
+        .map(|(_, value)| value.clone())
+        .take(page.limit as usize)
+        .collect()
+}
+
+fn is_wanted(filter: &SubscriptionFilter, subscription: &Subscription) -> bool {
+    filter.consumer.is_none_or(|id| subscription.consumer_id == id)
+        && filter.product.is_none_or(|id| subscription.product_id == id)
+        && filter.plan.is_none_or(|id| subscription.plan_id == id)
+        && filter.status.is_none_or(|status| subscription.status == status)
+}
+
+#[async_trait]
+impl CatalogRead for View {
+    async fn product(&mut self, id: ProductId) -> Result<Option<Product>> {
+        Ok(self.state.products.get(&id).cloned())
+    }
+
+    async fn product_named(&mut self, name: &str) -> Result<Option<Product>> {
+        Ok(self.state.products.values().find(|product| product.name == name).cloned())
+    }
+
+    async fn product_with_host(&mut self, host: &str) -> Result<Option<ProductId>> {
+        let has_host = |product: &&Product| product.hosts.iter().any(|known| known == host);
+        Ok(self.state.products.values().find(has_host).map(|product| product.id))
+    }
+
+    async fn products(
+        &mut self,
+        status: Option<ProductStatus>,
+        page: Page<ProductId>,
+    ) -> Result<Vec<Product>> {
+        Ok(page_of(&self.state.products, page, |product| {
+            status.is_none_or(|status| product.status == status)
+        }))
+    }
+
+    async fn plan(&mut self, id: PlanId) -> Result<Option<Plan>> {
+        Ok(self.state.plans.get(&id).cloned())
+    }
+
+    async fn plan_named(&mut self, product: ProductId, name: &str) -> Result<Option<Plan>> {
+        let is_it = |plan: &&Plan| plan.product_id == product && plan.name == name;
+        Ok(self.state.plans.values().find(is_it).cloned())
+    }
+
+    async fn plans(&mut self, product: Option<ProductId>, page: Page<PlanId>) -> Result<Vec<Plan>> {
+        Ok(page_of(&self.state.plans, page, |plan| {
+            product.is_none_or(|product| plan.product_id == product)
+        }))
+    }
+
+    async fn consumer(&mut self, id: ConsumerId) -> Result<Option<Consumer>> {
+        Ok(self.state.consumers.get(&id).cloned())
+    }
+
+    async fn consumers(&mut self, page: Page<ConsumerId>) -> Result<Vec<Consumer>> {
+        Ok(page_of(&self.state.consumers, page, |_| true))
+    }
+
+    async fn subscription(&mut self, id: SubscriptionId) -> Result<Option<Subscription>> {
+        Ok(self.state.subscriptions.get(&id).cloned())
+    }
+
+    async fn subscriptions(
+        &mut self,
+        filter: SubscriptionFilter,
+        page: Page<SubscriptionId>,
+    ) -> Result<Vec<Subscription>> {
+        Ok(page_of(&self.state.subscriptions, page, |subscription| {
+            is_wanted(&filter, subscription)
+        }))
+    }
+
+    async fn key(&mut self, id: KeyId) -> Result<Option<Key>> {
+        Ok(self.state.keys.get(&id).cloned())
+    }
+
+    async fn keys(
+        &mut self,
+        subscription: SubscriptionId,
+        page: Page<(Timestamp, KeyId)>,
+    ) -> Result<Vec<Key>> {
+        let by_age: BTreeMap<(Timestamp, KeyId), Key> = self
+            .state
+            .keys
+            .values()
+            .filter(|key| key.subscription_id == subscription)
+            .map(|key| ((key.created_at, key.id), key.clone()))
+            .collect();
+        Ok(page_of(&by_age, page, |_| true))
+    }
+
+    async fn keys_in_force(&mut self, now: Timestamp, page: Page<KeyId>) -> Result<Vec<Key>> {
+        Ok(page_of(&self.state.keys, page, |key| {
+            key.revoked_at.is_none() && key.expires_at.is_none_or(|at| at > now)
+        }))
+    }
+
+    async fn token(&mut self, id: TokenId) -> Result<Option<Token>> {
+        Ok(self.state.tokens.get(&id).cloned())
+    }
+
+    async fn token_with_digest(&mut self, digest: KeyDigest) -> Result<Option<Token>> {
+        Ok(self.state.tokens.values().find(|token| token.digest == digest).cloned())
+    }
+
+    async fn tokens(&mut self, page: Page<TokenId>) -> Result<Vec<Token>> {
+        Ok(page_of(&self.state.tokens, page, |_| true))
+    }
+
+    async fn audit(&mut self, page: Page<AuditPlace>) -> Result<Vec<(AuditPlace, AuditRecord)>> {
+        let records = self.state.audit.iter().rev();
+        let older = records.filter(|(place, _)| page.after.is_none_or(|after| **place < after));
+        Ok(older
+            .map(|(place, record)| (*place, record.clone()))
+            .take(page.limit as usize)
+            .collect())
+    }
+
+    async fn kept_answer(&mut self, actor: &str, key: &str) -> Result<Option<KeptAnswer>> {
+        Ok(self.state.answers.get(&(actor.to_owned(), key.to_owned())).cloned())
+    }
+
+    async fn revision(&mut self) -> Result<Revision> {
+        Ok(self.state.revisions.last_key_value().map_or(0, |(revision, _)| *revision))
+    }
+
+    async fn is_known(&mut self, revision: Revision) -> Result<bool> {
+        Ok(self.state.revisions.contains_key(&revision))
+    }
+
+    async fn revisions_after(
+        &mut self,
+        revision: Revision,
+        limit: u32,
+    ) -> Result<Vec<CommittedRevision>> {
+        let later = self.state.revisions.iter().filter(|(known, _)| **known > revision);
+        Ok(later
+            .map(|(revision, frames)| CommittedRevision {
+                revision: *revision,
+                entries: frames.len() as u64,
+            })
+            .take(limit as usize)
+            .collect())
+    }
+
+    async fn frames(&mut self, revision: Revision, first: u64, limit: u32) -> Result<Vec<Vec<u8>>> {
+        let frames = self.state.revisions.get(&revision).into_iter().flatten();
+        Ok(frames.skip(first as usize).take(limit as usize).cloned().collect())
+    }
+}
+
+#[async_trait]
+impl CatalogWrite for View {
+    async fn save_product(&mut self, product: &Product) -> Result<()> {
+        self.edit().products.insert(product.id, product.clone());
+        Ok(())
+    }
+
+    async fn delete_product(&mut self, id: ProductId, _at: Timestamp) -> Result<()> {
+        self.edit().products.remove(&id);
+        Ok(())
+    }
+
+    async fn save_plan(&mut self, plan: &Plan) -> Result<()> {
+        self.edit().plans.insert(plan.id, plan.clone());
+        Ok(())
+    }
+
+    async fn delete_plan(&mut self, id: PlanId, _at: Timestamp) -> Result<()> {
+        self.edit().plans.remove(&id);
+        Ok(())
+    }
+
+    async fn save_consumer(&mut self, consumer: &Consumer) -> Result<()> {
+        self.edit().consumers.insert(consumer.id, consumer.clone());
+        Ok(())
+    }
+
+    async fn delete_consumer(&mut self, id: ConsumerId, _at: Timestamp) -> Result<()> {
+        self.edit().consumers.remove(&id);
+        Ok(())
+    }
+
+    async fn save_subscription(&mut self, subscription: &Subscription) -> Result<()> {
+        self.edit().subscriptions.insert(subscription.id, subscription.clone());
+        Ok(())
+    }
+
+    async fn save_key(&mut self, key: &Key) -> Result<()> {
+        self.edit().keys.insert(key.id, key.clone());
+        Ok(())
+    }
+
+    async fn save_token(&mut self, token: &Token) -> Result<()> {
+        self.edit().tokens.insert(token.id, token.clone());
+        Ok(())
+    }
+
+    async fn delete_token(&mut self, id: TokenId) -> Result<()> {
+        self.edit().tokens.remove(&id);
+        Ok(())
+    }
+
+    async fn keep_answer(&mut self, actor: &str, key: &str, answer: &KeptAnswer) -> Result<()> {
+        self.edit().answers.insert((actor.to_owned(), key.to_owned()), answer.clone());
+        Ok(())
+    }
+
+    async fn forget_answers_before(&mut self, moment: Timestamp) -> Result<()> {
+        self.edit().answers.retain(|_, answer| answer.at >= moment);
+        Ok(())
+    }
+
+    async fn commit(mut self: Box<Self>, record: CommitRecord) -> Result<()> {
+        let state = self.edit();
+        state.revisions.insert(record.revision, record.frames);
+        for (position, audit) in (0..).zip(record.audit) {
+            let place = AuditPlace { revision: record.revision, position };
+            state.audit.insert(place, audit);
+        }
+        let (newest, _turn) = self.publish.take().expect("only a writer's view is committed");
+        *newest.write() = Arc::clone(&self.state);
+        Ok(())
+    }
+}

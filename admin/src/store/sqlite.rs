@@ -1,0 +1,222 @@
+//! The catalog in SQLite.
+
+mod consumer;
+mod history;
+mod key;
+mod plan;
+mod product;
+mod subscription;
+mod token;
+
+use async_trait::async_trait;
+use tollgate_common::catalog::{
+    Consumer, Key, KeyDigest, Plan, Product, ProductStatus, Subscription,
+};
+use tollgate_common::ids::{ConsumerId, KeyId, PlanId, ProductId, SubscriptionId, TokenId};
+use tollgate_common::snapshot::{Revision, wire};
+use tollgate_common::time::Timestamp;
+
+use super::catalog::{
+    AuditPlace, CatalogRead, CatalogStore, CatalogWrite, CommitRecord, CommittedRevision,
+    KeptAnswer, Page, SubscriptionFilter,
+};
+use super::{Database, StoreError, Transaction};
+use crate::access::Token;
+use crate::audit::AuditRecord;
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+#[derive(Clone, Debug)]
+pub struct SqliteCatalog {
+    database: Database,
+}
+
+impl SqliteCatalog {
+    pub async fn open(database: Database) -> Result<Self> {
+        let mut transaction = database.write().await?;
+        history::adopt_format(&mut transaction, wire::FORMAT).await?;
+        transaction.commit().await?;
+        Ok(Self { database })
+    }
+}
+
+#[async_trait]
+impl CatalogStore for SqliteCatalog {
+    async fn read(&self) -> Result<Box<dyn CatalogRead>> {
+        Ok(Box::new(View(self.database.read().await?)))
+    }
+
+    async fn write(&self) -> Result<Box<dyn CatalogWrite>> {
+        Ok(Box::new(View(self.database.write().await?)))
+    }
+}
+
+/// A transaction, seen as the catalog at one state.
+struct View(Transaction);
+
+#[async_trait]
+impl CatalogRead for View {
+    async fn product(&mut self, id: ProductId) -> Result<Option<Product>> {
+        product::find(&mut self.0, id).await
+    }
+
+    async fn product_named(&mut self, name: &str) -> Result<Option<Product>> {
+        product::find_named(&mut self.0, name).await
+    }
+
+    async fn product_with_host(&mut self, host: &str) -> Result<Option<ProductId>> {
+        product::find_with_host(&mut self.0, host).await
+    }
+
+    async fn products(
+        &mut self,
+        status: Option<ProductStatus>,
+        page: Page<ProductId>,
+    ) -> Result<Vec<Product>> {
+        product::list(&mut self.0, status, page).await
+    }
+
+    async fn plan(&mut self, id: PlanId) -> Result<Option<Plan>> {
+        plan::find(&mut self.0, id).await
+    }
+
+    async fn plan_named(&mut self, product: ProductId, name: &str) -> Result<Option<Plan>> {
+        plan::find_named(&mut self.0, product, name).await
+    }
+
+    async fn plans(&mut self, product: Option<ProductId>, page: Page<PlanId>) -> Result<Vec<Plan>> {
+        plan::list(&mut self.0, product, page).await
+    }
+
+    async fn consumer(&mut self, id: ConsumerId) -> Result<Option<Consumer>> {
+        consumer::find(&mut self.0, id).await
+    }
+
+    async fn consumers(&mut self, page: Page<ConsumerId>) -> Result<Vec<Consumer>> {
+        consumer::list(&mut self.0, page).await
+    }
+
+    async fn subscription(&mut self, id: SubscriptionId) -> Result<Option<Subscription>> {
+        subscription::find(&mut self.0, id).await
+    }
+
+    async fn subscriptions(
+        &mut self,
+        filter: SubscriptionFilter,
+        page: Page<SubscriptionId>,
+    ) -> Result<Vec<Subscription>> {
+        subscription::list(&mut self.0, filter, page).await
+    }
+
+    async fn key(&mut self, id: KeyId) -> Result<Option<Key>> {
+        key::find(&mut self.0, id).await
+    }
+
+    async fn keys(
+        &mut self,
+        subscription: SubscriptionId,
+        page: Page<(Timestamp, KeyId)>,
+    ) -> Result<Vec<Key>> {
+        key::list(&mut self.0, subscription, page).await
+    }
+
+    async fn keys_in_force(&mut self, now: Timestamp, page: Page<KeyId>) -> Result<Vec<Key>> {
+        key::list_in_force(&mut self.0, now, page).await
+    }
+
+    async fn token(&mut self, id: TokenId) -> Result<Option<Token>> {
+        token::find(&mut self.0, id).await
+    }
+
+    async fn token_with_digest(&mut self, digest: KeyDigest) -> Result<Option<Token>> {
+        token::find_with_digest(&mut self.0, digest).await
+    }
+
+    async fn tokens(&mut self, page: Page<TokenId>) -> Result<Vec<Token>> {
+        token::list(&mut self.0, page).await
+    }
+
+    async fn audit(&mut self, page: Page<AuditPlace>) -> Result<Vec<(AuditPlace, AuditRecord)>> {
+        history::audit(&mut self.0, page).await
+    }
+
+    async fn kept_answer(&mut self, actor: &str, key: &str) -> Result<Option<KeptAnswer>> {
+        history::kept_answer(&mut self.0, actor, key).await
+    }
+
+    async fn revision(&mut self) -> Result<Revision> {
+        history::revision(&mut self.0).await
+    }
+
+    async fn is_known(&mut self, revision: Revision) -> Result<bool> {
+        history::is_known(&mut self.0, revision).await
+    }
+
+    async fn revisions_after(
+        &mut self,
+        revision: Revision,
+        limit: u32,
+    ) -> Result<Vec<CommittedRevision>> {
+        history::revisions_after(&mut self.0, revision, limit).await
+    }
+
+    async fn frames(&mut self, revision: Revision, first: u64, limit: u32) -> Result<Vec<Vec<u8>>> {
+        history::frames(&mut self.0, revision, first, limit).await
+    }
+}
+
+#[async_trait]
+impl CatalogWrite for View {
+    async fn save_product(&mut self, product: &Product) -> Result<()> {
+        product::save(&mut self.0, product).await
+    }
+
+    async fn delete_product(&mut self, id: ProductId, at: Timestamp) -> Result<()> {
+        product::delete(&mut self.0, id, at).await
+    }
+
+    async fn save_plan(&mut self, plan: &Plan) -> Result<()> {
+        plan::save(&mut self.0, plan).await
+    }
+
+    async fn delete_plan(&mut self, id: PlanId, at: Timestamp) -> Result<()> {
+        plan::delete(&mut self.0, id, at).await
+    }
+
+    async fn save_consumer(&mut self, consumer: &Consumer) -> Result<()> {
+        consumer::save(&mut self.0, consumer).await
+    }
+
+    async fn delete_consumer(&mut self, id: ConsumerId, at: Timestamp) -> Result<()> {
+        consumer::delete(&mut self.0, id, at).await
+    }
+
+    async fn save_subscription(&mut self, subscription: &Subscription) -> Result<()> {
+        subscription::save(&mut self.0, subscription).await
+    }
+
+    async fn save_key(&mut self, key: &Key) -> Result<()> {
+        key::save(&mut self.0, key).await
+    }
+
+    async fn save_token(&mut self, token: &Token) -> Result<()> {
+        token::save(&mut self.0, token).await
+    }
+
+    async fn delete_token(&mut self, id: TokenId) -> Result<()> {
+        token::delete(&mut self.0, id).await
+    }
+
+    async fn keep_answer(&mut self, actor: &str, key: &str, answer: &KeptAnswer) -> Result<()> {
+        history::keep_answer(&mut self.0, actor, key, answer).await
+    }
+
+    async fn forget_answers_before(&mut self, moment: Timestamp) -> Result<()> {
+        history::forget_answers_before(&mut self.0, moment).await
+    }
+
+    async fn commit(mut self: Box<Self>, record: CommitRecord) -> Result<()> {
+        history::append(&mut self.0, &record).await?;
+        Ok(self.0.commit().await?)
+    }
+}

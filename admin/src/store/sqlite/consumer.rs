@@ -1,0 +1,81 @@
+//! Consumers.
+
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use tollgate_common::catalog::Consumer;
+use tollgate_common::ids::ConsumerId;
+use tollgate_common::time::Timestamp;
+
+use crate::store::StoreError;
+use crate::store::catalog::Page;
+use crate::store::column::{Columns, json};
+
+pub async fn find(
+    db: &mut SqliteConnection,
+    id: ConsumerId,
+) -> Result<Option<Consumer>, StoreError> {
+    let row = sqlx::query("SELECT * FROM consumers WHERE id = $1 AND deleted_at IS NULL")
+        .bind(&id.as_bytes()[..])
+        .fetch_optional(db)
+        .await?;
+    row.as_ref().map(consumer).transpose()
+}
+
+pub async fn list(
+    db: &mut SqliteConnection,
+    page: Page<ConsumerId>,
+) -> Result<Vec<Consumer>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT * FROM consumers WHERE deleted_at IS NULL AND id > $1 ORDER BY id LIMIT $2",
+    )
+    .bind(page.after.map_or(vec![], |id| id.as_bytes().to_vec()))
+    .bind(page.limit)
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(consumer).collect()
+}
+
+pub async fn save(db: &mut SqliteConnection, consumer: &Consumer) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO consumers (id, name, email, external_ids, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (id) DO UPDATE SET name = excluded.name, email = excluded.email,
+             external_ids = excluded.external_ids, updated_at = excluded.updated_at",
+    )
+    .bind(&consumer.id.as_bytes()[..])
+    .bind(&consumer.name)
+    .bind(&consumer.email)
+    .bind(json(&consumer.external_ids))
+    .bind(consumer.created_at.0)
+    .bind(consumer.updated_at.0)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+pub async fn delete(
+    db: &mut SqliteConnection,
+    id: ConsumerId,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE consumers SET deleted_at = $2, name = '', email = NULL, external_ids = '{}'
+         WHERE id = $1",
+    )
+    .bind(&id.as_bytes()[..])
+    .bind(at.0)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+fn consumer(row: &SqliteRow) -> Result<Consumer, StoreError> {
+    let columns = Columns { table: "consumers", row };
+    Ok(Consumer {
+        id: columns.id("id", ConsumerId::from_bytes)?,
+        name: columns.text("name")?,
+        email: columns.text_option("email")?,
+        external_ids: columns.json("external_ids")?,
+        created_at: columns.time("created_at")?,
+        updated_at: columns.time("updated_at")?,
+    })
+}

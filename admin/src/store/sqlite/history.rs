@@ -1,0 +1,252 @@
+//! What happened: revisions and their frames, the audit, and answers that are kept for repeats.
+
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use tollgate_common::snapshot::Revision;
+use tollgate_common::time::Timestamp;
+
+use crate::audit::AuditRecord;
+use crate::store::StoreError;
+use crate::store::catalog::{AuditPlace, CommitRecord, CommittedRevision, KeptAnswer, Page};
+use crate::store::column::{Columns, integer};
+
+/// Frames that are kept for gateways that come back; one that was away for longer reads
+/// everything anew. About 20 MB.
+const FRAMES_KEPT_MAX: i64 = 100_000;
+
+pub async fn revision(db: &mut SqliteConnection) -> Result<Revision, StoreError> {
+    let row = sqlx::query("SELECT revision FROM catalog_state").fetch_one(db).await?;
+    Columns { table: "catalog_state", row: &row }.number("revision")
+}
+
+pub async fn is_known(db: &mut SqliteConnection, revision: Revision) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT 1 FROM revisions WHERE revision = $1")
+        .bind(integer(revision))
+        .fetch_optional(db)
+        .await?;
+    Ok(row.is_some())
+}
+
+pub async fn revisions_after(
+    db: &mut SqliteConnection,
+    revision: Revision,
+    limit: u32,
+) -> Result<Vec<CommittedRevision>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT revision, entries FROM revisions WHERE revision > $1 ORDER BY revision LIMIT $2",
+    )
+    .bind(integer(revision))
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    let committed = |row: &SqliteRow| {
+        let columns = Columns { table: "revisions", row };
+        Ok(CommittedRevision {
+            revision: columns.number("revision")?,
+            entries: columns.number("entries")?,
+        })
+    };
+    rows.iter().map(committed).collect()
+}
+
+pub async fn frames(
+    db: &mut SqliteConnection,
+    revision: Revision,
+    first: u64,
+    limit: u32,
+) -> Result<Vec<Vec<u8>>, StoreError> {
+    let frames = sqlx::query_scalar(
+        "SELECT frame FROM changes WHERE revision = $1 AND position >= $2
+         ORDER BY position LIMIT $3",
+    )
+    .bind(integer(revision))
+    .bind(integer(first))
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    Ok(frames)
+}
+
+/// Writes what a commit says about itself, and cuts off what is older than anyone should need.
+pub async fn append(db: &mut SqliteConnection, record: &CommitRecord) -> Result<(), StoreError> {
+    let revision = integer(record.revision);
+    let entries = record.frames.len() as i64;
+    let frames_through: i64 = sqlx::query_scalar(
+        "UPDATE catalog_state SET revision = $1, frames_through = frames_through + $2
+         RETURNING frames_through",
+    )
+    .bind(revision)
+    .bind(entries.max(1))
+    .fetch_one(&mut *db)
+    .await?;
+    sqlx::query(
+        "INSERT INTO revisions (revision, committed_at, entries, frames_through)
+         VALUES ($1, $2, $3, $4)",
+    )
+    .bind(revision)
+    .bind(record.at.0)
+    .bind(entries)
+    .bind(frames_through)
+    .execute(&mut *db)
+    .await?;
+    for (position, frame) in record.frames.iter().enumerate() {
+        sqlx::query("INSERT INTO changes (revision, position, frame) VALUES ($1, $2, $3)")
+            .bind(revision)
+            .bind(position as i64)
+            .bind(&frame[..])
+            .execute(&mut *db)
+            .await?;
+    }
+    for (position, audit) in record.audit.iter().enumerate() {
+        append_audit(db, record, position as i64, audit).await?;
+    }
+    cut(db, frames_through - FRAMES_KEPT_MAX).await
+}
+
+/// Forgets revisions whose frames have another form than what gateways read now, so that those
+/// read everything anew.
+pub async fn adopt_format(db: &mut SqliteConnection, format: u32) -> Result<(), StoreError> {
+    let changed =
+        sqlx::query("UPDATE catalog_state SET frames_format = $1 WHERE frames_format <> $1")
+            .bind(format)
+            .execute(&mut *db)
+            .await?;
+    if changed.rows_affected() > 0 {
+        cut(db, i64::MAX).await?;
+    }
+    Ok(())
+}
+
+async fn cut(db: &mut SqliteConnection, frames_through: i64) -> Result<(), StoreError> {
+    let last: Option<i64> = sqlx::query_scalar(
+        "SELECT revision FROM revisions WHERE frames_through <= $1
+         ORDER BY frames_through DESC LIMIT 1",
+    )
+    .bind(frames_through)
+    .fetch_optional(&mut *db)
+    .await?;
+    let Some(last) = last else {
+        return Ok(());
+    };
+    sqlx::query("DELETE FROM changes WHERE revision <= $1").bind(last).execute(&mut *db).await?;
+    sqlx::query("DELETE FROM revisions WHERE revision <= $1").bind(last).execute(&mut *db).await?;
+    Ok(())
+}
+
+async fn append_audit(
+    db: &mut SqliteConnection,
+    record: &CommitRecord,
+    position: i64,
+    audit: &AuditRecord,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO audit (revision, position, at, actor, actor_name, request_id, action,
+             resource, resource_id, state_before, state_after)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    )
+    .bind(integer(record.revision))
+    .bind(position)
+    .bind(audit.at.0)
+    .bind(&audit.actor)
+    .bind(&audit.actor_name)
+    .bind(&audit.request_id)
+    .bind(&audit.action)
+    .bind(&audit.resource)
+    .bind(&audit.resource_id)
+    .bind(&audit.before)
+    .bind(&audit.after)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+pub async fn audit(
+    db: &mut SqliteConnection,
+    page: Page<AuditPlace>,
+) -> Result<Vec<(AuditPlace, AuditRecord)>, StoreError> {
+    let (revision, position) = match page.after {
+        Some(place) => (integer(place.revision), integer(place.position)),
+        None => (i64::MAX, i64::MAX),
+    };
+    let rows = sqlx::query(
+        "SELECT * FROM audit WHERE (revision, position) < ($1, $2)
+         ORDER BY revision DESC, position DESC LIMIT $3",
+    )
+    .bind(revision)
+    .bind(position)
+    .bind(page.limit)
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(audit_record).collect()
+}
+
+fn audit_record(row: &SqliteRow) -> Result<(AuditPlace, AuditRecord), StoreError> {
+    let columns = Columns { table: "audit", row };
+    let place =
+        AuditPlace { revision: columns.number("revision")?, position: columns.number("position")? };
+    let record = AuditRecord {
+        at: columns.time("at")?,
+        actor: columns.text("actor")?,
+        actor_name: columns.text("actor_name")?,
+        request_id: columns.text("request_id")?,
+        action: columns.text("action")?,
+        resource: columns.text("resource")?,
+        resource_id: columns.text("resource_id")?,
+        before: columns.text_option("state_before")?,
+        after: columns.text_option("state_after")?,
+    };
+    Ok((place, record))
+}
+
+pub async fn kept_answer(
+    db: &mut SqliteConnection,
+    actor: &str,
+    key: &str,
+) -> Result<Option<KeptAnswer>, StoreError> {
+    let row = sqlx::query("SELECT * FROM idempotency WHERE actor = $1 AND idempotency_key = $2")
+        .bind(actor)
+        .bind(key)
+        .fetch_optional(db)
+        .await?;
+    row.map(|row| {
+        let columns = Columns { table: "idempotency", row: &row };
+        Ok(KeptAnswer {
+            request_digest: columns.bytes("request_digest")?,
+            status: columns.number("status")?,
+            location: columns.text_option("location")?,
+            body: columns.text("body")?,
+            at: columns.time("created_at")?,
+        })
+    })
+    .transpose()
+}
+
+pub async fn keep_answer(
+    db: &mut SqliteConnection,
+    actor: &str,
+    key: &str,
+    answer: &KeptAnswer,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO idempotency (actor, idempotency_key, request_digest, status, location, body,
+             created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(actor)
+    .bind(key)
+    .bind(&answer.request_digest[..])
+    .bind(i64::from(answer.status))
+    .bind(&answer.location)
+    .bind(&answer.body)
+    .bind(answer.at.0)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+pub async fn forget_answers_before(
+    db: &mut SqliteConnection,
+    moment: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM idempotency WHERE created_at < $1").bind(moment.0).execute(db).await?;
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! Keys, by their digest only.
+
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use tollgate_common::catalog::Key;
+use tollgate_common::ids::{KeyId, SubscriptionId};
+use tollgate_common::time::Timestamp;
+
+use crate::store::StoreError;
+use crate::store::catalog::Page;
+use crate::store::column::Columns;
+
+pub async fn find(db: &mut SqliteConnection, id: KeyId) -> Result<Option<Key>, StoreError> {
+    let row = sqlx::query("SELECT * FROM api_keys WHERE id = $1")
+        .bind(&id.as_bytes()[..])
+        .fetch_optional(db)
+        .await?;
+    row.as_ref().map(key).transpose()
+}
+
+pub async fn list(
+    db: &mut SqliteConnection,
+    subscription: SubscriptionId,
+    page: Page<(Timestamp, KeyId)>,
+) -> Result<Vec<Key>, StoreError> {
+    let (after_time, after_id) = match page.after {
+        Some((time, id)) => (time.0, id.as_bytes().to_vec()),
+        None => (i64::MIN, vec![]),
+    };
+    let rows = sqlx::query(
+        "SELECT * FROM api_keys
+         WHERE subscription_id = $1 AND (created_at, id) > ($2, $3)
+         ORDER BY created_at, id LIMIT $4",
+    )
+    .bind(&subscription.as_bytes()[..])
+    .bind(after_time)
+    .bind(after_id)
+    .bind(page.limit)
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(key).collect()
+}
+
+pub async fn list_in_force(
+    db: &mut SqliteConnection,
+    now: Timestamp,
+    page: Page<KeyId>,
+) -> Result<Vec<Key>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT * FROM api_keys
+         WHERE id > $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
+         ORDER BY id LIMIT $3",
+    )
+    .bind(page.after.map_or(vec![], |id| id.as_bytes().to_vec()))
+    .bind(now.0)
+    .bind(page.limit)
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(key).collect()
+}
+
+pub async fn save(db: &mut SqliteConnection, key: &Key) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO api_keys (id, subscription_id, digest, prefix, created_at, expires_at,
+             revoked_at, last_used_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+         ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at,
+             revoked_at = excluded.revoked_at",
+    )
+    .bind(&key.id.as_bytes()[..])
+    .bind(&key.subscription_id.as_bytes()[..])
+    .bind(&key.digest.0[..])
+    .bind(&key.prefix)
+    .bind(key.created_at.0)
+    .bind(key.expires_at.map(|at| at.0))
+    .bind(key.revoked_at.map(|at| at.0))
+    .bind(key.last_used_at.map(|at| at.0))
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+fn key(row: &SqliteRow) -> Result<Key, StoreError> {
+    let columns = Columns { table: "api_keys", row };
+    Ok(Key {
+        id: columns.id("id", KeyId::from_bytes)?,
+        subscription_id: columns.id("subscription_id", SubscriptionId::from_bytes)?,
+        digest: columns.digest("digest")?,
+        prefix: columns.text("prefix")?,
+        created_at: columns.time("created_at")?,
+        expires_at: columns.time_option("expires_at")?,
+        revoked_at: columns.time_option("revoked_at")?,
+        last_used_at: columns.time_option("last_used_at")?,
+    })
+}

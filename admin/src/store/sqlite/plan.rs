@@ -1,0 +1,121 @@
+//! Plans.
+
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use tollgate_common::catalog::Plan;
+use tollgate_common::ids::{PlanId, ProductId};
+use tollgate_common::time::Timestamp;
+
+use crate::store::StoreError;
+use crate::store::catalog::Page;
+use crate::store::column::{Columns, integer, json, word};
+
+pub async fn find(db: &mut SqliteConnection, id: PlanId) -> Result<Option<Plan>, StoreError> {
+    let row = sqlx::query("SELECT * FROM plans WHERE id = $1 AND deleted_at IS NULL")
+        .bind(&id.as_bytes()[..])
+        .fetch_optional(db)
+        .await?;
+    row.as_ref().map(plan).transpose()
+}
+
+pub async fn find_named(
+    db: &mut SqliteConnection,
+    product: ProductId,
+    name: &str,
+) -> Result<Option<Plan>, StoreError> {
+    let row = sqlx::query(
+        "SELECT * FROM plans WHERE product_id = $1 AND name = $2 AND deleted_at IS NULL",
+    )
+    .bind(&product.as_bytes()[..])
+    .bind(name)
+    .fetch_optional(db)
+    .await?;
+    row.as_ref().map(plan).transpose()
+}
+
+pub async fn list(
+    db: &mut SqliteConnection,
+    product: Option<ProductId>,
+    page: Page<PlanId>,
+) -> Result<Vec<Plan>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT * FROM plans
+         WHERE deleted_at IS NULL AND id > $1 AND ($2 IS NULL OR product_id = $2)
+         ORDER BY id LIMIT $3",
+    )
+    .bind(page.after.map_or(vec![], |id| id.as_bytes().to_vec()))
+    .bind(product.map(|id| id.as_bytes().to_vec()))
+    .bind(page.limit)
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(plan).collect()
+}
+
+pub async fn save(db: &mut SqliteConnection, plan: &Plan) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO plans (id, product_id, name, billing_mode, price_label, monthly_quota,
+             rate_limit, burst, quota_mode, period, time_zone, counted_outcomes, billed_outcomes,
+             outage_mode, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+         ON CONFLICT (id) DO UPDATE SET name = excluded.name,
+             billing_mode = excluded.billing_mode, price_label = excluded.price_label,
+             monthly_quota = excluded.monthly_quota, rate_limit = excluded.rate_limit,
+             burst = excluded.burst, quota_mode = excluded.quota_mode, period = excluded.period,
+             time_zone = excluded.time_zone, counted_outcomes = excluded.counted_outcomes,
+             billed_outcomes = excluded.billed_outcomes, outage_mode = excluded.outage_mode,
+             updated_at = excluded.updated_at",
+    )
+    .bind(&plan.id.as_bytes()[..])
+    .bind(&plan.product_id.as_bytes()[..])
+    .bind(&plan.name)
+    .bind(word(plan.billing_mode))
+    .bind(&plan.price_label)
+    .bind(plan.monthly_quota.map(integer))
+    .bind(plan.rate_limit)
+    .bind(plan.burst)
+    .bind(word(plan.quota_mode))
+    .bind(word(plan.period))
+    .bind(&plan.time_zone)
+    .bind(json(&plan.counted_outcomes))
+    .bind(json(&plan.billed_outcomes))
+    .bind(word(plan.outage_mode))
+    .bind(plan.created_at.0)
+    .bind(plan.updated_at.0)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+pub async fn delete(
+    db: &mut SqliteConnection,
+    id: PlanId,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE plans SET deleted_at = $2 WHERE id = $1")
+        .bind(&id.as_bytes()[..])
+        .bind(at.0)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+fn plan(row: &SqliteRow) -> Result<Plan, StoreError> {
+    let columns = Columns { table: "plans", row };
+    Ok(Plan {
+        id: columns.id("id", PlanId::from_bytes)?,
+        product_id: columns.id("product_id", ProductId::from_bytes)?,
+        name: columns.text("name")?,
+        billing_mode: columns.word("billing_mode")?,
+        price_label: columns.text("price_label")?,
+        monthly_quota: columns.number_option("monthly_quota")?,
+        rate_limit: columns.number_option("rate_limit")?,
+        burst: columns.number_option("burst")?,
+        quota_mode: columns.word("quota_mode")?,
+        period: columns.word("period")?,
+        time_zone: columns.text("time_zone")?,
+        counted_outcomes: columns.json("counted_outcomes")?,
+        billed_outcomes: columns.json("billed_outcomes")?,
+        outage_mode: columns.word("outage_mode")?,
+        created_at: columns.time("created_at")?,
+        updated_at: columns.time("updated_at")?,
+    })
+}

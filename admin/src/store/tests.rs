@@ -1,0 +1,541 @@
+//! The contract of [`CatalogStore`]: what every implementation of it keeps.
+
+use std::collections::BTreeMap;
+
+use rstest::rstest;
+use tempfile::TempDir;
+use tollgate_common::catalog::product::UpstreamSettings;
+use tollgate_common::catalog::{
+    BillingMode, Consumer, Key, KeyDigest, OutageMode, PeriodKind, Plan, Product, ProductStatus,
+    QuotaMode, Subscription, SubscriptionStatus,
+};
+use tollgate_common::ids::{ConsumerId, PlanId, ProductId, SubscriptionId, TokenId};
+use tollgate_common::outcome::OutcomeSet;
+use tollgate_common::route::Route;
+use tollgate_common::time::Timestamp;
+
+use super::catalog::{AuditPlace, CommitRecord, KeptAnswer, Page, SubscriptionFilter};
+use super::{CatalogRead, CatalogStore, CatalogWrite, Database, MemoryCatalog, SqliteCatalog};
+use crate::access::{Role, Token};
+use crate::audit::AuditRecord;
+
+/// Which implementation is held to the contract.
+#[derive(Clone, Copy)]
+enum Kind {
+    Memory,
+    Sqlite,
+}
+
+struct Fixture {
+    store: Box<dyn CatalogStore>,
+    _directory: TempDir,
+}
+
+impl Kind {
+    async fn open(self) -> Fixture {
+        let directory = tempfile::tempdir().unwrap();
+        let store: Box<dyn CatalogStore> = match self {
+            Self::Memory => Box::new(MemoryCatalog::default()),
+            Self::Sqlite => {
+                let path = directory.path().join("tollgate.db");
+                let database = Database::open(&path).await.unwrap();
+                Box::new(SqliteCatalog::open(database).await.unwrap())
+            }
+        };
+        Fixture { store, _directory: directory }
+    }
+}
+
+impl Fixture {
+    async fn write(&self) -> Box<dyn CatalogWrite> {
+        self.store.write().await.unwrap()
+    }
+
+    async fn read(&self) -> Box<dyn CatalogRead> {
+        self.store.read().await.unwrap()
+    }
+}
+
+const ALL_OF_IT: u32 = 1_000;
+
+fn all<K>() -> Page<K> {
+    Page { after: None, limit: ALL_OF_IT }
+}
+
+fn record(revision: u64) -> CommitRecord {
+    CommitRecord { revision, at: Timestamp(5), frames: vec![], audit: vec![] }
+}
+
+fn product(id: u8) -> Product {
+    Product {
+        id: ProductId::from_bytes([id; 16]),
+        name: format!("p{id}"),
+        title: "T\u{fc}r".into(),
+        description: "a\nb".into(),
+        gateway_endpoint: Some("https://api.example.com".into()),
+        status: ProductStatus::Active,
+        hosts: vec![format!("h{id}.example")],
+        routes: vec![Route {
+            method: Some("GET".into()),
+            path: "/a".into(),
+            cost: 0,
+            units_header: None,
+            body_bytes_max: Some(u64::from(u32::MAX) + 1),
+        }],
+        upstream: UpstreamSettings { retries: 3, ..Default::default() },
+        key_query_parameter: Some("key".into()),
+        body_bytes_max: Some((1 << 53) - 1),
+        metadata: BTreeMap::from([("a".into(), serde_json::json!([1, null]))]),
+        created_at: Timestamp(-1),
+        updated_at: Timestamp(2),
+    }
+}
+
+fn plan(id: u8, of: u8) -> Plan {
+    Plan {
+        id: PlanId::from_bytes([id; 16]),
+        product_id: product(of).id,
+        name: format!("plan {id}"),
+        billing_mode: BillingMode::Metered,
+        price_label: "$1".into(),
+        monthly_quota: Some((1 << 53) - 1),
+        rate_limit: Some(u32::MAX),
+        burst: None,
+        quota_mode: QuotaMode::Soft,
+        period: PeriodKind::Anniversary,
+        time_zone: "Europe/Berlin".into(),
+        counted_outcomes: OutcomeSet::ANSWERED,
+        billed_outcomes: OutcomeSet::from_iter([]),
+        outage_mode: OutageMode::Open,
+        created_at: Timestamp(1),
+        updated_at: Timestamp(2),
+    }
+}
+
+fn consumer(id: u8) -> Consumer {
+    Consumer {
+        id: ConsumerId::from_bytes([id; 16]),
+        name: "Ada".into(),
+        email: Some("ada@example.com".into()),
+        external_ids: BTreeMap::from([("stripe".into(), "cus_1".into())]),
+        created_at: Timestamp(1),
+        updated_at: Timestamp(2),
+    }
+}
+
+fn subscription(id: u8, plan_of: &Plan) -> Subscription {
+    Subscription {
+        id: SubscriptionId::from_bytes([id; 16]),
+        consumer_id: consumer(1).id,
+        product_id: plan_of.product_id,
+        plan_id: plan_of.id,
+        status: SubscriptionStatus::Active,
+        started_at: Timestamp(3),
+        canceled_at: None,
+        created_at: Timestamp(3),
+        updated_at: Timestamp(3),
+    }
+}
+
+fn key(text: &str, subscription_id: SubscriptionId, created_at: i64) -> Key {
+    let digest = KeyDigest::of(text.as_bytes());
+    Key {
+        id: digest.key_id(),
+        subscription_id,
+        digest,
+        prefix: "tg_abcdef".into(),
+        created_at: Timestamp(created_at),
+        expires_at: None,
+        revoked_at: None,
+        last_used_at: None,
+    }
+}
+
+fn audited(action: &str) -> AuditRecord {
+    AuditRecord {
+        at: Timestamp(9),
+        actor: "bootstrap".into(),
+        actor_name: "bootstrap".into(),
+        request_id: "r".into(),
+        action: action.into(),
+        resource: "plan".into(),
+        resource_id: "1".into(),
+        before: None,
+        after: Some("{}".into()),
+    }
+}
+
+/// A product with a plan, a consumer and a subscription, committed as revision 1.
+async fn furnished(kind: Kind) -> Fixture {
+    let fixture = kind.open().await;
+    let mut catalog = fixture.write().await;
+    catalog.save_product(&product(1)).await.unwrap();
+    catalog.save_plan(&plan(1, 1)).await.unwrap();
+    catalog.save_consumer(&consumer(1)).await.unwrap();
+    catalog.save_subscription(&subscription(1, &plan(1, 1))).await.unwrap();
+    catalog.commit(record(1)).await.unwrap();
+    fixture
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_is_saved_is_read_back_whole(
+    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+    #[values(true, false)] is_committed: bool,
+) {
+    let fixture = furnished(kind).await;
+    let mut catalog = fixture.write().await;
+    let token = Token {
+        id: TokenId::from_bytes([1; 16]),
+        name: "ci".into(),
+        role: Role::Operator,
+        digest: KeyDigest::of(b"token"),
+        created_at: Timestamp(1),
+        expires_at: Some(Timestamp(2)),
+    };
+    let key = key("a", subscription(1, &plan(1, 1)).id, 1);
+    catalog.save_token(&token).await.unwrap();
+    catalog.save_key(&key).await.unwrap();
+
+    let mut catalog: Box<dyn CatalogRead> = if is_committed {
+        catalog.commit(record(2)).await.unwrap();
+        fixture.read().await
+    } else {
+        catalog
+    };
+
+    let found = catalog.product(product(1).id).await.unwrap();
+    assert_eq!(found, Some(product(1)));
+    assert_eq!(catalog.product_named("p1").await.unwrap(), Some(product(1)));
+    assert_eq!(catalog.product_with_host("h1.example").await.unwrap(), Some(product(1).id));
+    assert_eq!(catalog.products(None, all()).await.unwrap(), [product(1)]);
+    assert_eq!(catalog.plan(plan(1, 1).id).await.unwrap(), Some(plan(1, 1)));
+    assert_eq!(catalog.plan_named(product(1).id, "plan 1").await.unwrap(), Some(plan(1, 1)));
+    assert_eq!(catalog.plans(None, all()).await.unwrap(), [plan(1, 1)]);
+    assert_eq!(catalog.consumer(consumer(1).id).await.unwrap(), Some(consumer(1)));
+    assert_eq!(catalog.consumers(all()).await.unwrap(), [consumer(1)]);
+    let expected = subscription(1, &plan(1, 1));
+    assert_eq!(catalog.subscription(expected.id).await.unwrap(), Some(expected));
+    assert_eq!(catalog.key(key.id).await.unwrap(), Some(key.clone()));
+    assert_eq!(catalog.keys(key.subscription_id, all()).await.unwrap(), [key]);
+    assert_eq!(catalog.token(token.id).await.unwrap(), Some(token.clone()));
+    assert_eq!(catalog.token_with_digest(token.digest).await.unwrap(), Some(token.clone()));
+    assert_eq!(catalog.tokens(all()).await.unwrap(), [token]);
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_is_not_there_is_none(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+    let fixture = kind.open().await;
+
+    let mut catalog = fixture.read().await;
+
+    assert_eq!(catalog.revision().await.unwrap(), 0);
+    assert!(!catalog.is_known(0).await.unwrap());
+    assert_eq!(catalog.product(product(1).id).await.unwrap(), None);
+    assert_eq!(catalog.product_named("p1").await.unwrap(), None);
+    assert_eq!(catalog.product_with_host("h1.example").await.unwrap(), None);
+    assert_eq!(catalog.plan(plan(1, 1).id).await.unwrap(), None);
+    assert_eq!(catalog.consumer(consumer(1).id).await.unwrap(), None);
+    assert_eq!(catalog.token_with_digest(KeyDigest([0; 32])).await.unwrap(), None);
+    assert_eq!(catalog.kept_answer("a", "k").await.unwrap(), None);
+    assert!(catalog.audit(all()).await.unwrap().is_empty());
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_is_not_committed_never_was(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+    let fixture = furnished(kind).await;
+    let mut catalog = fixture.write().await;
+    catalog.save_product(&product(2)).await.unwrap();
+    catalog.delete_plan(plan(1, 1).id, Timestamp(5)).await.unwrap();
+
+    drop(catalog);
+
+    let mut catalog = fixture.write().await;
+    assert_eq!(catalog.product(product(2).id).await.unwrap(), None);
+    assert_eq!(catalog.plan(plan(1, 1).id).await.unwrap(), Some(plan(1, 1)));
+    assert_eq!(catalog.revision().await.unwrap(), 1);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_reader_sees_one_state_while_another_writes(
+    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+) {
+    let fixture = furnished(kind).await;
+    let mut reader = fixture.read().await;
+    assert_eq!(reader.revision().await.unwrap(), 1);
+
+    let mut writer = fixture.write().await;
+    writer.save_product(&product(2)).await.unwrap();
+    writer.commit(record(2)).await.unwrap();
+
+    assert_eq!(reader.products(None, all()).await.unwrap().len(), 1);
+    assert_eq!(reader.revision().await.unwrap(), 1);
+    assert_eq!(fixture.read().await.products(None, all()).await.unwrap().len(), 2);
+}
+
+#[rstest]
+#[tokio::test]
+async fn there_is_one_writer_at_a_time(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+    let fixture = furnished(kind).await;
+    let first = fixture.write().await;
+
+    let second = async {
+        let mut catalog = fixture.write().await;
+        catalog.revision().await.unwrap()
+    };
+    let (seen, ()) = tokio::join!(second, async {
+        tokio::task::yield_now().await;
+        first.commit(record(2)).await.unwrap();
+    });
+
+    assert_eq!(seen, 2);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_save_replaces_what_was_there(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+    let fixture = furnished(kind).await;
+    let mut catalog = fixture.write().await;
+    let renamed = Product { name: "new".into(), hosts: vec!["x.example".into()], ..product(1) };
+    let moved = Subscription {
+        status: SubscriptionStatus::Canceled,
+        canceled_at: Some(Timestamp(8)),
+        ..subscription(1, &plan(1, 1))
+    };
+    catalog.save_product(&renamed).await.unwrap();
+    catalog.save_subscription(&moved).await.unwrap();
+    catalog.commit(record(2)).await.unwrap();
+
+    let mut catalog = fixture.read().await;
+    assert_eq!(catalog.product_named("p1").await.unwrap(), None);
+    assert_eq!(catalog.product_named("new").await.unwrap(), Some(renamed));
+    assert_eq!(catalog.product_with_host("h1.example").await.unwrap(), None);
+    assert_eq!(catalog.product_with_host("x.example").await.unwrap(), Some(product(1).id));
+    assert_eq!(catalog.subscription(moved.id).await.unwrap(), Some(moved));
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_is_deleted_is_gone_and_its_names_are_free(
+    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+) {
+    let fixture = furnished(kind).await;
+    let mut catalog = fixture.write().await;
+    catalog.delete_plan(plan(1, 1).id, Timestamp(5)).await.unwrap();
+    catalog.delete_product(product(1).id, Timestamp(5)).await.unwrap();
+    catalog.delete_consumer(consumer(1).id, Timestamp(5)).await.unwrap();
+    let namesake = Product { name: "p1".into(), hosts: vec!["h1.example".into()], ..product(2) };
+    catalog.save_product(&namesake).await.unwrap();
+    catalog.commit(record(2)).await.unwrap();
+
+    let mut catalog = fixture.read().await;
+    assert_eq!(catalog.product(product(1).id).await.unwrap(), None);
+    assert_eq!(catalog.products(None, all()).await.unwrap(), [namesake]);
+    assert_eq!(catalog.plan(plan(1, 1).id).await.unwrap(), None);
+    assert!(catalog.plans(None, all()).await.unwrap().is_empty());
+    assert_eq!(catalog.consumer(consumer(1).id).await.unwrap(), None);
+    let kept = catalog.subscription(subscription(1, &plan(1, 1)).id).await.unwrap();
+    assert!(kept.is_some(), "usage names it");
+}
+
+#[rstest]
+#[tokio::test]
+async fn subscriptions_are_found_by_what_they_belong_to(
+    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+) {
+    let fixture = furnished(kind).await;
+    let mut catalog = fixture.write().await;
+    catalog.save_product(&product(2)).await.unwrap();
+    catalog.save_plan(&plan(2, 2)).await.unwrap();
+    let canceled =
+        Subscription { status: SubscriptionStatus::Canceled, ..subscription(2, &plan(2, 2)) };
+    catalog.save_subscription(&canceled).await.unwrap();
+    let mut found = async |filter| {
+        let found = catalog.subscriptions(filter, all()).await.unwrap();
+        found.into_iter().map(|subscription| subscription.id.as_bytes()[0]).collect::<Vec<u8>>()
+    };
+    let any = SubscriptionFilter::default();
+
+    assert_eq!(found(any).await, [1, 2]);
+    assert_eq!(found(SubscriptionFilter { plan: Some(plan(2, 2).id), ..any }).await, [2]);
+    assert_eq!(found(SubscriptionFilter { product: Some(product(1).id), ..any }).await, [1]);
+    assert_eq!(found(SubscriptionFilter { consumer: Some(consumer(1).id), ..any }).await, [1, 2]);
+    assert_eq!(found(SubscriptionFilter { consumer: Some(consumer(2).id), ..any }).await, [0; 0]);
+    let status = Some(SubscriptionStatus::Canceled);
+    assert_eq!(found(SubscriptionFilter { status, ..any }).await, [2]);
+    let filter = SubscriptionFilter { status, product: Some(product(1).id), ..any };
+    assert_eq!(found(filter).await, [0; 0]);
+}
+
+#[rstest]
+#[tokio::test]
+async fn pages_follow_one_another(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+    let fixture = kind.open().await;
+    let mut catalog = fixture.write().await;
+    for id in [3, 1, 2] {
+        let status = if id == 2 { ProductStatus::Draft } else { ProductStatus::Active };
+        catalog.save_product(&Product { status, ..product(id) }).await.unwrap();
+    }
+    let mut page = async |status, after: Option<u8>, limit| {
+        let after = after.map(|id| product(id).id);
+        let found = catalog.products(status, Page { after, limit }).await.unwrap();
+        found.into_iter().map(|product| product.id.as_bytes()[0]).collect::<Vec<u8>>()
+    };
+
+    assert_eq!(page(None, None, 2).await, [1, 2]);
+    assert_eq!(page(None, Some(2), 2).await, [3]);
+    assert_eq!(page(None, Some(3), 2).await, [0; 0]);
+    assert_eq!(page(Some(ProductStatus::Active), None, 5).await, [1, 3]);
+}
+
+#[rstest]
+#[tokio::test]
+async fn keys_are_in_the_order_of_their_making_and_only_some_are_in_force(
+    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+) {
+    let fixture = furnished(kind).await;
+    let of = subscription(1, &plan(1, 1)).id;
+    let mut catalog = fixture.write().await;
+    let plain = key("a", of, 3);
+    let ends_later = Key { expires_at: Some(Timestamp(101)), ..key("b", of, 1) };
+    let ends_now = Key { expires_at: Some(Timestamp(100)), ..key("c", of, 2) };
+    let revoked = Key { revoked_at: Some(Timestamp(50)), ..key("d", of, 4) };
+    for key in [&plain, &ends_later, &ends_now, &revoked] {
+        catalog.save_key(key).await.unwrap();
+    }
+
+    let first = catalog.keys(of, Page { after: None, limit: 3 }).await.unwrap();
+    let after = Some((Timestamp(3), plain.id));
+    let rest = catalog.keys(of, Page { after, limit: 3 }).await.unwrap();
+    let in_force = catalog.keys_in_force(Timestamp(100), all()).await.unwrap();
+
+    assert_eq!(first, [ends_later.clone(), ends_now, plain.clone()]);
+    assert_eq!(rest, [revoked]);
+    let mut expected = vec![plain, ends_later];
+    expected.sort_by_key(|key| key.id);
+    assert_eq!(in_force, expected);
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_audit_is_read_from_its_end(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+    let fixture = kind.open().await;
+    let first = CommitRecord { audit: vec![audited("a"), audited("b")], ..record(1) };
+    fixture.write().await.commit(first).await.unwrap();
+    let second = CommitRecord { audit: vec![audited("c")], ..record(2) };
+    fixture.write().await.commit(second).await.unwrap();
+
+    let mut catalog = fixture.read().await;
+    let newest = catalog.audit(Page { after: None, limit: 2 }).await.unwrap();
+    let after = Some(AuditPlace { revision: 1, position: 1 });
+    let oldest = catalog.audit(Page { after, limit: 2 }).await.unwrap();
+
+    let actions = |found: &[(AuditPlace, AuditRecord)]| {
+        found.iter().map(|(_, record)| record.action.clone()).collect::<String>()
+    };
+    assert_eq!(actions(&newest), "cb");
+    assert_eq!(newest[0].0, AuditPlace { revision: 2, position: 0 });
+    assert_eq!(oldest, [(AuditPlace { revision: 1, position: 0 }, audited("a"))]);
+}
+
+#[rstest]
+#[tokio::test]
+async fn commits_and_their_frames_are_kept_in_order(
+    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+) {
+    let fixture = kind.open().await;
+    for (revision, frames) in [(10, vec![b"a".to_vec(), b"b".to_vec()]), (20, vec![]), (25, vec![])]
+    {
+        let record = CommitRecord { frames, ..record(revision) };
+        fixture.write().await.commit(record).await.unwrap();
+    }
+
+    let mut catalog = fixture.read().await;
+    let after = catalog.revisions_after(0, 2).await.unwrap();
+
+    assert_eq!(catalog.revision().await.unwrap(), 25);
+    let after: Vec<(u64, u64)> =
+        after.iter().map(|commit| (commit.revision, commit.entries)).collect();
+    assert_eq!(after, [(10, 2), (20, 0)]);
+    assert_eq!(catalog.frames(10, 0, 10).await.unwrap(), [b"a", b"b"]);
+    assert_eq!(catalog.frames(10, 1, 10).await.unwrap(), [b"b"]);
+    assert_eq!(catalog.frames(10, 0, 1).await.unwrap(), [b"a"]);
+    assert!(catalog.is_known(20).await.unwrap());
+    assert!(!catalog.is_known(15).await.unwrap());
+}
+
+#[rstest]
+#[tokio::test]
+async fn answers_are_kept_until_they_are_old(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+    let fixture = kind.open().await;
+    let mut catalog = fixture.write().await;
+    let answer = KeptAnswer {
+        request_digest: [7; 32],
+        status: 201,
+        location: Some("/x".into()),
+        body: "{}".into(),
+        at: Timestamp(100),
+    };
+    catalog.keep_answer("a", "k", &answer).await.unwrap();
+    catalog.keep_answer("b", "k", &KeptAnswer { location: None, ..answer.clone() }).await.unwrap();
+
+    assert_eq!(catalog.kept_answer("a", "k").await.unwrap(), Some(answer));
+    catalog.forget_answers_before(Timestamp(100)).await.unwrap();
+    assert!(catalog.kept_answer("b", "k").await.unwrap().is_some());
+    catalog.forget_answers_before(Timestamp(101)).await.unwrap();
+    assert_eq!(catalog.kept_answer("b", "k").await.unwrap(), None);
+}
+
+/// Only what is on a disk can come from another version of the program or grow without end.
+mod on_disk {
+    use tollgate_common::snapshot::wire;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn frames_of_another_form_are_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tollgate.db");
+        let database = Database::open(&path).await.unwrap();
+        let store = SqliteCatalog::open(database.clone()).await.unwrap();
+        store.write().await.unwrap().commit(record(1)).await.unwrap();
+        let mut transaction = database.write().await.unwrap();
+        sqlx::query("UPDATE catalog_state SET frames_format = $1")
+            .bind(wire::FORMAT + 1)
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        transaction.commit().await.unwrap();
+
+        let store = SqliteCatalog::open(database).await.unwrap();
+
+        let mut catalog = store.read().await.unwrap();
+        assert_eq!(catalog.revision().await.unwrap(), 1);
+        assert!(!catalog.is_known(1).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn old_frames_are_cut_off_by_size() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(&directory.path().join("tollgate.db")).await.unwrap();
+        let store = SqliteCatalog::open(database).await.unwrap();
+        for revision in 1..=3 {
+            let frames = vec![b"x".to_vec(); 50_000];
+            let record = CommitRecord { frames, ..record(revision) };
+            store.write().await.unwrap().commit(record).await.unwrap();
+        }
+
+        let mut catalog = store.read().await.unwrap();
+
+        let known = [
+            catalog.is_known(1).await.unwrap(),
+            catalog.is_known(2).await.unwrap(),
+            catalog.is_known(3).await.unwrap(),
+        ];
+        assert_eq!(known, [false, true, true]);
+        assert!(catalog.frames(1, 0, 1).await.unwrap().is_empty());
+    }
+}
