@@ -1,0 +1,149 @@
+//! The one door for every change: authorise, validate, apply, audit, commit, publish.
+//!
+//! A change holds the store's one write transaction, so what it decides on cannot change under it.
+//! Each thing that it does writes three things together: the row, the entry that gateways are told,
+//! and the record in the audit. It must not know how it was asked for, nor how it is stored.
+
+mod consumer;
+mod key;
+mod plan;
+mod product;
+mod subscription;
+mod token;
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::sync::watch;
+use tollgate_common::snapshot::wire::{self, Frame};
+use tollgate_common::snapshot::{Entry, Revision};
+use tollgate_common::time::{Clock, Timestamp};
+use uuid::Uuid;
+
+pub use consumer::ConsumerFields;
+pub use key::NewKey;
+pub use plan::PlanFields;
+pub use product::ProductFields;
+pub use token::TokenFields;
+
+use crate::access::Caller;
+use crate::audit::{AuditRecord, Deed, state};
+use crate::fresh::Ids;
+use crate::problem::Problem;
+use crate::store::catalog::{CommitRecord, KeptAnswer};
+use crate::store::{CatalogStore, CatalogWrite, StoreError};
+
+/// Where changes begin.
+pub struct Door {
+    store: Arc<dyn CatalogStore>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<Ids>,
+    newest: watch::Sender<Revision>,
+}
+
+/// One change in the making. Dropped without a commit, it has no effect.
+pub struct Change {
+    pub catalog: Box<dyn CatalogWrite>,
+    pub now: Timestamp,
+    ids: Arc<Ids>,
+    caller: Caller,
+    request_id: String,
+    frames: Vec<Vec<u8>>,
+    audit: Vec<AuditRecord>,
+    newest: watch::Sender<Revision>,
+}
+
+impl Door {
+    pub async fn open(
+        store: Arc<dyn CatalogStore>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StoreError> {
+        let newest = watch::Sender::new(store.read().await?.revision().await?);
+        Ok(Self { store, clock, ids: Arc::new(Ids::default()), newest })
+    }
+
+    /// Begins a change for a caller who was let in for it, once the change before is done.
+    pub async fn begin(&self, caller: &Caller, request_id: &str) -> Result<Change, Problem> {
+        Ok(Change {
+            catalog: self.store.write().await?,
+            now: self.clock.now().wall,
+            ids: Arc::clone(&self.ids),
+            caller: caller.clone(),
+            request_id: request_id.to_owned(),
+            frames: Vec::new(),
+            audit: Vec::new(),
+            newest: self.newest.clone(),
+        })
+    }
+
+    /// The newest revision, and word of each later one.
+    pub fn newest(&self) -> watch::Receiver<Revision> {
+        self.newest.subscribe()
+    }
+}
+
+impl Change {
+    /// Keeps the answer for repeats of the request, in the same transaction.
+    pub async fn keep_answer(&mut self, key: &str, answer: &KeptAnswer) -> Result<(), Problem> {
+        Ok(self.catalog.keep_answer(self.caller.actor(), key, answer).await?)
+    }
+
+    /// The number that the change will have. Numbers rise but do not follow one another: each is
+    /// at least the Unix time in milliseconds, so that a gateway that comes with a number from
+    /// another life of this database (an older backup, another installation) finds it unknown and
+    /// reads everything anew.
+    pub async fn revision(&mut self) -> Result<Revision, Problem> {
+        let last = self.catalog.revision().await?;
+        Ok((last + 1).max(self.now.0.try_into().unwrap_or(0)))
+    }
+
+    /// Makes the change the newest state and wakes the feed. Runs to its end also when the caller
+    /// goes away: a change that is stored is always told.
+    pub async fn commit(mut self) -> Result<Revision, Problem> {
+        let revision = self.revision().await?;
+        let (frames, audit) = (self.frames, self.audit);
+        let record = CommitRecord { revision, at: self.now, frames, audit };
+        let (catalog, newest) = (self.catalog, self.newest);
+        let commit = tokio::spawn(async move {
+            catalog.commit(record).await?;
+            newest.send_modify(|known| *known = revision.max(*known));
+            Ok::<(), StoreError>(())
+        });
+        commit.await.expect("a commit does not panic and is not aborted")?;
+        Ok(revision)
+    }
+
+    fn fresh_id(&self) -> Uuid {
+        self.ids.next(self.now)
+    }
+
+    /// Tells gateways.
+    fn tell(&mut self, entry: Entry) {
+        let mut frame = Vec::new();
+        wire::encode(&Frame::Entry(entry), &mut frame);
+        self.frames.push(frame);
+    }
+
+    /// Writes down what was done to a resource: what it was, and what it became.
+    fn audit<T: Serialize>(
+        &mut self,
+        deed: Deed,
+        resource: &str,
+        id: impl Display,
+        before: Option<&T>,
+        after: Option<&T>,
+    ) {
+        self.audit.push(AuditRecord {
+            at: self.now,
+            actor: self.caller.actor().to_owned(),
+            actor_name: self.caller.name().to_owned(),
+            request_id: self.request_id.clone(),
+            action: format!("{resource}.{}", deed.word()),
+            resource: resource.to_owned(),
+            resource_id: id.to_string(),
+            before: before.map(state),
+            after: after.map(state),
+        });
+    }
+}

@@ -1,0 +1,104 @@
+//! Changes to subscriptions.
+
+use tollgate_common::catalog::{Consumer, Plan, ProductStatus, Subscription, SubscriptionStatus};
+use tollgate_common::ids::{PlanId, SubscriptionId};
+use tollgate_common::snapshot::{Entry, SubscriptionRules};
+
+use super::{Change, NewKey};
+use crate::audit::Deed;
+use crate::problem::{Code, Problem};
+
+impl Change {
+    /// Subscribes a consumer to a plan and makes the first key.
+    pub async fn subscribe(
+        &mut self,
+        consumer: &Consumer,
+        plan: &Plan,
+    ) -> Result<(Subscription, NewKey), Problem> {
+        let product = self.catalog.product(plan.product_id).await?;
+        let product = product.ok_or_else(|| Problem::not_found("product"))?;
+        if product.status == ProductStatus::Draft {
+            let detail = "a draft takes no new subscriptions; make the product active first";
+            return Err(Problem::new(Code::ProductDraft, detail));
+        }
+        let subscription = Subscription {
+            id: SubscriptionId(self.fresh_id()),
+            consumer_id: consumer.id,
+            product_id: product.id,
+            plan_id: plan.id,
+            status: SubscriptionStatus::Active,
+            started_at: self.now,
+            canceled_at: None,
+            created_at: self.now,
+            updated_at: self.now,
+        };
+        self.catalog.save_subscription(&subscription).await?;
+        self.tell(Entry::Subscription(SubscriptionRules::from(&subscription)));
+        self.audit(Deed::Create, "subscription", subscription.id, None, Some(&subscription));
+        let key = self.create_key(&subscription, None).await?;
+        Ok((subscription, key))
+    }
+
+    /// Moves a subscription to another plan of its product. What was used stays used.
+    pub async fn move_subscription(
+        &mut self,
+        before: &Subscription,
+        plan: PlanId,
+    ) -> Result<Subscription, Problem> {
+        self.require_live(before)?;
+        let plan = self.catalog.plan(plan).await?;
+        let Some(plan) = plan.filter(|plan| plan.product_id == before.product_id) else {
+            return Err(Problem::field("plan_id", "there is no such plan of the same product"));
+        };
+        if plan.id == before.plan_id {
+            return Ok(before.clone());
+        }
+        let subscription =
+            Subscription { plan_id: plan.id, updated_at: self.now, ..before.clone() };
+        self.catalog.save_subscription(&subscription).await?;
+        self.tell(Entry::Subscription(SubscriptionRules::from(&subscription)));
+        self.audit(
+            Deed::Update,
+            "subscription",
+            subscription.id,
+            Some(before),
+            Some(&subscription),
+        );
+        Ok(subscription)
+    }
+
+    /// Ends a subscription and revokes its keys.
+    pub async fn cancel_subscription(
+        &mut self,
+        before: &Subscription,
+    ) -> Result<Subscription, Problem> {
+        self.require_live(before)?;
+        self.revoke_all_keys(before.id).await?;
+        let subscription = Subscription {
+            status: SubscriptionStatus::Canceled,
+            canceled_at: Some(self.now),
+            updated_at: self.now,
+            ..before.clone()
+        };
+        self.catalog.save_subscription(&subscription).await?;
+        self.tell(Entry::SubscriptionRemoved(subscription.id));
+        self.audit(
+            Deed::Cancel,
+            "subscription",
+            subscription.id,
+            Some(before),
+            Some(&subscription),
+        );
+        Ok(subscription)
+    }
+
+    pub(super) fn require_live(&self, subscription: &Subscription) -> Result<(), Problem> {
+        match subscription.status {
+            SubscriptionStatus::Active => Ok(()),
+            SubscriptionStatus::Canceled => {
+                let detail = "a canceled subscription stays as it is; subscribe anew";
+                Err(Problem::new(Code::SubscriptionCanceled, detail))
+            }
+        }
+    }
+}
