@@ -1,0 +1,124 @@
+//! Who may do what.
+//!
+//! Owns roles, the table of what each may do, and tokens. It must not know what a request does
+//! beyond the [`Action`] that the table of URLs names for it.
+
+pub mod authenticate;
+pub mod token;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+pub use token::Token;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Everything.
+    PlatformOwner,
+    /// Runs the catalog, but neither sees nor makes keys or tokens.
+    Operator,
+    /// Reads.
+    Auditor,
+}
+
+/// What a request wants. Each URL and method has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// See the catalog, its keys' prefixes, nodes and usage.
+    Read,
+    /// See who did what, and who may.
+    ReadAccess,
+    /// Make, edit and delete products, plans and consumers.
+    EditCatalog,
+    /// Move a subscription to another plan, or cancel it.
+    EditSubscriptions,
+    /// Make a key, or end one: also to subscribe, since that answers with a key.
+    ManageKeys,
+    ManageTokens,
+}
+
+impl Action {
+    pub const ALL: [Action; 6] = [
+        Self::Read,
+        Self::ReadAccess,
+        Self::EditCatalog,
+        Self::EditSubscriptions,
+        Self::ManageKeys,
+        Self::ManageTokens,
+    ];
+}
+
+impl Role {
+    pub const ALL: [Role; 3] = [Self::PlatformOwner, Self::Operator, Self::Auditor];
+
+    pub const fn may(self, action: Action) -> bool {
+        match (self, action) {
+            (Self::PlatformOwner, _) => true,
+            (Self::Operator, Action::Read | Action::ReadAccess) => true,
+            (Self::Operator, Action::EditCatalog | Action::EditSubscriptions) => true,
+            (Self::Operator, Action::ManageKeys | Action::ManageTokens) => false,
+            (Self::Auditor, Action::Read | Action::ReadAccess) => true,
+            (Self::Auditor, Action::EditCatalog | Action::EditSubscriptions) => false,
+            (Self::Auditor, Action::ManageKeys | Action::ManageTokens) => false,
+        }
+    }
+
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::PlatformOwner => "platform_owner",
+            Self::Operator => "operator",
+            Self::Auditor => "auditor",
+        }
+    }
+}
+
+/// Whoever passed the door: proof that a request's action was allowed. Only
+/// [`authenticate`] makes one.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    actor: String,
+    name: String,
+    role: Role,
+}
+
+impl Caller {
+    /// The id of the token, or `bootstrap`.
+    pub fn actor(&self) -> &str {
+        &self.actor
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// For what depends on the body and not on the URL alone.
+    pub fn may(&self, action: Action) -> bool {
+        self.role.may(action)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_role_may_do_what_the_table_says() {
+        let table: Vec<String> = Action::ALL
+            .iter()
+            .map(|action| {
+                let marks = Role::ALL.map(|role| if role.may(*action) { "yes" } else { "no" });
+                format!("{action:?}: {}", marks.join(" "))
+            })
+            .collect();
+
+        insta::assert_snapshot!(table.join("\n"), @r"
+        Read: yes yes yes
+        ReadAccess: yes yes yes
+        EditCatalog: yes yes no
+        EditSubscriptions: yes yes no
+        ManageKeys: yes no no
+        ManageTokens: yes no no
+        ");
+    }
+}

@@ -1,0 +1,179 @@
+//! The answer to a change: what it says, and how it is stored for repeats.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde_json::Value;
+use tollgate_common::catalog::KeyDigest;
+use tollgate_common::snapshot::Revision;
+use tollgate_common::time::Timestamp;
+
+use crate::change::Change;
+use crate::control::Control;
+use crate::idempotency::Repeatable;
+use crate::problem::Problem;
+use crate::store::catalog::KeptAnswer;
+
+/// Fields of an answer that may hold a secret; whichever is there is filled in on the way out.
+const SECRET_FIELDS: [&str; 2] = ["api_key", "token"];
+
+/// The field by which an answer says that it ended something, and since when.
+const REVISION_FIELD: &str = "revision";
+
+/// Fields of an answer that are not part of the resource.
+const EXTRA_FIELDS: [&str; 5] =
+    ["api_key", "token", REVISION_FIELD, "nodes_current", "nodes_total"];
+
+pub struct Answer {
+    status: StatusCode,
+    location: Option<String>,
+    /// Null for an answer without a body.
+    body: Value,
+    pub secret: Option<SecretString>,
+}
+
+impl Answer {
+    pub fn ok(body: &impl Serialize) -> Self {
+        Self { status: StatusCode::OK, location: None, body: value(body), secret: None }
+    }
+
+    pub fn created(location: String, body: &impl Serialize) -> Self {
+        let location = Some(location);
+        Self { status: StatusCode::CREATED, location, body: value(body), secret: None }
+    }
+
+    pub fn no_content() -> Self {
+        Self { status: StatusCode::NO_CONTENT, location: None, body: Value::Null, secret: None }
+    }
+
+    /// Shows a secret in a field of its own, null wherever the answer is stored.
+    pub fn with_secret(self, field: &str, secret: SecretString) -> Self {
+        Self { secret: Some(secret), ..self.with_field(field, Value::Null) }
+    }
+
+    /// Says something beyond the resource.
+    pub fn with_field(mut self, name: &str, field: impl Into<Value>) -> Self {
+        if let Value::Object(body) = &mut self.body {
+            body.insert(name.to_owned(), field.into());
+        }
+        self
+    }
+
+    /// Says since which revision something has ended; the counts of gateways come last.
+    fn since(self, revision: Revision) -> Self {
+        self.with_field(REVISION_FIELD, revision)
+    }
+
+    /// Commits the change with its answer, then answers.
+    pub async fn commit(
+        self,
+        control: &Control,
+        repeatable: &Repeatable,
+        mut change: Change,
+    ) -> Result<Response, Problem> {
+        if let Some((key, kept)) = repeatable.to_keep(&self, change.now) {
+            change.keep_answer(key, &kept).await?;
+        }
+        change.commit().await?;
+        control.metrics.changes.inc();
+        repeatable.hold_secret(control, &self);
+        Ok(self.respond(control).await)
+    }
+
+    /// As [`commit`](Self::commit), for a change that takes something away from callers: the
+    /// answer says on how many gateways that is in force.
+    pub async fn commit_end(
+        self,
+        control: &Control,
+        repeatable: &Repeatable,
+        mut change: Change,
+    ) -> Result<Response, Problem> {
+        let revision = change.revision().await?;
+        self.since(revision).commit(control, repeatable, change).await
+    }
+
+    pub fn to_keep(&self, request_digest: [u8; 32], at: Timestamp) -> KeptAnswer {
+        KeptAnswer {
+            request_digest,
+            status: self.status.as_u16(),
+            location: self.location.clone(),
+            body: self.body.to_string(),
+            at,
+        }
+    }
+
+    pub fn of_kept(kept: KeptAnswer, secret: Option<SecretString>) -> Self {
+        Self {
+            status: StatusCode::from_u16(kept.status).unwrap_or(StatusCode::OK),
+            location: kept.location,
+            body: serde_json::from_str(&kept.body).unwrap_or(Value::Null),
+            secret,
+        }
+    }
+
+    pub async fn respond(mut self, control: &Control) -> Response {
+        self.tell_in_force(control).await;
+        let etag = etag(&self.body);
+        self.fill_secret();
+        let mut response = match &self.body {
+            Value::Null => self.status.into_response(),
+            body => (self.status, [(header::ETAG, etag)], Json(body)).into_response(),
+        };
+        let location = self.location.and_then(|location| HeaderValue::try_from(location).ok());
+        if let Some(location) = location {
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+        response
+    }
+
+    async fn tell_in_force(&mut self, control: &Control) {
+        let Value::Object(body) = &mut self.body else {
+            return;
+        };
+        if let Some(revision) = body.get(REVISION_FIELD).and_then(Value::as_u64) {
+            let in_force = control.nodes.confirm(revision, control.now()).await;
+            body.insert("nodes_current".to_owned(), in_force.nodes_current.into());
+            body.insert("nodes_total".to_owned(), in_force.nodes_total.into());
+        }
+    }
+
+    fn fill_secret(&mut self) {
+        let (Value::Object(body), Some(secret)) = (&mut self.body, &self.secret) else {
+            return;
+        };
+        for field in SECRET_FIELDS {
+            if let Some(place) = body.get_mut(field) {
+                *place = secret.expose_secret().into();
+            }
+        }
+    }
+}
+
+fn value(body: &impl Serialize) -> Value {
+    serde_json::to_value(body).expect("the catalog holds nothing that JSON cannot write")
+}
+
+/// The answer to a read of one resource.
+pub fn resource(view: &impl Serialize) -> Response {
+    let body = value(view);
+    ([(header::ETAG, etag(&body))], Json(body)).into_response()
+}
+
+/// The strong validator of a resource: two representations that are equal byte for byte have the
+/// same. What an answer says beyond the resource is left out, so the answer to a change has the
+/// validator that the next read will have.
+pub fn etag(body: &Value) -> String {
+    let text = match body {
+        Value::Object(body) if EXTRA_FIELDS.iter().any(|field| body.contains_key(*field)) => {
+            let mut resource = body.clone();
+            resource.retain(|name, _| !EXTRA_FIELDS.contains(&name.as_str()));
+            Value::Object(resource).to_string()
+        }
+        body => body.to_string(),
+    };
+    let digest = KeyDigest::of(text.as_bytes());
+    let shown = data_encoding::HEXLOWER.encode(&digest.0[..16]);
+    format!("\"{shown}\"")
+}

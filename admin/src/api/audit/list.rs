@@ -1,0 +1,73 @@
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::api::page::{List, Paging, Params, one_more};
+use crate::audit::AuditRecord;
+use crate::control::Control;
+use crate::problem::{Problem, ProblemBody};
+use crate::store::catalog::AuditPlace;
+
+/// One thing that was done.
+#[derive(Serialize, ToSchema)]
+pub struct AuditEntry {
+    #[schema(format = DateTime)]
+    pub at: String,
+    /// The id of the token that was used, or `bootstrap`.
+    pub actor: String,
+    pub actor_name: String,
+    /// What was done.
+    #[schema(example = "plan.update")]
+    pub action: String,
+    pub resource: String,
+    pub resource_id: String,
+    /// The state of the catalog that it led to.
+    pub revision: u64,
+    pub request_id: String,
+    /// What it was; null before a creation.
+    pub from: Value,
+    /// What it became; null after a deletion.
+    pub to: Value,
+}
+
+/// What was done, newest first.
+#[utoipa::path(
+    get, path = "/api/v1/audit", tag = "audit", operation_id = "list_audit",
+    params(Paging),
+    responses(
+        (status = 200, body = List<AuditEntry>),
+        (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn list(
+    State(control): State<Arc<Control>>,
+    mut params: Params,
+) -> Result<Json<List<AuditEntry>>, Problem> {
+    let page = params.page::<AuditPlace>();
+    params.finish()?;
+    let records = control.catalog().await?.audit(one_more(page)).await?;
+    let place = |(place, _): &(AuditPlace, AuditRecord)| *place;
+    Ok(Json(List::of(records, page.limit, place, |(place, record)| view(place, record))))
+}
+
+fn view(place: AuditPlace, record: AuditRecord) -> AuditEntry {
+    let state = |text: Option<String>| {
+        text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(Value::Null)
+    };
+    AuditEntry {
+        at: record.at.to_string(),
+        actor: record.actor,
+        actor_name: record.actor_name,
+        action: record.action,
+        resource: record.resource,
+        resource_id: record.resource_id,
+        revision: place.revision,
+        request_id: record.request_id,
+        from: state(record.before),
+        to: state(record.after),
+    }
+}

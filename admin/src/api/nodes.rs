@@ -1,0 +1,3 @@
+//! Gateways, as they last spoke.
+
+pub mod list;

@@ -1,0 +1,27 @@
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+
+use super::{Subscription, find, view};
+use crate::answer;
+use crate::control::Control;
+use crate::problem::{Problem, ProblemBody};
+
+/// One subscription.
+#[utoipa::path(
+    get, path = "/api/v1/subscriptions/{id}", tag = "subscriptions",
+    operation_id = "get_subscription",
+    params(("id" = uuid::Uuid, Path)),
+    responses(
+        (status = 200, body = Subscription, headers(("etag" = String))),
+        (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn get(
+    State(control): State<Arc<Control>>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let subscription = find(&mut *control.catalog().await?, &id).await?;
+    Ok(answer::resource(&view(&subscription)))
+}

@@ -1,0 +1,4 @@
+//! What gateways ask: [`tollgate_common::internal`] is the other side of it.
+
+pub mod heartbeat;
+pub mod snapshot;

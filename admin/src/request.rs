@@ -1,0 +1,139 @@
+//! The frame around every request: its id, its answer's form, its line in the log, its count.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tollgate_common::ids;
+
+use crate::control::Control;
+use crate::problem::{Code, Problem};
+
+/// Names one request to the API, in its answer, the log and the audit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestId(pub ids::RequestId);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The pages of the API's description load their own scripts and styles and nothing else. Their
+/// user interface writes styles into elements, so those are allowed.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
+     style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; font-src 'self'; \
+     frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
+pub async fn frame(
+    State(control): State<Arc<Control>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let started = control.clock.now();
+    let id = RequestId(ids::RequestId(control.request_ids.next(started.wall)));
+    request.extensions_mut().insert(id);
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("other", MatchedPath::as_str);
+
+    let deadline = control.options.request_timeout;
+    // An endless answer begins at once and goes on in its body, so this ends none of them.
+    let mut response = match tokio::time::timeout(deadline, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::new(Code::RequestTimeout, "the request took too long").into_response(),
+    };
+    response = with_problem(response, &id);
+    set_headers(response.headers_mut(), &id);
+
+    let status = response.status();
+    let elapsed_ns = control.clock.now().monotonic_ns - started.monotonic_ns;
+    control.metrics.count_request(route, &method, status, Duration::from_nanos(elapsed_ns));
+    tracing::info!(
+        request_id = %id,
+        method = %method,
+        route,
+        status = status.as_u16(),
+        duration_ms = elapsed_ns / 1_000_000,
+        "answered"
+    );
+    response
+}
+
+/// Gives every error the one form, also those that the router makes on its own.
+fn with_problem(mut response: Response, id: &RequestId) -> Response {
+    let problem = match response.extensions_mut().remove::<Problem>() {
+        Some(problem) => problem,
+        None => match problem_of_status(response.status()) {
+            Some(problem) => problem,
+            None => return response,
+        },
+    };
+    if let Some(cause) = &problem.cause {
+        tracing::error!(request_id = %id, cause, "a request failed");
+    }
+    let (parts, _) = response.into_parts();
+    let status = problem.code.status();
+    let mut response = (status, Json(problem.body(id.to_string()))).into_response();
+    let kept = [header::ALLOW, header::WWW_AUTHENTICATE, header::CONNECTION];
+    for name in kept {
+        if let Some(value) = parts.headers.get(&name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    let json = HeaderValue::from_static("application/problem+json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    if status == StatusCode::UNAUTHORIZED {
+        let challenge = match problem.code {
+            Code::TokenInvalid => "Bearer realm=\"tollgate\", error=\"invalid_token\"",
+            _ => "Bearer realm=\"tollgate\"",
+        };
+        let challenge = HeaderValue::from_static(challenge);
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    response
+}
+
+/// Statuses that come from the router itself.
+fn problem_of_status(status: StatusCode) -> Option<Problem> {
+    let code = match status {
+        StatusCode::NOT_FOUND => Code::NotFound,
+        StatusCode::METHOD_NOT_ALLOWED => Code::MethodNotAllowed,
+        StatusCode::PAYLOAD_TOO_LARGE => Code::ContentTooLarge,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Code::MediaTypeUnsupported,
+        StatusCode::REQUEST_TIMEOUT => Code::RequestTimeout,
+        status if status.is_client_error() => Code::RequestMalformed,
+        status if status.is_server_error() => Code::Internal,
+        _ => return None,
+    };
+    Some(Problem::new(code, code.title()))
+}
+
+fn set_headers(headers: &mut HeaderMap, id: &RequestId) {
+    let id = HeaderValue::from_str(&id.to_string()).expect("an id is plain ASCII");
+    headers.insert(REQUEST_ID, id);
+    let fixed = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
+/// Turns a panic into an answer, so that one bad request is one bad answer.
+pub fn panicked(_: Box<dyn std::any::Any + Send>) -> Response<Body> {
+    let problem = Problem::new(Code::Internal, "the request was not done");
+    Problem { cause: Some("a handler panicked".to_owned()), ..problem }.into_response()
+}
