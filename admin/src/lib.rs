@@ -1,3 +1,31 @@
 //! The control plane: catalog, ledger, and what owners and gateways ask of them.
+//!
+//! A change's road: `router` names the action, `access` lets the caller in, `api` reads the input,
+//! `change` decides and writes, `store` keeps, `feed` tells the gateways.
+
+pub mod options;
+pub mod server;
+
+pub mod access;
+pub mod router;
+
+pub mod answer;
+pub mod api;
+pub mod idempotency;
+pub mod internal;
+pub mod json;
+pub mod openapi;
+pub mod problem;
+pub mod request;
+
+pub mod audit;
+pub mod change;
+pub mod control;
+pub mod fresh;
+
+pub mod feed;
+pub mod nodes;
 
 pub mod store;
+
+pub mod metrics;

@@ -3,10 +3,17 @@
 //! Owns the database: its file, its connections, its schema, and every SQL statement about the
 //! catalog. It must not know what a change means, who may make it, or how it is asked for.
 
+pub mod catalog;
+mod column;
 pub mod database;
+pub mod memory;
 mod migrations;
+pub mod sqlite;
 
+pub use catalog::{CatalogRead, CatalogStore, CatalogWrite};
 pub use database::{Database, Transaction};
+pub use memory::MemoryCatalog;
+pub use sqlite::SqliteCatalog;
 
 /// Why the store could not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -22,3 +29,6 @@ pub enum StoreError {
     #[error("{table}.{column} holds what this program cannot read: {reason}")]
     Content { table: &'static str, column: &'static str, reason: String },
 }
+
+#[cfg(test)]
+mod tests;

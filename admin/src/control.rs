@@ -1,0 +1,79 @@
+//! What every request can reach.
+
+use std::sync::Arc;
+
+use secrecy::ExposeSecret;
+use tokio_util::sync::CancellationToken;
+use tollgate_common::catalog::KeyDigest;
+use tollgate_common::time::{Clock, Timestamp};
+
+use crate::access::Caller;
+use crate::change::{Change, Door};
+use crate::fresh::{Ids, SystemClock};
+use crate::idempotency::Answers;
+use crate::metrics::Metrics;
+use crate::nodes::Nodes;
+use crate::options::AdminOptions;
+use crate::problem::Problem;
+use crate::request::RequestId;
+use crate::store::{CatalogRead, CatalogStore, Database, SqliteCatalog, StoreError};
+
+pub struct Control {
+    pub options: AdminOptions,
+    pub store: Arc<dyn CatalogStore>,
+    /// For the ledger, which keeps its tables in the same file.
+    pub database: Database,
+    pub door: Door,
+    pub nodes: Nodes,
+    pub answers: Answers,
+    pub metrics: Metrics,
+    pub clock: Arc<dyn Clock>,
+    pub request_ids: Ids,
+    pub bootstrap_digest: Option<KeyDigest>,
+    pub node_digest: Option<KeyDigest>,
+    /// Set when the control plane stops: endless answers end.
+    pub stopping: CancellationToken,
+}
+
+impl Control {
+    pub async fn open(
+        options: AdminOptions,
+        metrics: Metrics,
+        stopping: CancellationToken,
+    ) -> Result<Self, StoreError> {
+        let database = Database::open(&options.database).await?;
+        let store: Arc<dyn CatalogStore> = Arc::new(SqliteCatalog::open(database.clone()).await?);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let door = Door::open(Arc::clone(&store), Arc::clone(&clock)).await?;
+        let digest =
+            |token: &secrecy::SecretString| KeyDigest::of(token.expose_secret().as_bytes());
+        Ok(Self {
+            bootstrap_digest: options.bootstrap_token.as_ref().map(digest),
+            node_digest: options.node_token.as_ref().map(digest),
+            options,
+            store,
+            database,
+            door,
+            nodes: Nodes::default(),
+            answers: Answers::default(),
+            metrics,
+            clock,
+            request_ids: Ids::default(),
+            stopping,
+        })
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now().wall
+    }
+
+    /// A view of one state of the catalog.
+    pub async fn catalog(&self) -> Result<Box<dyn CatalogRead>, Problem> {
+        Ok(self.store.read().await?)
+    }
+
+    /// Begins a change.
+    pub async fn change(&self, caller: &Caller, request: &RequestId) -> Result<Change, Problem> {
+        self.door.begin(caller, &request.to_string()).await
+    }
+}

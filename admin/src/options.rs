@@ -1,0 +1,52 @@
+//! What the control plane is told at its start.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tollgate_common::endpoint::AddressPolicy;
+
+#[derive(Clone, Debug)]
+pub struct AdminOptions {
+    pub listen: SocketAddr,
+    /// How to speak TLS; None is plain HTTP.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// The SQLite file; it is made when there is none.
+    pub database: PathBuf,
+    /// A token with the role `platform_owner` that is not in the store.
+    pub bootstrap_token: Option<SecretString>,
+    /// What gateways show; None closes `/internal`.
+    pub node_token: Option<SecretString>,
+    /// Where products may lead.
+    pub upstream_policy: AddressPolicy,
+    /// The largest body of a call to the API.
+    pub body_bytes_max: usize,
+    /// From the start of a connection or a request to the end of its header.
+    pub header_timeout: Duration,
+    /// From the end of the header to the end of the answer, except for endless answers.
+    pub request_timeout: Duration,
+    pub connections_max: usize,
+    /// How long requests in flight may go on after the order to stop.
+    pub drain_timeout: Duration,
+}
+
+impl AdminOptions {
+    /// The defaults, for a database.
+    pub fn new(listen: SocketAddr, database: PathBuf) -> Self {
+        Self {
+            listen,
+            tls: None,
+            database,
+            bootstrap_token: None,
+            node_token: None,
+            upstream_policy: AddressPolicy::default(),
+            body_bytes_max: 1 << 20,
+            header_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(30),
+            connections_max: 1_024,
+            drain_timeout: Duration::from_secs(5),
+        }
+    }
+}

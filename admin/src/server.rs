@@ -1,0 +1,225 @@
+//! The control plane's port: accepts connections, bounds what each may take, serves the table of
+//! URLs over HTTP/1.1 and HTTP/2, and drains when it is told to stop.
+
+mod stall;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use prometheus_client::registry::Registry;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use crate::control::Control;
+use crate::metrics::Metrics;
+use crate::options::AdminOptions;
+use crate::router::router;
+use crate::store::StoreError;
+use stall::StallGuard;
+
+/// Header fields of a request; the rest of the limits is of the same measure as a gateway's.
+const HEADER_FIELDS_MAX: usize = 100;
+
+/// Bytes of a request's head.
+const HEADER_BYTES_MAX: usize = 32 << 10;
+
+/// Requests at once on one HTTP/2 connection.
+const STREAMS_MAX: u32 = 100;
+
+/// A caller that takes no byte of an answer for so long is gone.
+const WRITE_STALL: Duration = Duration::from_secs(30);
+
+/// How often an HTTP/2 connection is asked whether anyone is there, and how long it may think.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Between two tries to accept when the system has nothing left to accept with.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Why the control plane cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A control plane that serves.
+pub struct Running {
+    address: SocketAddr,
+    control: Arc<Control>,
+    served: JoinHandle<()>,
+}
+
+impl Running {
+    /// Where it listens; the port is a real one, also where 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn control(&self) -> &Arc<Control> {
+        &self.control
+    }
+
+    /// Waits until the order to stop has been carried out.
+    pub async fn stopped(self) {
+        self.served.await.expect("the accepting task neither panics nor is aborted");
+        self.control.database.close().await;
+    }
+}
+
+/// Opens the store, binds the port and serves until `stop` is canceled.
+pub async fn start(
+    options: AdminOptions,
+    registry: &mut Registry,
+    stop: CancellationToken,
+) -> Result<Running, StartError> {
+    let metrics = Metrics::default();
+    metrics.register(registry);
+    let listen = options.listen;
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|source| StartError::Listen { address: listen, source })?;
+    let address =
+        listener.local_addr().map_err(|source| StartError::Listen { address: listen, source })?;
+    let control = Arc::new(Control::open(options, metrics, stop.clone()).await?);
+    let served = tokio::spawn(accept(listener, Arc::clone(&control), stop));
+    Ok(Running { address, control, served })
+}
+
+/// What every connection shares.
+struct Port {
+    control: Arc<Control>,
+    http: auto::Builder<TokioExecutor>,
+    router: Router,
+    tls: Option<TlsAcceptor>,
+    stop: CancellationToken,
+}
+
+async fn accept(listener: TcpListener, control: Arc<Control>, stop: CancellationToken) {
+    let connections = TaskTracker::new();
+    let room = Arc::new(Semaphore::new(control.options.connections_max));
+    let port = Arc::new(Port {
+        http: http(control.options.header_timeout),
+        router: router(Arc::clone(&control)),
+        tls: control.options.tls.clone().map(TlsAcceptor::from),
+        stop: stop.clone(),
+        control: Arc::clone(&control),
+    });
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        // Over the limit a connection is closed at once: a queue would only hide it.
+        let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
+            continue;
+        };
+        let port = Arc::clone(&port);
+        connections.spawn(async move {
+            port.control.metrics.connections.inc();
+            port.serve(stream).await;
+            port.control.metrics.connections.dec();
+            drop(place);
+        });
+    }
+    drop(listener);
+    connections.close();
+    if timeout(control.options.drain_timeout, connections.wait()).await.is_err() {
+        tracing::warn!(left = connections.len(), "some requests did not end in time");
+    }
+}
+
+fn http(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_timeout)
+        .max_headers(HEADER_FIELDS_MAX)
+        .max_buf_size(HEADER_BYTES_MAX)
+        .half_close(false);
+    http.http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEADER_BYTES_MAX as u32)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    http
+}
+
+impl Port {
+    async fn serve(&self, stream: TcpStream) {
+        // Answers are small and asked for one by one; waiting for more to send delays each.
+        if stream.set_nodelay(true).is_err() {
+            return;
+        }
+        let stream = StallGuard::new(stream, WRITE_STALL);
+        let Some(tls) = &self.tls else {
+            return self.serve_http(stream).await;
+        };
+        if let Ok(Ok(stream)) =
+            timeout(self.control.options.header_timeout, tls.accept(stream)).await
+        {
+            self.serve_http(stream).await;
+        }
+    }
+
+    async fn serve_http(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let is_heard = Arc::new(AtomicBool::new(false));
+        let service = hyper::service::service_fn({
+            let is_heard = Arc::clone(&is_heard);
+            let router = self.router.clone();
+            move |request: Request<Incoming>| {
+                is_heard.store(true, Ordering::Relaxed);
+                router.clone().oneshot(request)
+            }
+        });
+        let connection = self.http.serve_connection(TokioIo::new(stream), service);
+        let mut connection = std::pin::pin!(connection);
+        let mut first_request =
+            std::pin::pin!(tokio::time::sleep(self.control.options.header_timeout));
+        let mut is_waiting = true;
+        let mut is_stopping = false;
+        loop {
+            tokio::select! {
+                // How a connection ends is the caller's affair: it left, or it was cut off.
+                _ = connection.as_mut() => return,
+                // The codec's own deadline begins with the first bytes; silence has none.
+                () = first_request.as_mut(), if is_waiting => {
+                    is_waiting = false;
+                    if !is_heard.load(Ordering::Relaxed) {
+                        return;
+                    }
+                }
+                () = self.stop.cancelled(), if !is_stopping => {
+                    is_stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+        }
+    }
+}

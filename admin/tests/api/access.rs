@@ -1,0 +1,117 @@
+use reqwest::Method;
+use serde_json::json;
+use tollgate_admin::router::table;
+use uuid::Uuid;
+
+use crate::support::{Admin, NODE};
+
+#[tokio::test]
+async fn without_a_known_token_nothing_is_answered() {
+    let admin = Admin::start().await;
+    let call = |path| admin.call_without_token(Method::GET, path);
+
+    for route in table() {
+        let path = route.path.replace("{id}", "x").replace("{product}", "x");
+        let reply = admin.call_without_token(route.method, &path).send().await;
+        reply.expect_problem(401, "token-missing");
+        assert_eq!(reply.header("www-authenticate"), "Bearer realm=\"tollgate\"");
+    }
+    let path = "/api/v1/products";
+    for value in ["Basic YTpi", "Bearer", "Token x"] {
+        let reply = call(path).header("authorization", value).send().await;
+        reply.expect_problem(401, "token-missing");
+    }
+    for token in ["x", "tga_", NODE, &"a".repeat(2_000)] {
+        let reply = admin.call_as(token, Method::GET, path).send().await;
+        reply.expect_problem(401, "token-invalid");
+        assert!(reply.header("www-authenticate").contains("invalid_token"));
+    }
+    let twice = call(path).header("authorization", "Bearer a").header("authorization", "Bearer b");
+    twice.send().await.expect_problem(400, "request-malformed");
+}
+
+#[tokio::test]
+async fn gateways_have_a_token_of_their_own() {
+    let admin = Admin::start().await;
+    let owner = admin.token("platform_owner").await;
+
+    for path in ["/internal/v1/snapshot", "/internal/v1/heartbeat"] {
+        let method = if path.ends_with("snapshot") { Method::GET } else { Method::POST };
+        let none = admin.call_without_token(method.clone(), path).send().await;
+        none.expect_problem(401, "token-missing");
+        let wrong = admin.call_as(&owner, method.clone(), path).send().await;
+        wrong.expect_problem(401, "token-invalid");
+    }
+    let beat = admin.call_as(NODE, Method::POST, "/internal/v1/heartbeat");
+    beat.text("application/octet-stream", "x")
+        .send()
+        .await
+        .expect_problem(400, "request-malformed");
+}
+
+/// What each role is answered on each line of the table of URLs. 404 and 400 mean that it was let
+/// in: the things that are asked for do not exist and the bodies are empty.
+#[tokio::test]
+async fn each_role_may_do_what_the_table_says() {
+    let admin = Admin::start().await;
+    let mut said = Vec::new();
+
+    for role in ["platform_owner", "operator", "auditor"] {
+        let token = admin.token(role).await;
+        let mut refused = Vec::new();
+        for route in table() {
+            let id = Uuid::nil().to_string();
+            let path = route.path.replace("{id}", &id).replace("{product}", &id);
+            let call = admin.call_as(&token, route.method.clone(), &path);
+            let reply = call.json(json!({})).send().await;
+            if reply.status == 403 {
+                reply.expect_problem(403, "forbidden");
+                refused.push(format!("  {} {}", route.method, route.path));
+            }
+        }
+        said.push(format!("{role} may not:\n{}", refused.join("\n")));
+    }
+
+    insta::assert_snapshot!(said.join("\n"), @r"
+    platform_owner may not:
+
+    operator may not:
+      POST /api/v1/subscriptions
+      POST /api/v1/subscriptions/{id}/keys
+      POST /api/v1/keys/{id}/rotate
+      DELETE /api/v1/keys/{id}
+      POST /api/v1/tokens
+      DELETE /api/v1/tokens/{id}
+    auditor may not:
+      POST /api/v1/products
+      PATCH /api/v1/products/{product}
+      DELETE /api/v1/products/{product}
+      POST /api/v1/products/{product}/plans
+      PATCH /api/v1/plans/{id}
+      DELETE /api/v1/plans/{id}
+      POST /api/v1/consumers
+      PATCH /api/v1/consumers/{id}
+      DELETE /api/v1/consumers/{id}
+      POST /api/v1/subscriptions
+      PATCH /api/v1/subscriptions/{id}
+      POST /api/v1/subscriptions/{id}/cancel
+      POST /api/v1/subscriptions/{id}/keys
+      POST /api/v1/keys/{id}/rotate
+      DELETE /api/v1/keys/{id}
+      POST /api/v1/tokens
+      DELETE /api/v1/tokens/{id}
+    ");
+}
+
+#[tokio::test]
+async fn an_operator_moves_a_subscription_but_sees_no_key() {
+    let admin = Admin::start().await;
+    let (_, _, subscription) = admin.subscribed().await;
+    let pro = admin.plan("weather", "pro").await;
+    let operator = admin.token("operator").await;
+    let path = format!("/api/v1/subscriptions/{}", subscription["id"].as_str().unwrap());
+    let patch = async |body| admin.call_as(&operator, Method::PATCH, &path).json(body).send().await;
+
+    patch(json!({ "rotate_key": true })).await.expect_problem(403, "forbidden");
+    patch(json!({ "plan_id": pro["id"] })).await.expect(200);
+}

@@ -1,0 +1,94 @@
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::Value;
+use tollgate_admin::router::table;
+
+use crate::support::Admin;
+
+async fn description(admin: &Admin) -> Value {
+    let call = admin.call_without_token(Method::GET, "/api/v1/openapi.json");
+    call.send().await.expect(200)
+}
+
+#[tokio::test]
+async fn every_route_is_described_and_every_description_is_a_route() {
+    let admin = Admin::start().await;
+
+    let description = description(&admin).await;
+
+    let described: BTreeSet<String> = description["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, item)| {
+            let methods = item.as_object().unwrap().keys();
+            methods.map(move |method| format!("{} {path}", method.to_uppercase()))
+        })
+        .collect();
+    let routed: BTreeSet<String> =
+        table().iter().map(|route| format!("{} {}", route.method, route.path)).collect();
+    assert_eq!(described, routed);
+    assert_eq!(description["openapi"], "3.1.0");
+}
+
+/// Every field of a body that is described is one that is read, and the other way round.
+#[tokio::test]
+async fn the_bodies_are_described_as_they_are_read() {
+    let admin = Admin::start().await;
+    let (_, plan, subscription) = admin.subscribed().await;
+    let plan = format!("/api/v1/plans/{}", plan["id"].as_str().unwrap());
+    let consumer = format!("/api/v1/consumers/{}", subscription["consumer_id"].as_str().unwrap());
+    let subscription = format!("/api/v1/subscriptions/{}", subscription["id"].as_str().unwrap());
+    let description = description(&admin).await;
+
+    for (schema, method, path) in [
+        ("ProductCreate", Method::POST, "/api/v1/products"),
+        ("ProductPatch", Method::PATCH, "/api/v1/products/weather"),
+        ("PlanCreate", Method::POST, "/api/v1/products/weather/plans"),
+        ("PlanPatch", Method::PATCH, &plan),
+        ("ConsumerCreate", Method::POST, "/api/v1/consumers"),
+        ("ConsumerPatch", Method::PATCH, &consumer),
+        ("SubscriptionCreate", Method::POST, "/api/v1/subscriptions"),
+        ("SubscriptionPatch", Method::PATCH, &subscription),
+        ("TokenCreate", Method::POST, "/api/v1/tokens"),
+    ] {
+        let schema = &description["components"]["schemas"][schema];
+        assert_eq!(schema["additionalProperties"], false, "{path}");
+        let properties = schema["properties"].as_object().unwrap();
+        // A number is the wrong type for all but numbers; a negative one for those.
+        let body: Value = properties.keys().map(|name| (name.clone(), Value::from(-1))).collect();
+        let reply = admin.call(method, path).json(body).send().await;
+
+        assert_eq!(reply.status, 400, "{path}");
+        let errors = reply.body["errors"].as_array().unwrap();
+        let named: BTreeSet<&str> =
+            errors.iter().map(|error| error["field"].as_str().unwrap()).collect();
+        let described: BTreeSet<&str> = properties.keys().map(String::as_str).collect();
+        assert_eq!(named, described, "{path}");
+        for error in errors {
+            assert_ne!(error["message"], "is not a known field", "{path}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_page_loads_nothing_from_elsewhere() {
+    let admin = Admin::start().await;
+    let base = format!("http://{}", admin.address());
+
+    let page = reqwest::get(format!("{base}/api/docs/")).await.unwrap();
+
+    assert_eq!(page.status(), 200);
+    let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(policy.contains("default-src 'none'"));
+    let html = page.text().await.unwrap();
+    assert!(html.contains("swagger-ui"));
+    assert!(!html.contains("http://") && !html.contains("https://"), "{html}");
+    for asset in ["swagger-ui.css", "swagger-ui-bundle.js", "swagger-initializer.js"] {
+        let reply = reqwest::get(format!("{base}/api/docs/{asset}")).await.unwrap();
+        assert_eq!(reply.status(), 200, "{asset}");
+    }
+    let start = reqwest::get(format!("{base}/api/docs/swagger-initializer.js")).await.unwrap();
+    assert!(start.text().await.unwrap().contains("/api/v1/openapi.json"));
+}

@@ -1,0 +1,122 @@
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::support::Admin;
+
+async fn first_key(admin: &Admin, subscription: &Value) -> Value {
+    let path = format!("/api/v1/subscriptions/{}/keys", subscription["id"].as_str().unwrap());
+    admin.get(&path).await.expect(200)["items"][0].clone()
+}
+
+#[tokio::test]
+async fn a_further_key_can_have_an_end() {
+    let admin = Admin::start().await;
+    let (_, _, subscription) = admin.subscribed().await;
+    let path = format!("/api/v1/subscriptions/{}/keys", subscription["id"].as_str().unwrap());
+
+    let body = json!({ "expires_at": "2999-01-01T00:00:00Z" });
+    let created = admin.post(&path, body).await.expect(201);
+
+    assert!(created["api_key"].as_str().unwrap().starts_with("tg_"));
+    assert_eq!(created["expires_at"], "2999-01-01T00:00:00.000Z");
+    assert_eq!(admin.count(&path).await, 2);
+}
+
+#[rstest]
+#[case::past(json!({ "expires_at": "2001-01-01T00:00:00Z" }), "expires_at")]
+#[case::no_time(json!({ "expires_at": "tomorrow" }), "expires_at")]
+#[case::unknown(json!({ "name": "a" }), "name")]
+#[tokio::test]
+async fn a_wrong_key_is_not_made(#[case] wrong: Value, #[case] field: &str) {
+    let admin = Admin::start().await;
+    let (_, _, subscription) = admin.subscribed().await;
+    let path = format!("/api/v1/subscriptions/{}/keys", subscription["id"].as_str().unwrap());
+
+    let reply = admin.post(&path, wrong).await;
+
+    reply.expect_problem(400, "fields-invalid");
+    assert_eq!(reply.bad_fields(), [field]);
+    assert_eq!(admin.count(&path).await, 1);
+}
+
+#[tokio::test]
+async fn a_rotation_lets_the_old_key_go_on_for_the_overlap() {
+    let admin = Admin::start().await;
+    let (_, _, subscription) = admin.subscribed().await;
+    let old = first_key(&admin, &subscription).await;
+    let rotate = format!("/api/v1/keys/{}/rotate", old["id"].as_str().unwrap());
+
+    let new = admin.post(&rotate, json!({ "overlap_seconds": 3600 })).await.expect(201);
+
+    assert_ne!(new["id"], old["id"]);
+    assert!(new["api_key"].is_string());
+    let old = first_key(&admin, &subscription).await;
+    assert!(old["expires_at"].is_string());
+    assert_eq!(old["revoked_at"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_rotation_without_overlap_ends_the_old_key() {
+    let admin = Admin::start().await;
+    let (_, _, subscription) = admin.subscribed().await;
+    let old = first_key(&admin, &subscription).await;
+    let rotate = format!("/api/v1/keys/{}/rotate", old["id"].as_str().unwrap());
+
+    admin.call(reqwest::Method::POST, &rotate).send().await.expect(201);
+    let again = admin.post(&rotate, json!({})).await;
+
+    assert!(first_key(&admin, &subscription).await["revoked_at"].is_string());
+    again.expect_problem(409, "key-ended");
+}
+
+#[rstest]
+#[case::negative(json!({ "overlap_seconds": -1 }))]
+#[case::long(json!({ "overlap_seconds": 2_592_001 }))]
+#[case::null(json!({ "overlap_seconds": null }))]
+#[tokio::test]
+async fn a_wrong_overlap_rotates_nothing(#[case] wrong: Value) {
+    let admin = Admin::start().await;
+    let (_, _, subscription) = admin.subscribed().await;
+    let old = first_key(&admin, &subscription).await;
+    let rotate = format!("/api/v1/keys/{}/rotate", old["id"].as_str().unwrap());
+
+    let reply = admin.post(&rotate, wrong).await;
+
+    reply.expect_problem(400, "fields-invalid");
+    assert_eq!(reply.bad_fields(), ["overlap_seconds"]);
+    assert_eq!(first_key(&admin, &subscription).await, old);
+}
+
+#[tokio::test]
+async fn a_revoked_key_stays_revoked() {
+    let admin = Admin::start().await;
+    let (_, _, subscription) = admin.subscribed().await;
+    let key = first_key(&admin, &subscription).await;
+    let path = format!("/api/v1/keys/{}", key["id"].as_str().unwrap());
+
+    let revoked = admin.delete(&path).await.expect(200);
+    let again = admin.delete(&path).await;
+
+    assert!(revoked["revoked_at"].is_string());
+    assert!(revoked["revision"].is_u64());
+    again.expect_problem(409, "key-ended");
+    let unknown = "/api/v1/keys/01890000-0000-7000-8000-000000000000";
+    admin.delete(unknown).await.expect_problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn a_subscription_has_a_bounded_number_of_keys() {
+    let admin = Admin::start().await;
+    let (_, _, subscription) = admin.subscribed().await;
+    let path = format!("/api/v1/subscriptions/{}/keys", subscription["id"].as_str().unwrap());
+    for _ in 1..20 {
+        admin.post(&path, json!({})).await.expect(201);
+    }
+
+    let refused = admin.post(&path, json!({})).await;
+    let key = first_key(&admin, &subscription).await;
+    admin.delete(&format!("/api/v1/keys/{}", key["id"].as_str().unwrap())).await.expect(200);
+
+    refused.expect_problem(409, "keys-too-many");
+    admin.post(&path, json!({})).await.expect(201);
+}
