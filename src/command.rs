@@ -1,6 +1,7 @@
 //! What the binary can be told to do.
 
 mod check_config;
+mod journal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,6 +20,9 @@ pub struct Arguments {
 enum Command {
     /// Name every mistake in a file of settings, with line and column
     CheckConfig { file: PathBuf },
+    /// Look into a gateway's journal
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
 }
 
 /// What ends a command before its work is done; shown to whoever started it.
@@ -27,5 +31,6 @@ pub type Failure = Box<dyn std::error::Error>;
 pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.command {
         Command::CheckConfig { file } => check_config::run(&file),
+        Command::Journal(command) => journal::run(command),
     }
 }

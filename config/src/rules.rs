@@ -28,6 +28,9 @@ impl Role {
 /// More threads than this only wait for each other.
 const THREADS_MAX: usize = 1_024;
 
+/// One that is filled, one in reserve, one that is being delivered.
+const JOURNAL_SEGMENTS_MIN: u64 = 3;
+
 /// Notes what does not fit together, whatever the role. A rule over a setting that is itself a
 /// mistake says nothing: its default stands in, which no one wrote.
 pub(crate) fn check(settings: &Settings, root: &Node, mistakes: &mut Vec<Mistake>) {
@@ -42,10 +45,9 @@ pub(crate) fn check(settings: &Settings, root: &Node, mistakes: &mut Vec<Mistake
         note(&["proxy.threads"], format!("must be from 1 to {THREADS_MAX}"));
     }
     let journal = &settings.journal;
-    let least = 2 * journal.segment_bytes.bytes() + journal.reserve_bytes.bytes();
-    if journal.bytes_max.bytes() < least {
-        let involved = ["journal.bytes_max", "journal.segment_bytes", "journal.reserve_bytes"];
-        note(&involved, "must hold two segments and the reserve".to_owned());
+    if journal.bytes_max.bytes() < JOURNAL_SEGMENTS_MIN * journal.segment_bytes.bytes() {
+        let involved = ["journal.bytes_max", "journal.segment_bytes"];
+        note(&involved, format!("must hold {JOURNAL_SEGMENTS_MIN} segments"));
     }
     let listeners = [
         ("proxy.listen", settings.proxy.listen),

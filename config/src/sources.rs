@@ -247,7 +247,7 @@ mod tests {
         assert_snapshot!(all, @r"
         t.yaml:3:12: proxy.threads: must be from 1 to 1024
         t.yaml:5:11: admin.listen: is the same address and port as proxy.listen
-        t.yaml:6:22: journal.bytes_max: must hold two segments and the reserve
+        t.yaml:6:22: journal.bytes_max: must hold 3 segments
         ");
     }
 

@@ -13,16 +13,14 @@ section! {
         /// response does not end before its record is on disk.
         sync: JournalSync = JournalSync::Interval;
         /// How often records are forced to disk with `sync: interval`.
-        sync_interval: Duration = Duration::from_millis(100), Duration::from_millis(1)..=Duration::from_secs(60);
-        /// The size of one segment file. A segment goes once the ledger has all of it: smaller
-        /// frees disk sooner, larger makes fewer files.
-        segment_bytes: ByteSize = ByteSize::mib(64), ByteSize::kib(64)..=ByteSize::gib(1);
+        sync_interval: Duration = Duration::from_millis(100), Duration::from_millis(1)..=Duration::from_secs(10);
+        /// The size of one segment file, two of which are reserved on the disk ahead: room to settle
+        /// calls in flight when the disk is full. A segment goes once the ledger has all of it.
+        segment_bytes: ByteSize = ByteSize::mib(16), ByteSize::kib(32)..=ByteSize::mib(256);
         /// All segments together. When the control plane is away for so long that this is full, new
-        /// calls are refused with `metering-unavailable`. 8 GiB hold some 50 million calls.
-        bytes_max: ByteSize = ByteSize::gib(8), ByteSize::kib(256)..=ByteSize(1 << 44);
-        /// Space kept free so that calls in flight can be recorded when the disk is full: 160 bytes
-        /// for each of 25 000 calls.
-        reserve_bytes: ByteSize = ByteSize::mib(4), ByteSize::kib(64)..=ByteSize::gib(1);
+        /// calls are refused with `metering-unavailable`. 4 GiB hold a day without it at 330 calls a
+        /// second.
+        bytes_max: ByteSize = ByteSize::gib(4), ByteSize::kib(96)..=ByteSize(1 << 44);
     }
 }
 

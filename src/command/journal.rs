@@ -1,0 +1,39 @@
+//! `tollgate journal inspect DIR`
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use tollgate_proxy::journal::{self, Inspection, SegmentContent};
+
+use super::Failure;
+
+#[derive(Debug, Subcommand)]
+pub enum JournalCommand {
+    /// Show what a journal directory holds, also while it is in use; exit 1 if any of it is damaged
+    Inspect { dir: PathBuf },
+}
+
+pub fn run(command: JournalCommand) -> Result<ExitCode, Failure> {
+    match command {
+        JournalCommand::Inspect { dir } => inspect(&dir),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the content is what was asked for")]
+fn inspect(dir: &Path) -> Result<ExitCode, Failure> {
+    let inspection = journal::inspect(dir)?;
+    print!("{inspection}");
+    Ok(if is_sound(&inspection) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A torn tail is sound: it is what a kill leaves, and no response stands behind it.
+fn is_sound(inspection: &Inspection) -> bool {
+    inspection.lanes.iter().all(|lane| {
+        let segments_sound = lane.segments.iter().all(|segment| match segment.content {
+            SegmentContent::Records { damaged, .. } => damaged == 0,
+            SegmentContent::Headless { .. } | SegmentContent::OtherVersion(_) => false,
+        });
+        segments_sound && lane.damaged_files.is_empty() && lane.quarantine.is_empty()
+    })
+}
