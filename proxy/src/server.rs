@@ -15,10 +15,15 @@
 //! - [`Accepted`]: the stream (AsyncRead + AsyncWrite), both addresses, whether TLS, and ALPN.
 //! - [`Drain`]: asks and waits for the order to finish; see there for what a connection owes.
 //! - [`Sockets`]: every listening socket of the process, also the admin's and the metrics' port.
+//! - [`hand_over`]: an upgrade that refuses no connection.
+//! - [`Flood`]: how often a network calls without a valid key.
 
 mod accept;
 mod core;
 mod drain;
+mod flood;
+pub mod hand_over;
+mod open_files;
 mod slots;
 mod sockets;
 mod stream;
@@ -38,6 +43,7 @@ use self::slots::Slots;
 use self::tls::Terminator;
 
 pub use self::drain::Drain;
+pub use self::flood::Flood;
 pub use self::slots::network;
 pub use self::sockets::{Listening, Sockets};
 pub use self::stream::{Accepted, Alpn, ClientStream};
@@ -110,7 +116,8 @@ where
     let (shutdown, shutdown_watch) = watch::channel(false);
     let (cut, cut_watch) = watch::channel(false);
     let orders = Orders { shutdown: shutdown_watch, cut: cut_watch };
-    let slots = Arc::new(Slots::new(options.connections_max, options.connections_per_address_max));
+    let connections_max = open_files::connections_that_fit(options.connections_max);
+    let slots = Arc::new(Slots::new(connections_max, options.connections_per_address_max));
     let cores = (0..options.cores.max(1))
         .map(|index| {
             let listeners = copies(&listening, &terminators)?;

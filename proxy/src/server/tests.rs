@@ -15,6 +15,8 @@ use tokio_rustls::TlsConnector;
 use super::*;
 use crate::test_certificates::Authority;
 
+mod hand_over;
+
 const LONG: Duration = Duration::from_secs(30);
 
 fn options(cores: usize) -> Options {
