@@ -3,7 +3,6 @@
 //! Owns when a status is said and that refusals in one that did not arrive are said again. What a
 //! status holds is asked for; it must not know where the figures come from.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -49,7 +48,7 @@ pub async fn run(
     identity: Identity,
     figures: impl Fn() -> Figures,
     mut feed: watch::Receiver<FeedState>,
-    refusals: Arc<Refusals>,
+    refusals: &Refusals,
     cancel: CancellationToken,
 ) {
     let mut heart =
@@ -79,19 +78,19 @@ async fn other_revision(feed: &mut watch::Receiver<FeedState>, told: Option<Revi
     }
 }
 
-struct Heart<F> {
+struct Heart<'a, F> {
     control: Control,
     identity: Identity,
     figures: F,
-    refusals: Arc<Refusals>,
+    refusals: &'a Refusals,
     waiting: Waiting,
     /// In a row.
     failures: u32,
 }
 
-impl<F: Fn() -> Figures> Heart<F> {
+impl<F: Fn() -> Figures> Heart<'_, F> {
     async fn beat(&mut self, revision: Option<Revision>) {
-        self.waiting.gather(&self.refusals);
+        self.waiting.gather(self.refusals);
         let status = self.status(revision);
         let told = timeout(TIMEOUT, self.control.heartbeat(&status)).await;
         match told.unwrap_or(Err(ControlError::TimedOut)) {
@@ -128,6 +127,8 @@ impl<F: Fn() -> Figures> Heart<F> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tollgate_common::ids::{RequestId, SubscriptionId};
     use tollgate_common::refusal::Refusal;
 
@@ -152,8 +153,11 @@ mod tests {
             started_at: Timestamp(1),
         };
         let figures = || Figures { journal_lag_records: 3, leases_outstanding: 0 };
-        let task = run(control, identity, figures, state, refusals.clone(), cancel.clone());
-        Beating { feed, refusals, cancel, task: tokio::spawn(task) }
+        let task = tokio::spawn({
+            let (refusals, cancel) = (refusals.clone(), cancel.clone());
+            async move { run(control, identity, figures, state, &refusals, cancel).await }
+        });
+        Beating { feed, refusals, cancel, task }
     }
 
     fn status(question: &Question) -> NodeStatus {

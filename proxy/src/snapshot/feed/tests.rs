@@ -30,7 +30,10 @@ impl Follower {
         let initial = FeedState { revision: found.revision, ..FeedState::default() };
         let (sender, state) = watch::channel(initial);
         let cancel = CancellationToken::new();
-        let task = tokio::spawn(follow(control, shelf.clone(), keeper, sender, cancel.clone()));
+        let task = tokio::spawn({
+            let (sink, cancel) = (shelf.clone(), cancel.clone());
+            async move { follow(control, &sink, keeper, sender, cancel).await }
+        });
         Self { shelf, found, state, kept, cancel, task, thread }
     }
 
