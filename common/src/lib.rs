@@ -13,6 +13,7 @@ pub mod outcome;
 pub mod period;
 pub mod refusal;
 pub mod route;
+pub mod rules;
 pub mod usage;
 
 pub mod internal;

@@ -137,6 +137,8 @@ pub struct Upstream {
     /// As the product states it, to see whether it has changed.
     text: String,
     endpoint: Endpoint,
+    /// The endpoint's host and port, as `Host` has them.
+    authority: String,
     settings: UpstreamSettings,
     connector: Arc<Connector>,
     balancer: Arc<Balancer>,
@@ -175,6 +177,7 @@ impl Upstream {
         Ok(Arc::new(Self {
             id,
             text,
+            authority: endpoint.authority(),
             endpoint,
             settings,
             connector,
@@ -196,6 +199,10 @@ impl Upstream {
 
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    pub fn authority(&self) -> &str {
+        &self.authority
     }
 
     pub fn settings(&self) -> &UpstreamSettings {

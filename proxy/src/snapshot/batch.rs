@@ -20,6 +20,17 @@ pub trait Sink {
     fn begin(&self, full: bool) -> Self::Batch<'_>;
 }
 
+impl<S: Sink> Sink for std::sync::Arc<S> {
+    type Batch<'a>
+        = S::Batch<'a>
+    where
+        Self: 'a;
+
+    fn begin(&self, full: bool) -> S::Batch<'_> {
+        S::begin(self, full)
+    }
+}
+
 /// Dropped without `commit`, a batch has no effect.
 pub trait Batch: Send {
     type Error: std::error::Error;

@@ -1,0 +1,103 @@
+//! The seam behind which limits are counted: in this process, or shared by many.
+//!
+//! A draw takes from rate and quota together or from neither. What is drawn and does not count in
+//! the end is given back to the period that it was drawn from.
+
+pub mod local;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use tollgate_common::ids::SubscriptionId;
+use tollgate_common::period::Period;
+use tollgate_common::time::{Now, Timestamp};
+
+use crate::snapshot::plan::PlanEntry;
+use crate::snapshot::subscriber::Subscriber;
+
+pub trait Counters: Send + Sync {
+    /// Draws one call from the rate and `cost` units from the quota.
+    fn draw<'a>(
+        &'a self,
+        subscriber: &'a Subscriber,
+        plan: &'a PlanEntry,
+        cost: u32,
+        now: Now,
+    ) -> Drawing<'a>;
+
+    /// Corrects what was drawn: `units` more, or less when negative.
+    fn correct(&self, subscriber: &Subscriber, period: Period, units: i64);
+
+    /// What is left, without drawing.
+    fn look(&self, subscriber: &Subscriber, plan: &PlanEntry, now: Now) -> Limits;
+
+    /// What a subscription starts from in a period: said before its first call is served.
+    fn seed(&self, subscription: SubscriptionId, period_start: Timestamp, units: i64);
+
+    /// What a subscription had used besides its seed. `subscriber` is None while the snapshot does
+    /// not hold it.
+    fn add(
+        &self,
+        subscription: SubscriptionId,
+        subscriber: Option<&Subscriber>,
+        period_start: Timestamp,
+        units: i64,
+    );
+}
+
+/// A draw that is done, or one that waits for others, within the waiting budget.
+pub enum Drawing<'a> {
+    Done(Drawn),
+    Waiting(Pin<Box<dyn Future<Output = Drawn> + Send + 'a>>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Drawn {
+    pub verdict: Verdict,
+    pub limits: Limits,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Admitted,
+    RateExceeded,
+    QuotaExceeded,
+    /// The counters cannot be reached and the plan wants no call without them.
+    Unavailable,
+}
+
+/// What the caller is told of its limits, as of one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limits {
+    pub rate: Option<RateLeft>,
+    pub quota: Option<QuotaLeft>,
+    /// The period that units were drawn from; of no length for a plan without a quota.
+    pub period: Period,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLeft {
+    /// Calls per minute.
+    pub limit: u32,
+    /// Calls that would pass at once.
+    pub remaining: u32,
+    /// Until one more call passes; zero while some remain.
+    pub next_ns: u64,
+    /// Until the full burst is there again.
+    pub full_ns: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaLeft {
+    pub limit: u64,
+    pub used: u64,
+    /// Over the quota calls pass and are overage.
+    pub soft: bool,
+    pub resets_at: Timestamp,
+}
+
+impl QuotaLeft {
+    pub fn remaining(&self) -> u64 {
+        self.limit.saturating_sub(self.used)
+    }
+}

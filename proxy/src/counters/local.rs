@@ -1,0 +1,250 @@
+//! Counting in this process: exact, and gone with it; the journal and the ledger seed it again.
+//!
+//! Rates are governor's GCRA over a cell that belongs to the subscription, so that an edited plan
+//! finds the debt that the old one left. The clock that governor sees is the moment that the draw
+//! was given.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::clock::Clock as GovernorClock;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed, StateStore};
+use governor::{Quota, RateLimiter};
+use parking_lot::Mutex;
+use tollgate_common::catalog::QuotaMode;
+use tollgate_common::ids::SubscriptionId;
+use tollgate_common::period::Period;
+use tollgate_common::time::{Now, Timestamp};
+
+use super::{Counters, Drawing, Drawn, Limits, QuotaLeft, RateLeft, Verdict};
+use crate::snapshot::plan::PlanEntry;
+use crate::snapshot::subscriber::Subscriber;
+
+/// What one subscription has used. Rules live in the plan; this is only state.
+#[derive(Debug, Default)]
+pub struct Balance {
+    rate: InMemoryState,
+    quota: Mutex<QuotaUsed>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct QuotaUsed {
+    period: Period,
+    units: i64,
+}
+
+/// A plan's rate, ready to be asked about any subscription's cell.
+pub struct RateRule {
+    limiter: RateLimiter<Subscriber, SubscriberCells, DrawClock, NoOpMiddleware<Nanos>>,
+    limit: u32,
+    burst: u64,
+    /// Time that gives back one call.
+    replenish_ns: u64,
+}
+
+const MINUTE_NS: u64 = 60_000_000_000;
+
+impl RateRule {
+    /// `limit` calls per minute, `burst` at once.
+    pub fn new(limit: NonZeroU32, burst: NonZeroU32) -> Self {
+        // Rounded up, so that no span ever admits more than the rate says.
+        let replenish_ns = MINUTE_NS.div_ceil(u64::from(limit.get()));
+        let quota = Quota::with_period(Duration::from_nanos(replenish_ns))
+            .expect("a minute over any limit is at least a nanosecond")
+            .allow_burst(burst);
+        DRAWN_AT.set(0);
+        Self {
+            limiter: RateLimiter::new(quota, SubscriberCells, DrawClock),
+            limit: limit.get(),
+            burst: u64::from(burst.get()),
+            replenish_ns,
+        }
+    }
+
+    fn admit(&self, subscriber: &Subscriber, now: Now) -> bool {
+        DRAWN_AT.set(now.monotonic_ns);
+        self.limiter.check_key(subscriber).is_ok()
+    }
+
+    fn left(&self, balance: &Balance, now: Now) -> RateLeft {
+        let debt_ns = balance.rate_debt_until().saturating_sub(now.monotonic_ns);
+        let full = self.burst * self.replenish_ns;
+        let left_ns = full.saturating_sub(debt_ns);
+        let remaining = (left_ns / self.replenish_ns).min(self.burst);
+        let next_ns =
+            if remaining > 0 { 0 } else { (debt_ns + self.replenish_ns).saturating_sub(full) };
+        RateLeft { limit: self.limit, remaining: remaining as u32, next_ns, full_ns: debt_ns }
+    }
+}
+
+impl Balance {
+    /// The cell's theoretical arrival time, read and left as it is.
+    fn rate_debt_until(&self) -> u64 {
+        let read = |tat: Option<Nanos>| Err(tat.map_or(0, Nanos::as_u64));
+        match self.rate.measure_and_replace::<Infallible, _, u64>(&NotKeyed::NonKey, read) {
+            Err(tat) => tat,
+        }
+    }
+}
+
+/// Finds the cell inside the subscription, so that there is no second look-up.
+struct SubscriberCells;
+
+impl StateStore for SubscriberCells {
+    type Key = Subscriber;
+
+    fn measure_and_replace<T, F, E>(&self, subscriber: &Subscriber, f: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        subscriber.balance().rate.measure_and_replace(&NotKeyed::NonKey, f)
+    }
+}
+
+thread_local! {
+    static DRAWN_AT: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Tells governor the moment of the draw. While a limiter is made it reads 0, so that all limiters
+/// share one origin and a cell means the same to each.
+#[derive(Clone, Debug)]
+struct DrawClock;
+
+impl GovernorClock for DrawClock {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        Nanos::from(DRAWN_AT.get())
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct LocalCounters {
+    /// Seeds of subscriptions that have not called yet in the period.
+    waiting: Mutex<HashMap<SubscriptionId, (Timestamp, i64)>>,
+}
+
+impl Counters for LocalCounters {
+    fn draw<'a>(
+        &'a self,
+        subscriber: &'a Subscriber,
+        plan: &'a PlanEntry,
+        cost: u32,
+        now: Now,
+    ) -> Drawing<'a> {
+        Drawing::Done(self.draw_now(subscriber, plan, cost, now))
+    }
+
+    fn correct(&self, subscriber: &Subscriber, period: Period, units: i64) {
+        let mut used = subscriber.balance().quota.lock();
+        // A call belongs to the period of its admission: one that has ended is not touched.
+        if used.period.start == period.start {
+            used.units += units;
+        }
+    }
+
+    fn look(&self, subscriber: &Subscriber, plan: &PlanEntry, now: Now) -> Limits {
+        let mut used = subscriber.balance().quota.lock();
+        self.enter_period(&mut used, subscriber, plan, now);
+        limits(subscriber, plan, &used, now)
+    }
+
+    fn seed(&self, subscription: SubscriptionId, period_start: Timestamp, units: i64) {
+        let mut waiting = self.waiting.lock();
+        let newest = waiting.entry(subscription).or_insert((period_start, units));
+        if newest.0 <= period_start {
+            *newest = (period_start, units);
+        }
+    }
+
+    fn add(
+        &self,
+        subscription: SubscriptionId,
+        subscriber: Option<&Subscriber>,
+        period_start: Timestamp,
+        units: i64,
+    ) {
+        // Held while the seeds are looked at: a period is entered under the same lock.
+        let mut used = subscriber.map(|subscriber| subscriber.balance().quota.lock());
+        if let Some(used) = used.as_mut().filter(|used| used.period.start >= period_start) {
+            if used.period.start == period_start {
+                used.units += units;
+            }
+            return;
+        }
+        let mut waiting = self.waiting.lock();
+        let seed = waiting.entry(subscription).or_insert((period_start, 0));
+        if seed.0 == period_start {
+            seed.1 += units;
+        } else if seed.0 < period_start {
+            *seed = (period_start, units);
+        }
+    }
+}
+
+impl LocalCounters {
+    fn draw_now(&self, subscriber: &Subscriber, plan: &PlanEntry, cost: u32, now: Now) -> Drawn {
+        let mut used = subscriber.balance().quota.lock();
+        self.enter_period(&mut used, subscriber, plan, now);
+        let verdict = if !quota_allows(plan, &used, cost) {
+            Verdict::QuotaExceeded
+        } else if !plan.rate.as_ref().is_none_or(|rate| rate.admit(subscriber, now)) {
+            Verdict::RateExceeded
+        } else {
+            used.units += i64::from(cost);
+            Verdict::Admitted
+        };
+        Drawn { verdict, limits: limits(subscriber, plan, &used, now) }
+    }
+
+    /// Moves on to the period that `now` falls into; never back, whatever the wall clock does.
+    fn enter_period(
+        &self,
+        used: &mut QuotaUsed,
+        subscriber: &Subscriber,
+        plan: &PlanEntry,
+        now: Now,
+    ) {
+        let Some(time_zone) = &plan.quota_time_zone else { return };
+        if used.period.contains(now.wall) || now.wall < used.period.start {
+            return;
+        }
+        let period = Period::of(plan.rules.period, time_zone, subscriber.started_at(), now.wall);
+        if period.start == used.period.start {
+            used.period = period;
+            return;
+        }
+        let seeded = self.waiting.lock().remove(&subscriber.id());
+        let units =
+            seeded.filter(|(start, _)| *start == period.start).map_or(0, |(_, units)| units);
+        *used = QuotaUsed { period, units };
+    }
+}
+
+fn quota_allows(plan: &PlanEntry, used: &QuotaUsed, cost: u32) -> bool {
+    match (plan.rules.quota, plan.rules.quota_mode) {
+        (None, _) | (Some(_), QuotaMode::Soft) => true,
+        (Some(quota), QuotaMode::Hard) => {
+            let used = used.units.max(0) as u64;
+            used.saturating_add(u64::from(cost)) <= quota
+        }
+    }
+}
+
+fn limits(subscriber: &Subscriber, plan: &PlanEntry, used: &QuotaUsed, now: Now) -> Limits {
+    Limits {
+        rate: plan.rate.as_ref().map(|rate| rate.left(subscriber.balance(), now)),
+        quota: plan.rules.quota.map(|limit| QuotaLeft {
+            limit,
+            used: used.units.max(0) as u64,
+            soft: plan.rules.quota_mode == QuotaMode::Soft,
+            resets_at: used.period.end,
+        }),
+        period: if plan.rules.quota.is_some() { used.period } else { Period::default() },
+    }
+}

@@ -1,0 +1,217 @@
+//! An admitted call on its way to the upstream and back.
+
+mod answer;
+mod fields;
+mod http1;
+mod http2;
+
+use tollgate_common::ids::RequestId;
+use tollgate_common::outcome::Outcome;
+use tollgate_common::refusal::Refusal;
+
+pub use self::http1::Line;
+pub use self::http2::{UpstreamBody, insert};
+use crate::core::Core;
+use crate::decide::Admitted;
+use crate::refuse::refuse;
+use crate::request::{Framing, RequestHead};
+use crate::respond::{RequestBody, Responder};
+use crate::serve::{Peer, Served};
+use crate::upstream::{Opened, Target, Upstream};
+
+/// All that is known of a call when it is forwarded.
+pub struct Call<'a> {
+    pub core: &'a Core,
+    pub peer: &'a Peer,
+    pub request: RequestId,
+    pub head: &'a RequestHead,
+    pub admitted: Admitted<'a>,
+}
+
+/// Why a call has no whole answer from its upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The caller has left, or does not take the answer.
+    CallerGone,
+    /// The caller's body breaks a rule.
+    Refused(Refusal),
+    UpstreamUnreachable,
+    /// The upstream broke off.
+    UpstreamBroke,
+    /// What the upstream says is no answer.
+    UpstreamMalformed,
+    UpstreamSilent,
+    /// The call could not be recorded, so its answer may not be handed over whole.
+    NotMetered,
+}
+
+impl Failure {
+    /// How the call ends, where no answer has begun.
+    fn outcome(self) -> Outcome {
+        match self {
+            Failure::CallerGone | Failure::Refused(_) => Outcome::Aborted,
+            Failure::UpstreamUnreachable
+            | Failure::UpstreamBroke
+            | Failure::UpstreamMalformed
+            | Failure::UpstreamSilent
+            | Failure::NotMetered => Outcome::UpstreamFailed,
+        }
+    }
+
+    /// What the caller is answered; None when it is not there to be answered.
+    fn refusal(self) -> Option<Refusal> {
+        match self {
+            Failure::CallerGone => None,
+            Failure::Refused(refusal) => Some(refusal),
+            Failure::UpstreamUnreachable | Failure::UpstreamBroke | Failure::UpstreamMalformed => {
+                Some(Refusal::UpstreamUnreachable)
+            }
+            Failure::UpstreamSilent => Some(Refusal::UpstreamTimeout),
+            Failure::NotMetered => Some(Refusal::MeteringUnavailable),
+        }
+    }
+}
+
+/// How an exchange ended that has no whole answer.
+struct Broken {
+    failure: Failure,
+    /// The upstream has not looked at the request: the connection was used before and ended before
+    /// a byte of an answer came, or the upstream says so itself.
+    unseen: bool,
+}
+
+impl From<Failure> for Broken {
+    fn from(failure: Failure) -> Self {
+        Self { failure, unseen: false }
+    }
+}
+
+impl Call<'_> {
+    fn body_bytes_max(&self) -> u64 {
+        let own = self.admitted.weight.body_bytes_max;
+        own.unwrap_or(self.core.gateway.settings.body_bytes_max)
+    }
+
+    /// Whether the call may be sent again when a connection turns out to be closed: nothing of it
+    /// was spent, and to be served twice would do no harm (RFC 9110, section 9.2.2).
+    fn is_repeatable(&self) -> bool {
+        self.head.method.is_idempotent()
+            && self.head.framing == Framing::Empty
+            && !self.head.upgrade
+    }
+}
+
+/// Forwards a call and settles it, whatever happens.
+pub async fn forward(
+    mut call: Call<'_>,
+    body: &mut impl RequestBody,
+    responder: &mut impl Responder,
+) -> Served {
+    let Err(failure) = attempt(&mut call, body, responder).await else {
+        return Served::Answered;
+    };
+    let grant = &mut call.admitted.grant;
+    let has_begun = grant.answer.status != 0;
+    if has_begun {
+        // The grant settles itself as what the upstream had answered.
+        responder.abort();
+        return Served::Broken;
+    }
+    grant.answer.outcome = failure.outcome();
+    grant.answer.status = failure.refusal().map_or(0, Refusal::status);
+    grant.answer.truncated = false;
+    if let Err(error) = grant.settle() {
+        tracing::error!(request = %call.request, %error, "a call could not be recorded");
+    }
+    match failure.refusal() {
+        Some(refusal) => refuse_admitted(&call, refusal, responder).await,
+        None => Served::Broken,
+    }
+}
+
+/// Answers in the upstream's place, with the limits as they are after what was given back.
+async fn refuse_admitted(
+    call: &Call<'_>,
+    refusal: Refusal,
+    responder: &mut impl Responder,
+) -> Served {
+    let gateway = &call.core.gateway;
+    let admission = &call.admitted.grant.admission;
+    let now = gateway.clock.now();
+    let limits = gateway.counters.look(&admission.subscriber, &admission.plan, now);
+    admission.plan.product.metrics.refused(refusal);
+    match refuse(refusal, Some(&limits), call.request, now.wall, responder).await {
+        Ok(()) => Served::Answered,
+        Err(_) => Served::Broken,
+    }
+}
+
+/// Tries the call until it has an answer, as often as is safe.
+async fn attempt(
+    call: &mut Call<'_>,
+    body: &mut impl RequestBody,
+    responder: &mut impl Responder,
+) -> Result<(), Failure> {
+    let product = call.admitted.grant.admission.plan.product.clone();
+    let upstream = product.upstream.as_ref().ok_or(Failure::UpstreamUnreachable)?;
+    let mut retries_left = upstream.settings().retries;
+    loop {
+        let (target, way) = open(call, upstream, &mut retries_left).await?;
+        call.admitted.grant.answer.attempts += 1;
+        let exchanged = match way {
+            Way::Http1(line) => http1::exchange(line, call, upstream, body, responder).await,
+            Way::Http2(stream) => {
+                http2::exchange(*stream, call, upstream, body, responder).await.map(|()| None)
+            }
+        };
+        match exchanged {
+            Ok(Some(line)) => {
+                call.core.put_back(target, line);
+                return Ok(());
+            }
+            Ok(None) => return Ok(()),
+            Err(Broken { unseen: true, .. }) if call.is_repeatable() && retries_left > 0 => {
+                retries_left -= 1;
+            }
+            Err(Broken { failure, .. }) => return Err(failure),
+        }
+    }
+}
+
+/// A way to the upstream.
+enum Way {
+    Http1(Box<Line>),
+    Http2(Box<crate::upstream::Http2Stream<UpstreamBody>>),
+}
+
+/// Finds a way: an idle connection, room on a shared one, or a new one. A server that cannot be
+/// reached is passed over, since nothing was sent to it.
+async fn open(
+    call: &Call<'_>,
+    upstream: &Upstream,
+    retries_left: &mut u8,
+) -> Result<(Target, Way), Failure> {
+    let subscription = call.admitted.grant.admission.subscriber.id();
+    let mut tried = Vec::new();
+    loop {
+        let target = upstream.pick(subscription.as_bytes(), &tried).await;
+        let target = target.map_err(|_| Failure::UpstreamUnreachable)?;
+        if let Some(line) = call.core.idle_line(target) {
+            return Ok((target, Way::Http1(line)));
+        }
+        match call.core.http2.open(upstream, target).await {
+            Ok(Opened::Http1(stream)) => {
+                return Ok((target, Way::Http1(Box::new(Line::new(stream)))));
+            }
+            Ok(Opened::Http2(stream)) => return Ok((target, Way::Http2(Box::new(stream)))),
+            Err(error) => {
+                tracing::debug!(request = %call.request, address = %target.address(), %error, "no connection to the upstream");
+                if *retries_left == 0 {
+                    return Err(Failure::UpstreamUnreachable);
+                }
+                *retries_left -= 1;
+                tried.push(target.address());
+            }
+        }
+    }
+}

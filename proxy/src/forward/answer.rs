@@ -1,0 +1,134 @@
+//! The upstream's answer on its way to the caller, metered as it passes.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tollgate_common::outcome::Outcome;
+
+use super::Failure;
+use super::fields::push_request_id;
+use crate::counters::Limits;
+use crate::fields::{Fields, Known};
+use crate::http1::patience::{Elapsed, Patience};
+use crate::http1::response::ResponseHead;
+use crate::limits::push_limits;
+use crate::meter::{Grant, PART_NS_MAX};
+use crate::respond::{AnswerHead, Responder};
+use crate::snapshot::product::Weight;
+
+/// The body of an answer, whichever protocol it comes by.
+pub trait AnswerBody: Send {
+    fn piece(&mut self) -> impl Future<Output = Result<Piece, AnswerBroken>> + Send;
+
+    fn trailers(&self) -> Option<&Fields>;
+}
+
+/// `last`: nothing follows but trailers.
+pub struct Piece {
+    pub data: Bytes,
+    pub last: bool,
+}
+
+/// The upstream broke off.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerBroken;
+
+/// What relaying needs to know of the call.
+pub struct Relay<'r, 'a> {
+    pub grant: &'r mut Grant<'a>,
+    pub weight: &'r Weight,
+    pub limits: &'r Limits,
+    /// Bytes of the request body, counted where they pass.
+    pub bytes_in: &'r AtomicU64,
+    /// The longest silence.
+    pub idle: Duration,
+}
+
+impl Relay<'_, '_> {
+    /// Passes the answer on. The call is in the journal before its last byte is handed over.
+    pub async fn run(
+        &mut self,
+        head: &ResponseHead,
+        body: &mut impl AnswerBody,
+        own: &mut Fields,
+        patience: &mut Patience,
+        responder: &mut impl Responder,
+    ) -> Result<(), Failure> {
+        self.begin(head, own, responder);
+        loop {
+            let Piece { data, last } = self.next(body, patience).await?;
+            self.grant.bytes_out += data.len() as u64;
+            if last {
+                self.grant.answer.truncated = false;
+                self.settle().await?;
+                let finish = responder.finish(data, body.trailers());
+                return finish.await.map_err(|_| Failure::CallerGone);
+            }
+            responder.piece(data).await.map_err(|_| Failure::CallerGone)?;
+            self.progress()?;
+        }
+    }
+
+    fn begin(&mut self, head: &ResponseHead, own: &mut Fields, responder: &mut impl Responder) {
+        let answer = &mut self.grant.answer;
+        answer.status = head.status;
+        answer.outcome = Outcome::of_status(head.status);
+        answer.units = self.weight.units_header.as_deref().and_then(|name| stated(head, name));
+        own.clear();
+        push_request_id(self.grant.admission.request, own);
+        push_limits(self.limits, self.grant.admission.at.wall, own);
+        if head.status == 101
+            && let Some(protocol) = head.fields.first(Known::Upgrade)
+        {
+            own.push_own(b"Connection", b"Upgrade");
+            own.push_own(b"Upgrade", protocol);
+        }
+        let ResponseHead { status, fields, framing, .. } = head;
+        responder.head(&AnswerHead { status: *status, fields, own, framing: *framing });
+    }
+
+    /// The next piece. While nothing comes, parts of a long call are still recorded in time.
+    async fn next(
+        &mut self,
+        body: &mut impl AnswerBody,
+        patience: &mut Patience,
+    ) -> Result<Piece, Failure> {
+        const PART_WAIT: Duration = Duration::from_nanos(PART_NS_MAX);
+        let mut waited = Duration::ZERO;
+        let mut bytes_in = self.bytes_in.load(Ordering::Relaxed);
+        loop {
+            let wait = PART_WAIT.min(self.idle.saturating_sub(waited));
+            match patience.within(wait, body.piece()).await {
+                Ok(piece) => return piece.map_err(|AnswerBroken| Failure::UpstreamBroke),
+                Err(Elapsed) => waited += wait,
+            }
+            self.progress()?;
+            let bytes_in_now = self.bytes_in.load(Ordering::Relaxed);
+            if bytes_in_now != bytes_in {
+                // A tunnel that only carries one way is not idle.
+                bytes_in = bytes_in_now;
+                waited = Duration::ZERO;
+            }
+            if waited >= self.idle {
+                return Err(Failure::UpstreamSilent);
+            }
+        }
+    }
+
+    fn progress(&mut self) -> Result<(), Failure> {
+        self.grant.bytes_in = self.bytes_in.load(Ordering::Relaxed);
+        self.grant.progress().map_err(|_| Failure::NotMetered)
+    }
+
+    async fn settle(&mut self) -> Result<(), Failure> {
+        self.grant.bytes_in = self.bytes_in.load(Ordering::Relaxed);
+        self.grant.settle_durably().await.map_err(|_| Failure::NotMetered)
+    }
+}
+
+/// Units as the upstream states them; what is no number is as if it were not there.
+fn stated(head: &ResponseHead, name: &str) -> Option<u32> {
+    str::from_utf8(head.fields.named(name)?).ok()?.trim().parse().ok()
+}

@@ -1,0 +1,173 @@
+//! The head of a request as the upstream gets it.
+
+use std::borrow::Cow;
+
+use tollgate_common::ids::RequestId;
+
+use super::Call;
+use crate::fields::{Field, Fields, Known};
+use crate::http1::response::{write_field, write_number};
+use crate::pass::Passing;
+use crate::request::{Framing, RequestHead};
+use crate::serve::Peer;
+use crate::upstream::Upstream;
+
+/// What stands where a key stood.
+const REDACTED: &[u8] = b"tg_redacted";
+
+/// Path and query below the endpoint.
+pub fn write_target(call: &Call<'_>, upstream: &Upstream, out: &mut Vec<u8>) {
+    let target = &call.head.target;
+    let below = &target.path()[call.admitted.path_start..];
+    out.extend_from_slice(upstream.endpoint().path.as_bytes());
+    if below.is_empty() && upstream.endpoint().path.is_empty() {
+        out.push(b'/');
+    }
+    out.extend_from_slice(below.as_bytes());
+    if let Some(query) = target.query() {
+        out.push(b'?');
+        out.extend_from_slice(query.as_bytes());
+    }
+}
+
+/// The host that the upstream is addressed by.
+pub fn host<'a>(call: &Call<'a>, upstream: &'a Upstream) -> &'a str {
+    if upstream.settings().preserve_host { &call.head.host } else { upstream.authority() }
+}
+
+/// Writes the whole head for HTTP/1.1.
+pub fn write_head(call: &Call<'_>, upstream: &Upstream, own: &Fields, out: &mut Vec<u8>) {
+    out.clear();
+    out.extend_from_slice(call.head.method.as_str().as_bytes());
+    out.push(b' ');
+    write_target(call, upstream, out);
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    write_field(b"Host", host(call, upstream).as_bytes(), out);
+    for field in passing(call) {
+        write_field(field.name, &without_key(field.value, &call.admitted.credential), out);
+    }
+    for field in own.iter() {
+        write_field(field.name, field.value, out);
+    }
+    write_framing(call.head, out);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Fields of the caller that go on. A field that is only the key does not.
+pub fn passing<'a>(call: &'a Call<'_>) -> impl Iterator<Item = Field<'a>> {
+    let credential = &call.admitted.credential;
+    Passing::request(&call.head.fields).filter(move |field| {
+        field.known != Known::Authorization || !contains(field.value, credential)
+    })
+}
+
+/// The value with the key taken out: callers put keys into cookies and send them on in `Referer`.
+pub fn without_key<'a>(value: &'a [u8], key: &[u8]) -> Cow<'a, [u8]> {
+    if !contains(value, key) {
+        return Cow::Borrowed(value);
+    }
+    let mut clean = Vec::with_capacity(value.len());
+    let mut rest = value;
+    while let Some(at) = find(rest, key) {
+        clean.extend_from_slice(&rest[..at]);
+        clean.extend_from_slice(REDACTED);
+        rest = &rest[at + key.len()..];
+    }
+    clean.extend_from_slice(rest);
+    Cow::Owned(clean)
+}
+
+pub fn contains(value: &[u8], key: &[u8]) -> bool {
+    value.len() >= key.len() && find(value, key).is_some()
+}
+
+fn find(value: &[u8], key: &[u8]) -> Option<usize> {
+    value.windows(key.len()).position(|window| window == key)
+}
+
+fn write_framing(head: &RequestHead, out: &mut Vec<u8>) {
+    match head.framing {
+        Framing::Length(length) => {
+            out.extend_from_slice(b"Content-Length: ");
+            write_number(length, out);
+            out.extend_from_slice(b"\r\n");
+        }
+        Framing::Chunked | Framing::UntilClose => {
+            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        }
+        // Some servers ask for a length wherever the method may have a body.
+        Framing::Empty if head.method == http::Method::POST || head.method == http::Method::PUT => {
+            out.extend_from_slice(b"Content-Length: 0\r\n");
+        }
+        Framing::Empty => {}
+    }
+    if head.upgrade
+        && let Some(protocol) = head.fields.first(Known::Upgrade)
+    {
+        write_field(b"Connection", b"Upgrade", out);
+        write_field(b"Upgrade", protocol, out);
+    }
+}
+
+/// What the gateway says of the call: who it is from and by which way it came.
+pub fn push_own(call: &Call<'_>, own: &mut Fields) {
+    own.clear();
+    push_request_id(call.request, own);
+    push_forwarded(
+        call.core.gateway.settings.trusted_proxies.as_slice(),
+        call.peer,
+        call.head,
+        own,
+    );
+    let admission = &call.admitted.grant.admission;
+    own.push_own(b"X-Tollgate-Product", admission.plan.product.rules.name.as_bytes());
+    own.push_own(b"X-Tollgate-Plan", admission.plan.field_name.as_bytes());
+    let mut buffer = uuid::Uuid::encode_buffer();
+    let consumer = admission.subscriber.consumer().0.hyphenated().encode_lower(&mut buffer);
+    own.push_own(b"X-Tollgate-Consumer", consumer.as_bytes());
+    let mut buffer = uuid::Uuid::encode_buffer();
+    let subscription = admission.subscriber.id().0.hyphenated().encode_lower(&mut buffer);
+    own.push_own(b"X-Tollgate-Subscription", subscription.as_bytes());
+}
+
+pub fn push_request_id(request: RequestId, own: &mut Fields) {
+    let mut buffer = uuid::Uuid::encode_buffer();
+    own.push_own(b"X-Request-Id", request.0.hyphenated().encode_lower(&mut buffer).as_bytes());
+}
+
+/// `X-Forwarded-*` and `Forwarded` (RFC 7239), written anew: what stood there before is believed
+/// only from a trusted proxy, whose chain is continued.
+fn push_forwarded(trusted: &[ipnet::IpNet], peer: &Peer, head: &RequestHead, own: &mut Fields) {
+    let is_trusted = trusted.iter().any(|network| network.contains(&peer.address.ip()));
+    let chain = if is_trusted { head.fields.first(Known::ForwardedFor) } else { None };
+    match chain {
+        Some(chain) => {
+            let chain = [chain, b", ", peer.text.as_bytes()].concat();
+            own.push_own(b"X-Forwarded-For", &chain);
+        }
+        None => own.push_own(b"X-Forwarded-For", peer.text.as_bytes()),
+    }
+    let proto: &[u8] = if peer.secure { b"https" } else { b"http" };
+    own.push_own(b"X-Forwarded-Proto", proto);
+    own.push_own(b"X-Forwarded-Host", head.host.as_bytes());
+    let mut forwarded = Vec::with_capacity(64);
+    forwarded.extend_from_slice(b"for=");
+    forwarded.extend_from_slice(peer.forwarded_for.as_bytes());
+    forwarded.extend_from_slice(b";host=\"");
+    forwarded.extend_from_slice(head.host.as_bytes());
+    forwarded.extend_from_slice(b"\";proto=");
+    forwarded.extend_from_slice(proto);
+    own.push_own(b"Forwarded", &forwarded);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_taken_out_wherever_it_stands() {
+        assert_eq!(*without_key(b"a=tg_k; b=tg_k", b"tg_k"), *b"a=tg_redacted; b=tg_redacted");
+        assert_eq!(*without_key(b"a=tg_", b"tg_k"), *b"a=tg_");
+        assert!(matches!(without_key(b"plain", b"tg_k"), Cow::Borrowed(_)));
+    }
+}

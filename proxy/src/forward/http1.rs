@@ -1,0 +1,303 @@
+//! The exchange with an upstream that speaks HTTP/1.1, inside the caller's own task.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::Method;
+
+use super::answer::{AnswerBody, AnswerBroken, Piece, Relay};
+use super::fields::{push_own, write_head};
+use super::{Broken, Call, Failure};
+use crate::fields::Fields;
+use crate::http1::body::{BodyDecoder, Decoded};
+use crate::http1::patience::{Elapsed, Patience};
+use crate::http1::response::{ResponseHead, take, write_chunk_size, write_field};
+use crate::http1::socket::Socket;
+use crate::pass::Passing;
+use crate::request::Framing;
+use crate::respond::{BodyEnd, RequestBody, Responder};
+use crate::upstream::{Upstream, UpstreamStream};
+
+/// A connection to an upstream, with all that an exchange on it needs.
+pub struct Line {
+    socket: Socket<UpstreamStream>,
+    buffer: BytesMut,
+    head: ResponseHead,
+    out: Vec<u8>,
+    own: Fields,
+    patience: Patience,
+    /// It has served an exchange before, so the upstream may have closed it by now.
+    reused: bool,
+}
+
+impl Line {
+    pub fn new(stream: UpstreamStream) -> Self {
+        Self {
+            socket: Socket::new(stream),
+            buffer: BytesMut::new(),
+            head: ResponseHead::default(),
+            out: Vec::with_capacity(1 << 10),
+            own: Fields::default(),
+            patience: Patience::default(),
+            reused: false,
+        }
+    }
+
+    /// Whether nothing has come since the last exchange: neither bytes nor an end.
+    pub fn is_quiet(&mut self) -> bool {
+        self.buffer.is_empty() && self.socket.get_mut().is_quiet()
+    }
+}
+
+/// Sends the call and passes the answer on. Gives the line back when another may use it.
+pub(super) async fn exchange(
+    mut line: Box<Line>,
+    call: &mut Call<'_>,
+    upstream: &Upstream,
+    body: &mut impl RequestBody,
+    responder: &mut impl Responder,
+) -> Result<Option<Box<Line>>, Broken> {
+    let Line { socket, buffer, head, out, own, patience, reused } = &mut *line;
+    push_own(call, own);
+    write_head(call, upstream, own, out);
+    let timeout = Duration::from_millis(upstream.settings().response_timeout_ms);
+    if socket.write_all(out).await.is_err() {
+        return Err(Broken { failure: Failure::UpstreamBroke, unseen: *reused });
+    }
+
+    let bytes_in = AtomicU64::new(0);
+    let sent = AtomicBool::new(call.head.framing == Framing::Empty);
+    let bytes_max = call.body_bytes_max();
+    let sending = Sending { socket, out, bytes_in: &bytes_in, sent: &sent, bytes_max };
+    let is_upgrade = call.head.upgrade;
+    let mut answering = Answering { socket, buffer, head, patience, sent: &sent };
+
+    let received = if is_upgrade {
+        // Nothing of the caller's may pass before the upstream has agreed.
+        tokio::select! {
+            biased;
+            received = answering.head(&call.head.method, timeout, responder) => received,
+            () = body.gone() => Err(Failure::CallerGone),
+        }
+    } else {
+        Ok(())
+    };
+    received?;
+    let tunnel = is_upgrade && answering.head.status == 101;
+    if tunnel {
+        answering.head.framing = Framing::UntilClose;
+        body.open_tunnel();
+    }
+
+    let framing = if tunnel { Framing::UntilClose } else { call.head.framing };
+    let sending = sending.run(framing, body);
+    let receiving = async {
+        if !is_upgrade {
+            answering.head(&call.head.method, timeout, responder).await?;
+        }
+        let mut source = Source::new(answering.socket, answering.buffer, answering.head.framing);
+        let mut relay = Relay {
+            grant: &mut call.admitted.grant,
+            weight: &call.admitted.weight,
+            limits: &call.admitted.limits,
+            bytes_in: &bytes_in,
+            idle: Duration::from_millis(upstream.settings().idle_timeout_ms),
+        };
+        relay.run(answering.head, &mut source, own, answering.patience, responder).await
+    };
+    let ended = tokio::select! {
+        biased;
+        received = receiving => received,
+        failure = sending => Err(failure),
+    };
+    match ended {
+        Ok(()) => {
+            let keeps = line.head.keeps_connection && line.buffer.is_empty() && !tunnel;
+            line.reused = true;
+            Ok((keeps && sent.load(Ordering::Relaxed)).then_some(line))
+        }
+        Err(failure) => {
+            let answered = call.admitted.grant.answer.status != 0;
+            let is_cut = failure == Failure::UpstreamBroke && line.buffer.is_empty();
+            Err(Broken { failure, unseen: is_cut && line.reused && !answered })
+        }
+    }
+}
+
+/// The request body on its way.
+struct Sending<'a> {
+    socket: &'a Socket<UpstreamStream>,
+    out: &'a mut Vec<u8>,
+    bytes_in: &'a AtomicU64,
+    /// The request has been sent to its last byte.
+    sent: &'a AtomicBool,
+    bytes_max: u64,
+}
+
+impl Sending<'_> {
+    /// Sends the body and then watches for the caller leaving. Ends only when the call must end; an
+    /// upstream that takes no more is not a reason, since it may have answered already.
+    async fn run(mut self, framing: Framing, body: &mut impl RequestBody) -> Failure {
+        match self.send(framing, body).await {
+            Ok(()) => {}
+            Err(Stopped::Caller(BodyEnd::Gone)) => return Failure::CallerGone,
+            Err(Stopped::Caller(BodyEnd::Refused(refusal))) => return Failure::Refused(refusal),
+            Err(Stopped::Upstream) => std::future::pending().await,
+        }
+        if framing == Framing::UntilClose {
+            // One direction of a tunnel has ended; the other goes on.
+            let _ = self.socket.shutdown().await;
+            return std::future::pending().await;
+        }
+        body.gone().await;
+        Failure::CallerGone
+    }
+
+    async fn send(&mut self, framing: Framing, body: &mut impl RequestBody) -> Result<(), Stopped> {
+        if framing == Framing::Empty {
+            return Ok(());
+        }
+        let chunked = framing == Framing::Chunked;
+        while let Some(piece) = body.piece().await.map_err(Stopped::Caller)? {
+            let passed = self.bytes_in.fetch_add(piece.len() as u64, Ordering::Relaxed);
+            if framing != Framing::UntilClose && passed + piece.len() as u64 > self.bytes_max {
+                let refusal = tollgate_common::refusal::Refusal::ContentTooLarge;
+                return Err(Stopped::Caller(BodyEnd::Refused(refusal)));
+            }
+            self.write(&piece, chunked).await?;
+        }
+        if chunked {
+            self.out.clear();
+            self.out.extend_from_slice(b"0\r\n");
+            for field in body.trailers().into_iter().flat_map(Passing::request) {
+                write_field(field.name, field.value, self.out);
+            }
+            self.out.extend_from_slice(b"\r\n");
+            self.socket.write_all(self.out).await.map_err(|_| Stopped::Upstream)?;
+        }
+        self.sent.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn write(&mut self, piece: &[u8], chunked: bool) -> Result<(), Stopped> {
+        self.out.clear();
+        if chunked {
+            write_chunk_size(piece.len(), self.out);
+        }
+        self.socket.write_both(self.out, piece).await.map_err(|_| Stopped::Upstream)?;
+        if chunked {
+            self.socket.write_all(b"\r\n").await.map_err(|_| Stopped::Upstream)?;
+        }
+        Ok(())
+    }
+}
+
+enum Stopped {
+    Caller(BodyEnd),
+    Upstream,
+}
+
+/// The answer on its way, until its head is whole.
+struct Answering<'a> {
+    socket: &'a Socket<UpstreamStream>,
+    buffer: &'a mut BytesMut,
+    head: &'a mut ResponseHead,
+    patience: &'a mut Patience,
+    sent: &'a AtomicBool,
+}
+
+/// Interim heads that one answer may have: more is a flood.
+const INTERIM_HEADS_MAX: usize = 16;
+
+impl Answering<'_> {
+    /// Waits for the final head; interim ones are passed on.
+    async fn head(
+        &mut self,
+        method: &Method,
+        timeout: Duration,
+        responder: &mut impl Responder,
+    ) -> Result<(), Failure> {
+        for _ in 0..INTERIM_HEADS_MAX {
+            self.next_head(method, timeout).await?;
+            if !self.head.is_interim() {
+                return Ok(());
+            }
+            if self.head.status != 100 {
+                let interim = responder.interim(self.head.status, &self.head.fields);
+                interim.await.map_err(|_| Failure::CallerGone)?;
+            }
+        }
+        Err(Failure::UpstreamMalformed)
+    }
+
+    async fn next_head(&mut self, method: &Method, timeout: Duration) -> Result<(), Failure> {
+        let mut seen = 0;
+        loop {
+            let whole = take(self.buffer, seen, method, self.head);
+            if whole.map_err(|_| Failure::UpstreamMalformed)? {
+                return Ok(());
+            }
+            seen = self.buffer.len();
+            let was_sent = self.sent.load(Ordering::Relaxed);
+            match self.patience.within(timeout, self.socket.read(self.buffer)).await {
+                Ok(Ok(read)) if read > 0 => {}
+                Ok(_) => return Err(Failure::UpstreamBroke),
+                // While the body is still on its way, its own limits apply.
+                Err(Elapsed) if was_sent => return Err(Failure::UpstreamSilent),
+                Err(Elapsed) => {}
+            }
+        }
+    }
+}
+
+/// The body of an answer on this line.
+struct Source<'a> {
+    socket: &'a Socket<UpstreamStream>,
+    buffer: &'a mut BytesMut,
+    decoder: BodyDecoder,
+    /// Decoded already, to learn whether the piece before it was the last.
+    ahead: Option<Bytes>,
+}
+
+impl<'a> Source<'a> {
+    fn new(socket: &'a Socket<UpstreamStream>, buffer: &'a mut BytesMut, framing: Framing) -> Self {
+        Self { socket, buffer, decoder: BodyDecoder::new(framing), ahead: None }
+    }
+
+    /// A piece, and whether what has arrived behind it already ends the body.
+    fn with_end(&mut self, data: Bytes) -> Result<Piece, AnswerBroken> {
+        if !self.decoder.ends_with_connection() && !self.decoder.is_done() {
+            match self.decoder.decode(self.buffer).map_err(|_| AnswerBroken)? {
+                Decoded::Data(ahead) => self.ahead = Some(ahead),
+                Decoded::More | Decoded::End => {}
+            }
+        }
+        Ok(Piece { data, last: self.decoder.is_done() && self.ahead.is_none() })
+    }
+}
+
+impl AnswerBody for Source<'_> {
+    async fn piece(&mut self) -> Result<Piece, AnswerBroken> {
+        if let Some(ahead) = self.ahead.take() {
+            return self.with_end(ahead);
+        }
+        loop {
+            match self.decoder.decode(self.buffer).map_err(|_| AnswerBroken)? {
+                Decoded::Data(data) => return self.with_end(data),
+                Decoded::End => return Ok(Piece { data: Bytes::new(), last: true }),
+                Decoded::More => {}
+            }
+            let read = self.socket.read(self.buffer).await.map_err(|_| AnswerBroken)?;
+            if read == 0 {
+                let is_end = self.decoder.ends_with_connection();
+                let end = Piece { data: Bytes::new(), last: true };
+                return if is_end { Ok(end) } else { Err(AnswerBroken) };
+            }
+        }
+    }
+
+    fn trailers(&self) -> Option<&Fields> {
+        Some(self.decoder.trailers()).filter(|trailers| !trailers.is_empty())
+    }
+}

@@ -1,0 +1,238 @@
+//! The exchange with an upstream that speaks HTTP/2, through hyper's client.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Request, Response, Uri, Version};
+use http_body_util::channel::{Channel, Sender};
+use http_body_util::{BodyExt, Either, Empty};
+use hyper::body::{Body, Incoming};
+
+use super::answer::{AnswerBody, AnswerBroken, Piece, Relay};
+use super::fields::{host, passing, push_own, without_key, write_target};
+use super::{Broken, Call, Failure};
+use crate::fields::{Fields, Known};
+use crate::http1::patience::{Elapsed, Patience};
+use crate::http1::response::ResponseHead;
+use crate::pass::Passing;
+use crate::request::Framing;
+use crate::respond::{BodyEnd, RequestBody, Responder};
+use crate::upstream::{Http2Stream, Upstream};
+
+/// A request body on its way to an upstream.
+pub type UpstreamBody = Either<Empty<Bytes>, Channel<Bytes, BodyCut>>;
+
+/// The caller's body ended before its end, so the stream is reset.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the request body was cut off")]
+pub struct BodyCut;
+
+/// Pieces of a body between the caller's connection and the upstream's: one is sent while the next
+/// is read.
+const PIECES_AHEAD_MAX: usize = 2;
+
+/// Sends the call and passes the answer on.
+pub(super) async fn exchange(
+    mut stream: Http2Stream<UpstreamBody>,
+    call: &mut Call<'_>,
+    upstream: &Upstream,
+    body: &mut impl RequestBody,
+    responder: &mut impl Responder,
+) -> Result<(), Broken> {
+    let framing = call.head.framing;
+    let (sender, request_body) = match framing {
+        Framing::Empty => (None, Either::Left(Empty::new())),
+        Framing::Length(_) | Framing::Chunked | Framing::UntilClose => {
+            let (sender, channel) = Channel::new(PIECES_AHEAD_MAX);
+            (Some(sender), Either::Right(channel))
+        }
+    };
+    let mut own = Fields::default();
+    push_own(call, &mut own);
+    let request = request(call, upstream, &own, request_body)?;
+    let timeout = Duration::from_millis(upstream.settings().response_timeout_ms);
+    let bytes_in = AtomicU64::new(0);
+    let sent = AtomicBool::new(framing == Framing::Empty);
+    let bytes_max = call.body_bytes_max();
+    let sending = Sending { sender, bytes_in: &bytes_in, sent: &sent, bytes_max };
+    let sending = sending.run(body);
+    let receiving = async {
+        let mut patience = Patience::default();
+        let mut answer = std::pin::pin!(stream.send(request));
+        let response = loop {
+            let was_sent = sent.load(Ordering::Relaxed);
+            match patience.within(timeout, answer.as_mut()).await {
+                Ok(answer) => break answer,
+                Err(Elapsed) if was_sent => return Err(Failure::UpstreamSilent.into()),
+                Err(Elapsed) => {}
+            }
+        };
+        let response = response.map_err(|error| Broken {
+            failure: Failure::UpstreamBroke,
+            unseen: error.is_refused || error.unsent.is_some(),
+        })?;
+        let (head, mut source) = read_answer(response);
+        let mut relay = Relay {
+            grant: &mut call.admitted.grant,
+            weight: &call.admitted.weight,
+            limits: &call.admitted.limits,
+            bytes_in: &bytes_in,
+            idle: Duration::from_millis(upstream.settings().idle_timeout_ms),
+        };
+        let relayed = relay.run(&head, &mut source, &mut own, &mut patience, responder);
+        relayed.await.map_err(Broken::from)
+    };
+    tokio::select! {
+        biased;
+        received = receiving => received,
+        failure = sending => Err(failure.into()),
+    }
+}
+
+fn request(
+    call: &Call<'_>,
+    upstream: &Upstream,
+    own: &Fields,
+    body: UpstreamBody,
+) -> Result<Request<UpstreamBody>, Failure> {
+    let mut target = Vec::new();
+    write_target(call, upstream, &mut target);
+    let uri = Uri::builder()
+        .scheme(upstream.endpoint().scheme.text())
+        .authority(host(call, upstream))
+        .path_and_query(target)
+        .build()
+        .map_err(|_| Failure::UpstreamUnreachable)?;
+    let mut request = Request::new(body);
+    *request.method_mut() = call.head.method.clone();
+    *request.uri_mut() = uri;
+    *request.version_mut() = Version::HTTP_2;
+    let fields = request.headers_mut();
+    for field in passing(call) {
+        insert(fields, field.name, &without_key(field.value, &call.admitted.credential));
+    }
+    for field in own.iter() {
+        insert(fields, field.name, field.value);
+    }
+    if let Framing::Length(length) = call.head.framing {
+        fields.insert(http::header::CONTENT_LENGTH, length.into());
+    }
+    if call.head.takes_trailers {
+        fields.insert(http::header::TE, HeaderValue::from_static("trailers"));
+    }
+    Ok(request)
+}
+
+/// Adds a field; what HTTP/2 has no form for was refused where the request was read.
+pub fn insert(fields: &mut HeaderMap, name: &[u8], value: &[u8]) {
+    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+        fields.append(name, value);
+    }
+}
+
+/// The request body on its way.
+struct Sending<'a> {
+    /// None: there is no body.
+    sender: Option<Sender<Bytes, BodyCut>>,
+    bytes_in: &'a AtomicU64,
+    sent: &'a AtomicBool,
+    bytes_max: u64,
+}
+
+impl Sending<'_> {
+    /// Sends the body and then watches for the caller leaving; ends only when the call must end.
+    async fn run(mut self, body: &mut impl RequestBody) -> Failure {
+        if let Some(mut sender) = self.sender.take() {
+            match self.send(&mut sender, body).await {
+                Ok(true) => {}
+                // The upstream takes no more, but may have answered already.
+                Ok(false) => return std::future::pending().await,
+                Err(end) => {
+                    sender.abort(BodyCut);
+                    return match end {
+                        BodyEnd::Gone => Failure::CallerGone,
+                        BodyEnd::Refused(refusal) => Failure::Refused(refusal),
+                    };
+                }
+            }
+        }
+        self.sent.store(true, Ordering::Relaxed);
+        body.gone().await;
+        Failure::CallerGone
+    }
+
+    async fn send(
+        &mut self,
+        sender: &mut Sender<Bytes, BodyCut>,
+        body: &mut impl RequestBody,
+    ) -> Result<bool, BodyEnd> {
+        while let Some(piece) = body.piece().await? {
+            let length = piece.len() as u64;
+            if self.bytes_in.fetch_add(length, Ordering::Relaxed) + length > self.bytes_max {
+                let refusal = tollgate_common::refusal::Refusal::ContentTooLarge;
+                return Err(BodyEnd::Refused(refusal));
+            }
+            if sender.send_data(piece).await.is_err() {
+                return Ok(false);
+            }
+        }
+        if let Some(trailers) = body.trailers() {
+            let mut map = HeaderMap::new();
+            for field in Passing::request(trailers) {
+                insert(&mut map, field.name, field.value);
+            }
+            return Ok(sender.send_trailers(map).await.is_ok());
+        }
+        Ok(true)
+    }
+}
+
+fn read_answer(response: Response<Incoming>) -> (ResponseHead, Source) {
+    let (parts, body) = response.into_parts();
+    let mut fields = Fields::default();
+    for (name, value) in &parts.headers {
+        fields.push(name.as_str().as_bytes(), value.as_bytes());
+    }
+    let length = fields.first(Known::ContentLength);
+    let length = length.and_then(|length| str::from_utf8(length).ok()?.parse().ok());
+    let framing = match length {
+        _ if body.is_end_stream() => Framing::Empty,
+        Some(length) => Framing::Length(length),
+        None => Framing::Chunked,
+    };
+    let status = parts.status.as_u16();
+    let head = ResponseHead { status, fields, framing, keeps_connection: true };
+    (head, Source { body, trailers: None })
+}
+
+/// The body of an answer on a stream.
+struct Source {
+    body: Incoming,
+    trailers: Option<Fields>,
+}
+
+impl AnswerBody for Source {
+    async fn piece(&mut self) -> Result<Piece, AnswerBroken> {
+        loop {
+            let Some(frame) = self.body.frame().await else {
+                return Ok(Piece { data: Bytes::new(), last: true });
+            };
+            match frame.map_err(|_| AnswerBroken)?.into_data() {
+                Ok(data) => return Ok(Piece { data, last: self.body.is_end_stream() }),
+                Err(frame) => {
+                    let trailers = frame.into_trailers().unwrap_or_default();
+                    let fields = self.trailers.get_or_insert_default();
+                    for (name, value) in &trailers {
+                        fields.push(name.as_str().as_bytes(), value.as_bytes());
+                    }
+                }
+            }
+        }
+    }
+
+    fn trailers(&self) -> Option<&Fields> {
+        self.trailers.as_ref()
+    }
+}

@@ -1,0 +1,250 @@
+//! Reading the head of a request: strict, so that no other server can read it differently.
+
+use http::Method;
+use tollgate_common::refusal::Refusal;
+
+use super::head::{FIELDS_MAX, HeadLimits, check_line_ends, content_length};
+use crate::fields::{Known, list_members};
+use crate::request::{Framing, RequestHead};
+
+/// Reads `bytes`, a head with its blank line, into `head`. The answer says whether the caller
+/// wants the connection kept.
+pub fn read(bytes: &[u8], limits: &HeadLimits, head: &mut RequestHead) -> Result<bool, Refusal> {
+    check_line_ends(bytes)?;
+    let mut fields = [const { std::mem::MaybeUninit::uninit() }; FIELDS_MAX];
+    let fields = &mut fields[..limits.fields_max.min(FIELDS_MAX)];
+    let mut parsed = httparse::Request::new(&mut []);
+    parsed.parse_with_uninit_headers(bytes, fields).map_err(refusal_of)?;
+
+    read_method(parsed.method.unwrap_or_default(), head)?;
+    if parsed.version != Some(1) {
+        return Err(Refusal::VersionNotSupported);
+    }
+    head.fields.clear();
+    for field in parsed.headers.iter() {
+        head.fields.push(field.name.as_bytes(), field.value);
+    }
+    read_host(head)?;
+    read_target(parsed.path.unwrap_or_default(), limits, head)?;
+    read_framing(head)?;
+    read_expectation(head)?;
+    Ok(read_connection(head))
+}
+
+fn refusal_of(error: httparse::Error) -> Refusal {
+    match error {
+        httparse::Error::TooManyHeaders => Refusal::HeaderFieldsTooLarge,
+        httparse::Error::Version => Refusal::VersionNotSupported,
+        httparse::Error::HeaderName
+        | httparse::Error::HeaderValue
+        | httparse::Error::NewLine
+        | httparse::Error::Status
+        | httparse::Error::Token => Refusal::RequestMalformed,
+    }
+}
+
+fn read_method(method: &str, head: &mut RequestHead) -> Result<(), Refusal> {
+    let method = Method::from_bytes(method.as_bytes()).map_err(|_| Refusal::RequestMalformed)?;
+    // CONNECT asks for a tunnel to anywhere, TRACE would echo fields that the caller must not see.
+    if method == Method::CONNECT || method == Method::TRACE {
+        return Err(Refusal::MethodNotImplemented);
+    }
+    head.method = method;
+    Ok(())
+}
+
+/// Exactly one `Host`, and one that is a name with an optional port (RFC 9112, section 3.2).
+fn read_host(head: &mut RequestHead) -> Result<(), Refusal> {
+    let mut hosts = head.fields.values(Known::Host);
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return Err(Refusal::RequestMalformed);
+    };
+    if !is_authority(host) {
+        return Err(Refusal::RequestMalformed);
+    }
+    head.host.clear();
+    head.host.push_str(str::from_utf8(host).map_err(|_| Refusal::RequestMalformed)?);
+    Ok(())
+}
+
+/// Letters, digits and what a host and port are written with; nothing that could end it early.
+pub fn is_authority(host: &[u8]) -> bool {
+    !host.is_empty()
+        && host.iter().all(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':' | b'[' | b']')
+        })
+}
+
+/// Origin-form; or absolute-form when it says the same as `Host`.
+fn read_target(target: &str, limits: &HeadLimits, head: &mut RequestHead) -> Result<(), Refusal> {
+    if target.len() > limits.target_bytes_max {
+        return Err(Refusal::UriTooLong);
+    }
+    let absolute = ["http://", "https://"].iter().find_map(|scheme| target.strip_prefix(scheme));
+    let Some(absolute) = absolute else {
+        return head.target.read(target.as_bytes());
+    };
+    let end = absolute.find(['/', '?']).unwrap_or(absolute.len());
+    let (authority, rest) = absolute.split_at(end);
+    if !authority.eq_ignore_ascii_case(&head.host) {
+        return Err(Refusal::RequestMalformed);
+    }
+    head.target.read(if rest.is_empty() { b"/" } else { rest.as_bytes() })
+}
+
+/// RFC 9112, section 6.3, without its leniencies: a length or chunks, stated once, never both.
+fn read_framing(head: &mut RequestHead) -> Result<(), Refusal> {
+    let mut lengths = head.fields.values(Known::ContentLength);
+    let mut encodings = head.fields.values(Known::TransferEncoding);
+    head.framing = match (lengths.next(), encodings.next()) {
+        (None, None) => Framing::Empty,
+        (Some(length), None) => match content_length(length)? {
+            0 => Framing::Empty,
+            length => Framing::Length(length),
+        },
+        (None, Some(encoding)) if encoding.eq_ignore_ascii_case(b"chunked") => Framing::Chunked,
+        (None, Some(_)) | (Some(_), Some(_)) => return Err(Refusal::RequestMalformed),
+    };
+    if lengths.next().is_some() || encodings.next().is_some() {
+        return Err(Refusal::RequestMalformed);
+    }
+    Ok(())
+}
+
+fn read_expectation(head: &mut RequestHead) -> Result<(), Refusal> {
+    head.expects_continue = false;
+    for value in head.fields.values(Known::Expect) {
+        if !value.eq_ignore_ascii_case(b"100-continue") {
+            return Err(Refusal::RequestMalformed);
+        }
+        head.expects_continue = head.framing != Framing::Empty;
+    }
+    Ok(())
+}
+
+/// Reads `Connection`, `Upgrade` and `TE`; says whether the connection is to be kept.
+fn read_connection(head: &mut RequestHead) -> bool {
+    let members = |known| head.fields.values(known).flat_map(list_members);
+    let has = |known, member: &[u8]| members(known).any(|own| own.eq_ignore_ascii_case(member));
+    head.upgrade = head.fields.first(Known::Upgrade).is_some()
+        && has(Known::Connection, b"upgrade")
+        && head.framing == Framing::Empty;
+    head.takes_trailers = has(Known::Te, b"trailers");
+    !has(Known::Connection, b"close")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: HeadLimits =
+        HeadLimits { fields_max: 100, bytes_max: 32 << 10, target_bytes_max: 8 << 10 };
+
+    fn read_text(text: &str) -> Result<(RequestHead, bool), Refusal> {
+        let mut head = RequestHead::default();
+        read(text.as_bytes(), &LIMITS, &mut head).map(|keep| (head, keep))
+    }
+
+    fn with_fields(fields: &str) -> Result<(RequestHead, bool), Refusal> {
+        read_text(&format!("POST /p/x?y=1 HTTP/1.1\r\nHost: a\r\n{fields}\r\n"))
+    }
+
+    #[test]
+    fn a_request_is_read_once_and_whole() {
+        let (head, keep) = with_fields("Content-Length: 5\r\nX-A: b\r\n").unwrap();
+
+        assert_eq!(head.method, Method::POST);
+        assert_eq!(head.target.path(), "/p/x");
+        assert_eq!(head.host, "a");
+        assert_eq!(head.framing, Framing::Length(5));
+        assert_eq!(head.fields.named("x-a"), Some(&b"b"[..]));
+        assert!(keep);
+    }
+
+    #[test]
+    fn framing_that_two_servers_could_read_differently_is_refused() {
+        for fields in [
+            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+            "Content-Length: 5\r\nContent-Length: 5\r\n",
+            "Content-Length: 5, 5\r\n",
+            "Content-Length: +5\r\n",
+            "Content-Length: \r\n",
+            "Content_Length: 5\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: gzip, chunked\r\n",
+            "Transfer-Encoding: xchunked\r\n",
+            "Transfer-Encoding: identity\r\n",
+            "Content-Length : 5\r\n",
+            " Content-Length: 5\r\n",
+            "X-A: b\r\n folded\r\n",
+            "X-A: b\nX-B: c\r\n",
+            "X-A: a\0b\r\n",
+            "X A: b\r\n",
+            ": b\r\n",
+            "Host: b\r\n",
+            "Expect: 200-ok\r\n",
+        ] {
+            assert_eq!(with_fields(fields).err(), Some(Refusal::RequestMalformed), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn only_http_1_1_is_spoken() {
+        for (version, refusal) in [
+            ("HTTP/1.0", Refusal::VersionNotSupported),
+            ("HTTP/1.9", Refusal::VersionNotSupported),
+            ("HTTP/2.0", Refusal::VersionNotSupported),
+            ("HTTP/1.1x", Refusal::RequestMalformed),
+        ] {
+            let text = format!("GET / {version}\r\nHost: a\r\n\r\n");
+            assert_eq!(read_text(&text).err(), Some(refusal), "{version}");
+        }
+        assert!(read_text("GET /\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn a_host_is_needed_and_must_be_one() {
+        for head in ["GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost:\r\n\r\n"] {
+            assert_eq!(read_text(head).err(), Some(Refusal::RequestMalformed));
+        }
+        let bad_host = "GET / HTTP/1.1\r\nHost: a/b@c\r\n\r\n";
+        assert_eq!(read_text(bad_host).err(), Some(Refusal::RequestMalformed));
+    }
+
+    #[test]
+    fn the_absolute_form_must_agree_with_the_host() {
+        let (head, _) = read_text("GET http://A/p HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        assert_eq!(head.target.path(), "/p");
+
+        let other = read_text("GET http://b/p HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(other.err(), Some(Refusal::RequestMalformed));
+    }
+
+    #[test]
+    fn limits_have_their_own_answers() {
+        let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(8 << 10));
+        assert_eq!(read_text(&long).err(), Some(Refusal::UriTooLong));
+
+        let many = "A: b\r\n".repeat(100);
+        assert_eq!(with_fields(&many).err(), Some(Refusal::HeaderFieldsTooLarge));
+    }
+
+    #[test]
+    fn tunnels_and_traces_are_not_offered() {
+        for method in ["CONNECT", "TRACE"] {
+            let text = format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert_eq!(read_text(&text).err(), Some(Refusal::MethodNotImplemented));
+        }
+    }
+
+    #[test]
+    fn connection_options_are_read_as_a_list() {
+        let (head, keep) =
+            with_fields("Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n").unwrap();
+        assert!(head.upgrade && keep);
+
+        let (head, keep) = with_fields("Connection: close\r\nTE: trailers\r\n").unwrap();
+        assert!(!keep && !head.upgrade && head.takes_trailers);
+    }
+}

@@ -1,0 +1,242 @@
+//! What a caller is told of its limits.
+//!
+//! `RateLimit-Policy` and `RateLimit` are structured fields as in draft-ietf-httpapi-ratelimit-
+//! headers-10; `X-RateLimit-*` say the same of the limit that is nearer, with the reset in seconds
+//! from now. No time stated is earlier than the truth.
+
+use serde::Serialize;
+use tollgate_common::refusal::Refusal;
+use tollgate_common::time::Timestamp;
+
+use crate::counters::{Limits, QuotaLeft, RateLeft};
+use crate::fields::Fields;
+use crate::http1::response::write_number;
+
+const MINUTE_SECONDS: u64 = 60;
+
+/// Adds the limit fields of one answer.
+pub fn push_limits(limits: &Limits, now: Timestamp, fields: &mut Fields) {
+    let mut policy = Vec::with_capacity(64);
+    let mut state = Vec::with_capacity(64);
+    if let Some(rate) = &limits.rate {
+        push_item(b"minute", u64::from(rate.limit), (b'w', MINUTE_SECONDS), &mut policy);
+        push_item(b"minute", u64::from(rate.remaining), (b't', reset_seconds(rate)), &mut state);
+    }
+    if let Some(quota) = &limits.quota {
+        let window = limits.period.start.seconds_until(limits.period.end);
+        let reset = now.seconds_until(quota.resets_at);
+        push_item(b"month", quota.limit, (b'w', window), &mut policy);
+        push_item(b"month", quota.remaining(), (b't', reset), &mut state);
+    }
+    let Some(tighter) = Tighter::of(limits, now) else { return };
+    fields.push_own(b"RateLimit-Policy", &policy);
+    fields.push_own(b"RateLimit", &state);
+    push_numbered(b"X-RateLimit-Limit", tighter.limit, fields);
+    push_numbered(b"X-RateLimit-Remaining", tighter.remaining, fields);
+    push_numbered(b"X-RateLimit-Reset", tighter.reset_seconds, fields);
+}
+
+/// `"minute";q=100;w=60`, or `"minute";r=99;t=1`.
+fn push_item(name: &[u8], number: u64, (key, parameter): (u8, u64), out: &mut Vec<u8>) {
+    if !out.is_empty() {
+        out.extend_from_slice(b", ");
+    }
+    out.push(b'"');
+    out.extend_from_slice(name);
+    out.extend_from_slice(if key == b'w' { b"\";q=" } else { b"\";r=" });
+    write_number(number, out);
+    out.extend_from_slice(&[b';', key, b'=']);
+    write_number(parameter, out);
+}
+
+pub fn push_numbered(name: &[u8], number: u64, fields: &mut Fields) {
+    let mut text = Vec::with_capacity(20);
+    write_number(number, &mut text);
+    fields.push_own(name, &text);
+}
+
+/// Until one more call passes when there is none left, until all are back otherwise.
+fn reset_seconds(rate: &RateLeft) -> u64 {
+    let ns = if rate.remaining == 0 { rate.next_ns } else { rate.full_ns };
+    ns.div_ceil(1_000_000_000)
+}
+
+/// The limit that will stop the caller first if nothing comes back: the one with less left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tighter {
+    limit: u64,
+    remaining: u64,
+    reset_seconds: u64,
+}
+
+impl Tighter {
+    fn of(limits: &Limits, now: Timestamp) -> Option<Tighter> {
+        let rate = limits.rate.as_ref().map(|rate| Tighter {
+            limit: u64::from(rate.limit),
+            remaining: u64::from(rate.remaining),
+            reset_seconds: reset_seconds(rate),
+        });
+        let quota = limits.quota.as_ref().map(|quota| Tighter {
+            limit: quota.limit,
+            remaining: quota.remaining(),
+            reset_seconds: now.seconds_until(quota.resets_at),
+        });
+        match (rate, quota) {
+            (Some(rate), Some(quota)) if quota.remaining <= rate.remaining => Some(quota),
+            (Some(rate), _) => Some(rate),
+            (None, quota) => quota,
+        }
+    }
+}
+
+/// What a refusal for a limit says of that limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exceeded {
+    pub limit: u64,
+    pub remaining: u64,
+    pub resets_at: Timestamp,
+    pub retry_after_seconds: u64,
+}
+
+impl Exceeded {
+    pub fn of(refusal: Refusal, limits: &Limits, now: Timestamp) -> Option<Exceeded> {
+        match refusal {
+            Refusal::RateLimitExceeded => {
+                limits.rate.as_ref().map(|rate| Exceeded::rate(rate, now))
+            }
+            Refusal::QuotaExceeded => {
+                limits.quota.as_ref().map(|quota| Exceeded::quota(quota, now))
+            }
+            _ => None,
+        }
+    }
+
+    fn rate(rate: &RateLeft, now: Timestamp) -> Exceeded {
+        let wait_ms = rate.next_ns.div_ceil(1_000_000).max(1);
+        let resets_at = now.plus_ms(wait_ms as i64);
+        Exceeded {
+            limit: u64::from(rate.limit),
+            remaining: u64::from(rate.remaining),
+            resets_at,
+            retry_after_seconds: now.seconds_until(resets_at),
+        }
+    }
+
+    fn quota(quota: &QuotaLeft, now: Timestamp) -> Exceeded {
+        Exceeded {
+            limit: quota.limit,
+            remaining: quota.remaining(),
+            resets_at: quota.resets_at,
+            retry_after_seconds: now.seconds_until(quota.resets_at),
+        }
+    }
+}
+
+/// The answer of `GET /.tollgate/usage`.
+#[derive(Debug, Serialize)]
+pub struct OwnUsage<'a> {
+    pub product: &'a str,
+    pub plan: &'a str,
+    pub subscription_id: String,
+    pub limits: Vec<OwnLimit>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct OwnLimit {
+    /// `minute` or `month`.
+    pub name: &'static str,
+    pub limit: u64,
+    pub used: Option<u64>,
+    pub remaining: u64,
+    pub resets_at: String,
+}
+
+/// One entry for each limit that the plan has.
+pub fn own_limits(limits: &Limits, now: Timestamp) -> Vec<OwnLimit> {
+    let rate = limits.rate.as_ref().map(|rate| OwnLimit {
+        name: "minute",
+        limit: u64::from(rate.limit),
+        used: None,
+        remaining: u64::from(rate.remaining),
+        resets_at: now.plus_ms(rate.full_ns.div_ceil(1_000_000) as i64).to_string(),
+    });
+    let quota = limits.quota.as_ref().map(|quota| OwnLimit {
+        name: "month",
+        limit: quota.limit,
+        used: Some(quota.used),
+        remaining: quota.remaining(),
+        resets_at: quota.resets_at.to_string(),
+    });
+    rate.into_iter().chain(quota).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate_common::period::Period;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_000_000);
+
+    fn limits() -> Limits {
+        let period = Period { start: Timestamp(0), end: Timestamp(2_592_000_000) };
+        Limits {
+            rate: Some(RateLeft { limit: 100, remaining: 99, next_ns: 0, full_ns: 600_000_001 }),
+            quota: Some(QuotaLeft {
+                limit: 5_000,
+                used: 4_988,
+                soft: false,
+                resets_at: period.end,
+            }),
+            period,
+        }
+    }
+
+    fn pushed(limits: &Limits) -> Vec<String> {
+        let mut fields = Fields::default();
+        push_limits(limits, NOW, &mut fields);
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        fields.iter().map(|field| format!("{}: {}", text(field.name), text(field.value))).collect()
+    }
+
+    #[test]
+    fn both_limits_are_stated_and_the_tighter_one_again() {
+        assert_eq!(
+            pushed(&limits()),
+            [
+                r#"RateLimit-Policy: "minute";q=100;w=60, "month";q=5000;w=2592000"#,
+                r#"RateLimit: "minute";r=99;t=1, "month";r=12;t=2591000"#,
+                "X-RateLimit-Limit: 5000",
+                "X-RateLimit-Remaining: 12",
+                "X-RateLimit-Reset: 2591000",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_fields_are_structured_fields() {
+        use sfv::{List, Parser};
+        for text in &pushed(&limits())[..2] {
+            let (_, value) = text.split_once(": ").unwrap();
+            let list: List = Parser::new(value).parse().unwrap();
+            assert_eq!(list.len(), 2);
+        }
+    }
+
+    #[test]
+    fn a_plan_without_limits_states_none() {
+        assert!(pushed(&Limits::default()).is_empty());
+    }
+
+    #[test]
+    fn a_retry_is_never_invited_too_early() {
+        let rate =
+            RateLeft { limit: 60, remaining: 0, next_ns: 1_000_000_001, full_ns: 60_000_000_000 };
+        let limits = Limits { rate: Some(rate), ..limits() };
+
+        let exceeded = Exceeded::of(Refusal::RateLimitExceeded, &limits, NOW).unwrap();
+
+        assert_eq!(exceeded.retry_after_seconds, 2);
+        assert_eq!(exceeded.resets_at, Timestamp(1_001_001));
+    }
+}

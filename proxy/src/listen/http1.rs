@@ -1,0 +1,208 @@
+//! One HTTP/1.1 connection of a caller: its requests, one after the other.
+
+mod body;
+mod responder;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+use tollgate_common::refusal::Refusal;
+
+use self::body::Http1Body;
+use self::responder::Http1Responder;
+use crate::core::Core;
+use crate::http1::head::head_length;
+use crate::http1::patience::{Elapsed, Patience};
+use crate::http1::request::read;
+use crate::http1::socket::Socket;
+use crate::identify::LastCredential;
+use crate::request::RequestHead;
+use crate::serve::{Peer, Served, refuse_unread, serve};
+use crate::server::Drain;
+
+/// Bytes of an unread request body that are thrown away so that the answer before it arrives.
+const LINGER_BYTES_MAX: usize = 256 << 10;
+
+/// And for how long.
+const LINGER_SECONDS: u64 = 2;
+
+/// Serves a connection until one side ends it. `buffer` holds what was read to learn the protocol.
+pub async fn serve_connection<S>(
+    core: &Core,
+    stream: S,
+    buffer: BytesMut,
+    peer: &Peer,
+    drain: &Drain,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let mut draining = std::pin::pin!(drain.started());
+    let mut connection = Connection {
+        socket: Socket::new(stream),
+        buffer,
+        out: Vec::with_capacity(1 << 10),
+        reading: Patience::default(),
+        writing: Patience::default(),
+        head: RequestHead::default(),
+        credential: LastCredential::default(),
+    };
+    while let Next::Request { keep } = connection.next_head(core, draining.as_mut()).await {
+        let keep = keep && !drain.is_draining();
+        match connection.serve_one(core, peer, keep).await {
+            After::Keep => {}
+            After::Close => break,
+            After::Linger => {
+                connection.linger().await;
+                break;
+            }
+        }
+    }
+    // The caller may have gone already; there is nobody left to tell.
+    let _ = connection.socket.shutdown().await;
+}
+
+struct Connection<S> {
+    socket: Socket<S>,
+    buffer: BytesMut,
+    out: Vec<u8>,
+    reading: Patience,
+    writing: Patience,
+    head: RequestHead,
+    credential: LastCredential,
+}
+
+/// The start of the draining, made once for a connection.
+type Draining<'a> = Pin<&'a mut (dyn Future<Output = ()> + Send)>;
+
+enum Next {
+    Request {
+        keep: bool,
+    },
+    /// Nothing more is to be served, and whatever was to be said has been said.
+    End,
+}
+
+enum After {
+    Keep,
+    Close,
+    /// The caller may still be sending: it must get to read the answer.
+    Linger,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
+    /// Waits for the next request and reads its head.
+    async fn next_head(&mut self, core: &Core, draining: Draining<'_>) -> Next {
+        if self.buffer.is_empty() && !self.wait_for_request(core, draining).await {
+            return Next::End;
+        }
+        // One empty line before a request is forgiven (RFC 9112, section 2.2).
+        if self.buffer.starts_with(b"\r\n") {
+            self.buffer.advance(2);
+        }
+        let settings = &core.gateway.settings;
+        let mut seen = 0;
+        let mut deadline = None;
+        let length = loop {
+            if let Some(length) = head_length(&self.buffer, seen) {
+                break length;
+            }
+            if self.buffer.len() > settings.head.bytes_max {
+                return self.refuse(core, self.oversized(settings.head.target_bytes_max)).await;
+            }
+            seen = self.buffer.len();
+            let by = *deadline.get_or_insert_with(|| Instant::now() + settings.header_timeout);
+            match self.reading.by(by, self.socket.read(&mut self.buffer)).await {
+                Ok(Ok(read)) if read > 0 => {}
+                Ok(_) => return Next::End,
+                Err(Elapsed) => return self.refuse(core, Refusal::RequestTimeout).await,
+            }
+        };
+        if length > settings.head.bytes_max {
+            return self.refuse(core, self.oversized(settings.head.target_bytes_max)).await;
+        }
+        match read(&self.buffer[..length], &settings.head, &mut self.head) {
+            Ok(keep) => {
+                self.buffer.advance(length);
+                Next::Request { keep }
+            }
+            Err(refusal) => self.refuse(core, refusal).await,
+        }
+    }
+
+    /// Which part of a head that is too large is to blame.
+    fn oversized(&self, target_bytes_max: usize) -> Refusal {
+        let line = self.buffer.iter().position(|byte| *byte == b'\n').unwrap_or(usize::MAX);
+        if line > target_bytes_max { Refusal::UriTooLong } else { Refusal::HeaderFieldsTooLarge }
+    }
+
+    /// Waits for the first byte of a request; false when none is to be served.
+    async fn wait_for_request(&mut self, core: &Core, draining: Draining<'_>) -> bool {
+        let wait = core.gateway.settings.idle_timeout;
+        let read = self.socket.read(&mut self.buffer);
+        let first = self.reading.within(wait, async {
+            tokio::select! {
+                biased;
+                read = read => read.unwrap_or(0),
+                () = draining => 0,
+            }
+        });
+        matches!(first.await, Ok(read) if read > 0)
+    }
+
+    async fn refuse(&mut self, core: &Core, refusal: Refusal) -> Next {
+        let write_timeout = core.gateway.settings.write_timeout;
+        let mut responder =
+            Http1Responder::new(&self.socket, &mut self.out, &mut self.writing, write_timeout);
+        responder.close_after();
+        refuse_unread(core, refusal, &mut responder).await;
+        self.linger().await;
+        Next::End
+    }
+
+    /// Serves the request whose head was read.
+    async fn serve_one(&mut self, core: &Core, peer: &Peer, keep: bool) -> After {
+        let settings = &core.gateway.settings;
+        let mut responder = Http1Responder::new(
+            &self.socket,
+            &mut self.out,
+            &mut self.writing,
+            settings.write_timeout,
+        );
+        responder.begin(&self.head, keep);
+        let mut body = Http1Body::new(
+            &self.socket,
+            &mut self.buffer,
+            &mut self.reading,
+            &self.head,
+            settings.body_rate_min,
+        );
+        let served =
+            serve(core, peer, &mut self.head, &mut self.credential, &mut body, &mut responder)
+                .await;
+        let body_is_read = body.is_read();
+        match served {
+            Served::Answered if responder.keeps() && body_is_read => After::Keep,
+            Served::Answered if body_is_read => After::Close,
+            Served::Answered => After::Linger,
+            Served::Broken => After::Close,
+        }
+    }
+
+    /// Ends the sending side and throws away what still comes, within bounds: closing at once would
+    /// make the system reset the connection and take the answer with it.
+    async fn linger(&mut self) {
+        let _ = self.socket.shutdown().await;
+        let deadline = Instant::now() + std::time::Duration::from_secs(LINGER_SECONDS);
+        let mut thrown = self.buffer.len();
+        while thrown < LINGER_BYTES_MAX {
+            self.buffer.clear();
+            match self.reading.by(deadline, self.socket.read(&mut self.buffer)).await {
+                Ok(Ok(read)) if read > 0 => thrown += read,
+                Ok(_) | Err(Elapsed) => return,
+            }
+        }
+    }
+}

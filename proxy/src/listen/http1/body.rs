@@ -1,0 +1,120 @@
+//! The body of a request on an HTTP/1.1 connection.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+use tollgate_common::refusal::Refusal;
+
+use crate::fields::Fields;
+use crate::http1::body::{BodyDecoder, Decoded};
+use crate::http1::patience::{Elapsed, Patience};
+use crate::http1::socket::{READ_BYTES, Socket};
+use crate::request::{Framing, RequestHead};
+use crate::respond::{BodyEnd, RequestBody};
+
+/// A sender may pause this long; over it, the average rate counts.
+const RATE_WINDOW: Duration = Duration::from_secs(10);
+
+/// What a caller may send ahead of the answer that it waits for: the head of a next request.
+const AHEAD_BYTES_MAX: usize = READ_BYTES;
+
+pub struct Http1Body<'a, S> {
+    socket: &'a Socket<S>,
+    buffer: &'a mut BytesMut,
+    patience: &'a mut Patience,
+    decoder: BodyDecoder,
+    /// `100 Continue` is owed before the body is waited for.
+    owes_continue: bool,
+    rate_min: u64,
+    /// Bytes taken, and since when.
+    taken: u64,
+    since: Option<Instant>,
+}
+
+impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Http1Body<'a, S> {
+    pub fn new(
+        socket: &'a Socket<S>,
+        buffer: &'a mut BytesMut,
+        patience: &'a mut Patience,
+        head: &RequestHead,
+        rate_min: u64,
+    ) -> Self {
+        Self {
+            socket,
+            patience,
+            decoder: BodyDecoder::new(head.framing),
+            owes_continue: head.expects_continue && buffer.is_empty(),
+            buffer,
+            rate_min,
+            taken: 0,
+            since: None,
+        }
+    }
+
+    /// Whether the whole body has been taken, so that what follows is the next request.
+    pub fn is_read(&self) -> bool {
+        self.decoder.is_done()
+    }
+
+    /// Waits for more of a tunnel. It may be silent; for how long is the upstream's side to say.
+    async fn read_tunnel(&mut self) {
+        let read = self.socket.read(self.buffer).await;
+        if !matches!(read, Ok(read) if read > 0) {
+            self.decoder = BodyDecoder::new(Framing::Empty);
+        }
+    }
+
+    /// Waits for more, as long as the sender keeps to the least rate.
+    async fn read_more(&mut self) -> Result<(), BodyEnd> {
+        if std::mem::take(&mut self.owes_continue) {
+            let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
+            self.socket.write_all(interim).await.map_err(|_| BodyEnd::Gone)?;
+        }
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let earned = Duration::from_secs(self.taken / self.rate_min.max(1));
+        let by = since + RATE_WINDOW + earned;
+        match self.patience.by(by, self.socket.read(self.buffer)).await {
+            Ok(Ok(read)) if read > 0 => Ok(()),
+            Ok(_) => Err(BodyEnd::Gone),
+            Err(Elapsed) => Err(BodyEnd::Refused(Refusal::RequestTimeout)),
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> RequestBody for Http1Body<'_, S> {
+    async fn piece(&mut self) -> Result<Option<Bytes>, BodyEnd> {
+        loop {
+            let decoded = self.decoder.decode(self.buffer);
+            match decoded.map_err(|_| BodyEnd::Refused(Refusal::RequestMalformed))? {
+                Decoded::Data(piece) => {
+                    self.taken += piece.len() as u64;
+                    return Ok(Some(piece));
+                }
+                Decoded::End => return Ok(None),
+                Decoded::More if self.decoder.ends_with_connection() => self.read_tunnel().await,
+                Decoded::More => self.read_more().await?,
+            }
+        }
+    }
+
+    fn trailers(&self) -> Option<&Fields> {
+        Some(self.decoder.trailers()).filter(|trailers| !trailers.is_empty())
+    }
+
+    fn open_tunnel(&mut self) {
+        self.decoder = BodyDecoder::new(Framing::UntilClose);
+    }
+
+    async fn gone(&mut self) {
+        // A caller that has sent ahead is looked at again after its answer.
+        while self.buffer.len() < AHEAD_BYTES_MAX {
+            match self.socket.read(self.buffer).await {
+                Ok(read) if read > 0 => {}
+                Ok(_) | Err(_) => return,
+            }
+        }
+        std::future::pending().await
+    }
+}

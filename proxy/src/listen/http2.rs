@@ -1,0 +1,161 @@
+//! One HTTP/2 connection of a caller, through hyper: each stream is a request of its own task.
+
+mod body;
+mod head;
+mod responder;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http2::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use self::body::Http2Body;
+use self::responder::{AnswerStream, Http2Responder};
+use crate::core::Core;
+use crate::identify::LastCredential;
+use crate::request::RequestHead;
+use crate::serve::{Peer, refuse_unread, serve};
+use crate::server::Drain;
+
+/// Bytes that a caller may send ahead of the upstream's reading: per stream, and in all.
+const STREAM_WINDOW_BYTES: u32 = 64 << 10;
+const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+
+/// Bytes of an answer that wait to be sent, per stream.
+const SEND_BUFFER_BYTES_MAX: usize = 64 << 10;
+
+/// Streams that a caller may reset before they are served: more is a flood (CVE-2023-44487).
+const PENDING_RESETS_MAX: usize = 20;
+
+/// A caller that has vanished is noticed after both.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Serves a connection until one side ends it.
+pub async fn serve_connection<S>(core: &Arc<Core>, stream: S, peer: Peer, drain: &Drain)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let settings = &core.gateway.settings;
+    let peer = Arc::new(peer);
+    let streams = Arc::new(Streams::default());
+    let service = service_fn({
+        let (core, streams) = (core.clone(), streams.clone());
+        move |request| serve_stream(core.clone(), peer.clone(), streams.clone(), request)
+    });
+    let connection = Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(settings.http2_streams_max)
+        .max_header_list_size(settings.head.bytes_max as u32)
+        .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let idle = streams.idle(settings.header_timeout, settings.idle_timeout);
+    let ended = tokio::select! {
+        biased;
+        ended = connection.as_mut() => Some(ended),
+        () = drain.started() => None,
+        () = idle => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "an HTTP/2 connection of a caller ended");
+    }
+}
+
+/// The streams of one connection.
+#[derive(Default)]
+struct Streams {
+    open: AtomicUsize,
+    opened: AtomicUsize,
+}
+
+impl Streams {
+    /// Ends when no stream has been open for as long as a connection may be idle. The first must
+    /// come as soon as a request head has to.
+    async fn idle(&self, first: Duration, later: Duration) {
+        let mut wait = first;
+        loop {
+            let opened = self.opened.load(Ordering::Relaxed);
+            tokio::time::sleep(wait).await;
+            let is_unchanged = opened == self.opened.load(Ordering::Relaxed);
+            if is_unchanged && self.open.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            wait = later;
+        }
+    }
+}
+
+/// Counts a stream as open until it has been served.
+struct OpenStream(Arc<Streams>);
+
+impl OpenStream {
+    fn new(streams: Arc<Streams>) -> Self {
+        streams.open.fetch_add(1, Ordering::Relaxed);
+        streams.opened.fetch_add(1, Ordering::Relaxed);
+        Self(streams)
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The answer was broken off: the stream is reset.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the answer was broken off")]
+pub struct AnswerCut;
+
+/// Serves a stream in a task of its own, which goes on when the caller resets the stream: the call
+/// is settled in any case.
+async fn serve_stream(
+    core: Arc<Core>,
+    peer: Arc<Peer>,
+    streams: Arc<Streams>,
+    request: Request<Incoming>,
+) -> Result<Response<AnswerStream>, AnswerCut> {
+    let open = OpenStream::new(streams);
+    let (answer, answered) = oneshot::channel();
+    let left = CancellationToken::new();
+    let leaving = left.clone().drop_guard();
+    let mut responder = Http2Responder::new(answer, request.method(), left.clone());
+    let (parts, body) = request.into_parts();
+    tokio::spawn(async move {
+        let _open = open;
+        let mut head = RequestHead::default();
+        if let Err(refusal) = head::read(&parts, &body, &core.gateway.settings.head, &mut head) {
+            refuse_unread(&core, refusal, &mut responder).await;
+            return;
+        }
+        let rate_min = core.gateway.settings.body_rate_min;
+        let mut body = Http2Body::new(body, head.framing, left, rate_min);
+        let mut credential = LastCredential::default();
+        serve(&core, &peer, &mut head, &mut credential, &mut body, &mut responder).await;
+    });
+    let response = answered.await.map_err(|_| AnswerCut)?;
+    // From here on it is the answer's body that tells of the caller leaving.
+    leaving.disarm();
+    Ok(response)
+}

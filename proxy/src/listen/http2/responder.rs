@@ -1,0 +1,160 @@
+//! The answer on an HTTP/2 stream.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::HeaderMap;
+use http::{Method, Response, StatusCode};
+use http_body_util::channel::{Channel, Sender};
+use http_body_util::{Either, Full};
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::sync::oneshot;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::AnswerCut;
+use crate::fields::{Fields, Known};
+use crate::pass::{Passing, date};
+use crate::respond::{AnswerHead, Responder};
+
+/// Pieces between the upstream's connection and the caller's.
+const PIECES_AHEAD_MAX: usize = 2;
+
+pub struct Http2Responder {
+    answer: Option<oneshot::Sender<Response<AnswerStream>>>,
+    /// A head that waits, so that a short answer goes out whole.
+    head: Option<Response<()>>,
+    body: Option<Sender<Bytes, AnswerCut>>,
+    is_head_request: bool,
+    left: CancellationToken,
+}
+
+impl Http2Responder {
+    pub fn new(
+        answer: oneshot::Sender<Response<AnswerStream>>,
+        method: &Method,
+        left: CancellationToken,
+    ) -> Self {
+        let is_head_request = *method == Method::HEAD;
+        Self { answer: Some(answer), head: None, body: None, is_head_request, left }
+    }
+
+    /// Sends the head that has waited, with this body.
+    fn send(&mut self, body: AnswerBody) -> io::Result<()> {
+        let (Some(head), Some(answer)) = (self.head.take(), self.answer.take()) else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        let leaving = Some(self.left.clone().drop_guard());
+        let answered = answer.send(head.map(|()| AnswerStream { body, leaving }));
+        answered.map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    /// The way for the pieces of the body.
+    fn body(&mut self) -> io::Result<&mut Sender<Bytes, AnswerCut>> {
+        if self.body.is_none() {
+            let (sender, channel) = Channel::new(PIECES_AHEAD_MAX);
+            self.send(Either::Right(channel))?;
+            self.body = Some(sender);
+        }
+        self.body.as_mut().ok_or_else(|| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl Responder for Http2Responder {
+    /// hyper has no way to send one; a caller can do without.
+    async fn interim(&mut self, _: u16, _: &Fields) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn head(&mut self, head: &AnswerHead<'_>) {
+        let mut response = Response::new(());
+        *response.status_mut() =
+            StatusCode::from_u16(head.status).expect("an upstream's status has three digits");
+        let fields = response.headers_mut();
+        push_all(fields, Passing::answer(head.fields));
+        if head.fields.first(Known::Date).is_none() {
+            push(fields, b"date", date().as_bytes());
+        }
+        push_all(fields, head.own.iter());
+        self.head = Some(response);
+    }
+
+    async fn piece(&mut self, piece: Bytes) -> io::Result<()> {
+        let body = self.body()?;
+        if piece.is_empty() {
+            return Ok(());
+        }
+        body.send_data(piece).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    async fn finish(&mut self, last: Bytes, trailers: Option<&Fields>) -> io::Result<()> {
+        if self.body.is_none() && trailers.is_none() {
+            let last = if self.is_head_request { Bytes::new() } else { last };
+            return self.send(Either::Left(Full::new(last)));
+        }
+        let body = self.body()?;
+        if !last.is_empty() {
+            body.send_data(last).await.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        }
+        if let Some(trailers) = trailers {
+            let mut map = HeaderMap::new();
+            push_all(&mut map, Passing::answer(trailers));
+            let sent = body.send_trailers(map).await;
+            sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        }
+        self.body = None;
+        Ok(())
+    }
+
+    fn abort(&mut self) {
+        self.answer = None;
+        if let Some(body) = self.body.take() {
+            body.abort(AnswerCut);
+        }
+    }
+}
+
+fn push_all<'a>(map: &mut HeaderMap, fields: impl Iterator<Item = crate::fields::Field<'a>>) {
+    for field in fields {
+        push(map, field.name, field.value);
+    }
+}
+
+fn push(map: &mut HeaderMap, name: &[u8], value: &[u8]) {
+    crate::forward::insert(map, name, value);
+}
+
+type AnswerBody = Either<Full<Bytes>, Channel<Bytes, AnswerCut>>;
+
+/// The body of an answer as hyper takes it. Dropped before its end, it tells of the caller leaving.
+pub struct AnswerStream {
+    body: AnswerBody,
+    leaving: Option<DropGuard>,
+}
+
+impl Body for AnswerStream {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if matches!(frame, Poll::Ready(None))
+            && let Some(leaving) = self.leaving.take()
+        {
+            leaving.disarm();
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,158 @@
+//! Which fields go on, and which end here.
+
+use std::cell::RefCell;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::fields::{Field, Fields, Known, list_members};
+
+/// The fields of one message that may go on: none that concern only the connection, none that the
+/// sender has tied to it (RFC 9110, section 7.6.1), and none that only the gateway may say.
+pub struct Passing<'a> {
+    fields: &'a Fields,
+    /// `Connection` names fields, which is rare enough to look for them only then.
+    names_fields: bool,
+}
+
+impl<'a> Passing<'a> {
+    fn new(fields: &'a Fields) -> Self {
+        let names_fields = fields.values(Known::Connection).flat_map(list_members).any(|option| {
+            !matches!(option.to_ascii_lowercase().as_slice(), b"close" | b"keep-alive" | b"upgrade")
+        });
+        Self { fields, names_fields }
+    }
+
+    /// Fields of an upstream's answer on their way to the caller.
+    pub fn answer(fields: &'a Fields) -> impl Iterator<Item = Field<'a>> {
+        let passing = Self::new(fields);
+        passing.iter(|known| match known {
+            Known::ApiKey
+            | Known::Authorization
+            | Known::ContentLength
+            | Known::Cookie
+            | Known::Date
+            | Known::Expect
+            | Known::Forwarded
+            | Known::ForwardedFor
+            | Known::Host
+            | Known::Referer
+            | Known::Other => true,
+            Known::Connection
+            | Known::HopByHop
+            | Known::RateLimit
+            | Known::RequestId
+            | Known::Te
+            | Known::Tollgate
+            | Known::Trailer
+            | Known::TransferEncoding
+            | Known::Upgrade => false,
+        })
+    }
+
+    /// Fields of a request on their way to the upstream. Credentials, framing, the host and what
+    /// the gateway says itself are written anew.
+    pub fn request(fields: &'a Fields) -> impl Iterator<Item = Field<'a>> {
+        let passing = Self::new(fields);
+        passing.iter(|known| match known {
+            Known::Cookie | Known::Date | Known::RateLimit | Known::Referer | Known::Other => true,
+            // `Basic` and the like are between caller and upstream; a key is taken out below.
+            Known::Authorization => true,
+            Known::ApiKey
+            | Known::Connection
+            | Known::ContentLength
+            | Known::Expect
+            | Known::Forwarded
+            | Known::ForwardedFor
+            | Known::HopByHop
+            | Known::Host
+            | Known::RequestId
+            | Known::Te
+            | Known::Tollgate
+            | Known::Trailer
+            | Known::TransferEncoding
+            | Known::Upgrade => false,
+        })
+    }
+
+    fn iter(self, may_pass: impl Fn(Known) -> bool) -> impl Iterator<Item = Field<'a>> {
+        self.fields.iter().filter(move |field| may_pass(field.known) && !self.is_tied(field))
+    }
+
+    fn is_tied(&self, field: &Field<'_>) -> bool {
+        self.names_fields
+            && self
+                .fields
+                .values(Known::Connection)
+                .flat_map(list_members)
+                .any(|name| name.eq_ignore_ascii_case(field.name))
+    }
+}
+
+thread_local! {
+    static DATE: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
+}
+
+/// The text of `Date` (RFC 9110, section 6.6.1), made once a second on each core.
+pub fn date() -> String {
+    let now = SystemTime::now();
+    let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    DATE.with_borrow_mut(|(made_for, text)| {
+        if *made_for != second {
+            *made_for = second;
+            *text = httpdate::fmt_http_date(now);
+        }
+        text.clone()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(all: &[(&str, &str)]) -> Fields {
+        let mut fields = Fields::default();
+        for (name, value) in all {
+            fields.push(name.as_bytes(), value.as_bytes());
+        }
+        fields
+    }
+
+    fn names<'a>(passing: impl Iterator<Item = Field<'a>>) -> Vec<String> {
+        passing.map(|field| String::from_utf8(field.name.to_vec()).unwrap()).collect()
+    }
+
+    #[test]
+    fn what_concerns_one_connection_ends_here() {
+        let fields = fields(&[
+            ("Host", "a"),
+            ("Connection", "close, X-Tied"),
+            ("X-Tied", "1"),
+            ("Keep-Alive", "1"),
+            ("Proxy-Authorization", "1"),
+            ("TE", "trailers"),
+            ("Trailer", "X"),
+            ("Expect", "100-continue"),
+            ("Upgrade", "h2c"),
+            ("Transfer-Encoding", "chunked"),
+            ("Accept", "*/*"),
+        ]);
+
+        assert_eq!(names(Passing::request(&fields)), ["Accept"]);
+        assert_eq!(names(Passing::answer(&fields)), ["Host", "Expect", "Accept"]);
+    }
+
+    #[test]
+    fn what_only_the_gateway_may_say_is_not_passed_on_from_a_caller() {
+        let fields = fields(&[
+            ("X-Tollgate-Plan", "x"),
+            ("x_tollgate_consumer", "x"),
+            ("X-Forwarded-For", "1.2.3.4"),
+            ("x_forwarded_proto", "https"),
+            ("Forwarded", "for=1.2.3.4"),
+            ("X-Real-IP", "1.2.3.4"),
+            ("X-Request-Id", "mine"),
+            ("X-API-Key", "k"),
+        ]);
+
+        assert!(names(Passing::request(&fields)).is_empty());
+    }
+}

@@ -1,0 +1,370 @@
+//! The catalog in memory: read by every request, changed in batches.
+//!
+//! Products and plans are an immutable table that is swapped whole; there are thousands of them.
+//! Keys and subscriptions are millions and change one by one, in place. A batch has no effect until
+//! it is committed.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use foldhash::fast::RandomState;
+use parking_lot::Mutex;
+use tollgate_common::ids::{PlanId, ProductId, SubscriptionId};
+use tollgate_common::snapshot::{Entry, PlanRules, ProductRules, Revision, SubscriptionRules};
+
+use super::batch::{Batch, Sink};
+use super::index::{Index, KeyEntry};
+use super::plan::PlanEntry;
+use super::product::ProductEntry;
+use super::subscriber::Subscriber;
+use crate::metrics::Metrics;
+use crate::upstream::{Context, Upstream};
+
+/// Where a plan stands in the table. Slots are given once and never reused, so a subscription that
+/// names one can never come to mean another plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlanSlot(pub u32);
+
+#[derive(Clone, Default)]
+pub struct Tables {
+    by_name: HashMap<Box<str>, Arc<ProductEntry>, RandomState>,
+    by_host: HashMap<Box<str>, Arc<ProductEntry>, RandomState>,
+    plans: Vec<Option<Arc<PlanEntry>>>,
+    index: Arc<Index>,
+}
+
+impl Tables {
+    pub fn product_by_name(&self, name: &str) -> Option<&Arc<ProductEntry>> {
+        self.by_name.get(name)
+    }
+
+    /// By host name without its port, in lower case.
+    pub fn product_by_host(&self, host: &str) -> Option<&Arc<ProductEntry>> {
+        if self.by_host.is_empty() { None } else { self.by_host.get(host) }
+    }
+
+    pub fn plan(&self, slot: PlanSlot) -> Option<&Arc<PlanEntry>> {
+        self.plans.get(slot.0 as usize)?.as_ref()
+    }
+
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    fn list(&mut self, product: &Arc<ProductEntry>) {
+        self.by_name.insert(product.rules.name.as_str().into(), product.clone());
+        for host in &product.rules.hosts {
+            self.by_host.insert(host.to_ascii_lowercase().into(), product.clone());
+        }
+    }
+
+    fn unlist(&mut self, product: &ProductEntry) {
+        self.by_name.remove(product.rules.name.as_str());
+        for host in &product.rules.hosts {
+            self.by_host.remove(host.to_ascii_lowercase().as_str());
+        }
+    }
+}
+
+pub struct Catalog {
+    tables: ArcSwap<Tables>,
+    revision: AtomicU64,
+    /// What tables are made from; held by whoever commits, so commits follow one another.
+    sources: Mutex<Sources>,
+    upstreams: Context,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Clone, Default)]
+struct Sources {
+    products: HashMap<ProductId, Arc<ProductEntry>, RandomState>,
+    slots: HashMap<PlanId, PlanSlot, RandomState>,
+}
+
+/// A batch that cannot be applied: it names what is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    #[error("plan {0:?} belongs to product {1:?}, which is not in the snapshot")]
+    ProductMissing(PlanId, ProductId),
+    #[error("subscription {0:?} is on plan {1:?}, which is not in the snapshot")]
+    PlanMissing(SubscriptionId, PlanId),
+    #[error("a key belongs to subscription {0:?}, which is not in the snapshot")]
+    SubscriptionMissing(SubscriptionId),
+}
+
+impl Catalog {
+    pub fn new(upstreams: Context, metrics: Arc<Metrics>) -> Self {
+        Self {
+            tables: ArcSwap::default(),
+            revision: AtomicU64::new(0),
+            sources: Mutex::default(),
+            upstreams,
+            metrics,
+        }
+    }
+
+    /// What is in force now.
+    pub fn tables(&self) -> arc_swap::Guard<Arc<Tables>> {
+        self.tables.load()
+    }
+
+    pub fn revision(&self) -> Revision {
+        self.revision.load(Ordering::Acquire)
+    }
+
+    pub fn subscriber(&self, id: SubscriptionId) -> Option<Subscriber> {
+        self.tables.load().index.subscriber(id)
+    }
+
+    pub fn key(&self, digest: &tollgate_common::catalog::KeyDigest) -> Option<KeyEntry> {
+        self.tables.load().index.key(digest)
+    }
+
+    /// The upstream of a product: the one it had, when nothing about it has changed.
+    fn upstream(
+        &self,
+        rules: &ProductRules,
+        before: Option<&Arc<Upstream>>,
+    ) -> Option<Arc<Upstream>> {
+        if let Some(before) = before.filter(|before| before.serves(rules)) {
+            return Some(before.clone());
+        }
+        rules.gateway_endpoint.as_ref()?;
+        Upstream::new(rules, &self.upstreams)
+            .inspect_err(|error| {
+                tracing::error!(product = rules.name, %error, "an endpoint cannot be called");
+            })
+            .ok()
+    }
+
+    fn compile_plan(&self, rules: PlanRules, product: Arc<ProductEntry>) -> Arc<PlanEntry> {
+        let metrics = self.metrics.plan(&product.rules.name, &rules.name);
+        Arc::new(PlanEntry::new(rules, product, metrics))
+    }
+}
+
+impl Sink for Catalog {
+    type Batch<'a> = CatalogBatch<'a>;
+
+    fn begin(&self, full: bool) -> CatalogBatch<'_> {
+        let current = self.tables.load_full();
+        let changed = full.then(|| {
+            let slots = self.sources.lock().slots.clone();
+            let plans = vec![None; current.plans.len()];
+            Changed {
+                tables: Tables { plans, ..Tables::default() },
+                sources: Sources { slots, ..Sources::default() },
+            }
+        });
+        CatalogBatch {
+            catalog: self,
+            full,
+            current,
+            changed,
+            waiting: Vec::new(),
+            known: Vec::new(),
+        }
+    }
+}
+
+/// Changes on their way. Dropped without a commit, they never were.
+///
+/// A full batch fills an index of its own while it arrives. A small one waits: its keys and
+/// subscriptions change in place at the commit.
+pub struct CatalogBatch<'a> {
+    catalog: &'a Catalog,
+    full: bool,
+    current: Arc<Tables>,
+    /// The tables to be, once a product or plan has changed.
+    changed: Option<Changed>,
+    /// Changes to keys and subscriptions, in their order.
+    waiting: Vec<Entry>,
+    /// Known subscriptions that a full batch names again; they change at the commit.
+    known: Vec<(Subscriber, SubscriptionRules, PlanSlot)>,
+}
+
+struct Changed {
+    tables: Tables,
+    sources: Sources,
+}
+
+impl Batch for CatalogBatch<'_> {
+    type Error = ApplyError;
+
+    fn entry(&mut self, entry: Entry) -> Result<(), ApplyError> {
+        match entry {
+            Entry::Product(rules) => self.put_product(rules),
+            Entry::Plan(rules) => self.put_plan(rules)?,
+            Entry::ProductRemoved(id) => self.remove_product(id),
+            Entry::PlanRemoved(id) => self.remove_plan(id),
+            Entry::Subscription(rules) if self.full => self.place_subscription(rules)?,
+            Entry::Key(rules) if self.full => {
+                let index = &self.tables().index;
+                let subscriber = index.subscriber(rules.subscription);
+                let missing = ApplyError::SubscriptionMissing(rules.subscription);
+                index.put_key(&rules, subscriber.ok_or(missing)?);
+            }
+            Entry::Subscription(_)
+            | Entry::Key(_)
+            | Entry::SubscriptionRemoved(_)
+            | Entry::KeyRemoved(_) => self.waiting.push(entry),
+        }
+        Ok(())
+    }
+
+    fn commit(mut self, revision: Revision) -> Result<(), ApplyError> {
+        self.check()?;
+        for (subscriber, rules, slot) in &self.known {
+            subscriber.update(rules, *slot);
+        }
+        if let Some(changed) = self.changed.take() {
+            self.current = Arc::new(changed.tables);
+            self.catalog.tables.store(self.current.clone());
+            *self.catalog.sources.lock() = changed.sources;
+        }
+        for entry in std::mem::take(&mut self.waiting) {
+            self.apply(entry);
+        }
+        self.catalog.revision.store(revision, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl CatalogBatch<'_> {
+    fn tables(&self) -> &Tables {
+        self.changed.as_ref().map_or(&self.current, |changed| &changed.tables)
+    }
+
+    /// The tables to be, copied when the first product or plan changes.
+    fn changed(&mut self) -> &mut Changed {
+        self.changed.get_or_insert_with(|| Changed {
+            tables: Tables::clone(&self.current),
+            sources: self.catalog.sources.lock().clone(),
+        })
+    }
+
+    fn slot_of(&self, rules: &SubscriptionRules) -> Result<PlanSlot, ApplyError> {
+        let slot = match &self.changed {
+            Some(changed) => changed.sources.slots.get(&rules.plan).copied(),
+            None => self.catalog.sources.lock().slots.get(&rules.plan).copied(),
+        };
+        slot.filter(|slot| self.tables().plan(*slot).is_some())
+            .ok_or(ApplyError::PlanMissing(rules.id, rules.plan))
+    }
+
+    /// Whether everything that the waiting entries name will be there.
+    fn check(&self) -> Result<(), ApplyError> {
+        let mut new = HashSet::new();
+        for entry in &self.waiting {
+            match entry {
+                Entry::Subscription(rules) => {
+                    self.slot_of(rules)?;
+                    new.insert(rules.id);
+                }
+                Entry::Key(rules) => {
+                    let id = rules.subscription;
+                    if !new.contains(&id) && self.tables().index.subscriber(id).is_none() {
+                        return Err(ApplyError::SubscriptionMissing(id));
+                    }
+                }
+                Entry::Product(_)
+                | Entry::Plan(_)
+                | Entry::ProductRemoved(_)
+                | Entry::PlanRemoved(_)
+                | Entry::SubscriptionRemoved(_)
+                | Entry::KeyRemoved(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&self, entry: Entry) {
+        let index = &self.current.index;
+        match entry {
+            Entry::Subscription(rules) => {
+                let slot = self.slot_of(&rules).expect("the batch was checked");
+                match index.subscriber(rules.id) {
+                    Some(known) => known.update(&rules, slot),
+                    None => index.put_subscriber(Subscriber::new(&rules, slot)),
+                }
+            }
+            Entry::Key(rules) => {
+                if let Some(subscriber) = index.subscriber(rules.subscription) {
+                    index.put_key(&rules, subscriber);
+                }
+            }
+            Entry::KeyRemoved(digest) => index.remove_key(&digest),
+            Entry::SubscriptionRemoved(id) => {
+                if let Some(subscriber) = index.remove_subscriber(id) {
+                    subscriber.deactivate();
+                }
+            }
+            Entry::Product(_)
+            | Entry::Plan(_)
+            | Entry::ProductRemoved(_)
+            | Entry::PlanRemoved(_) => {
+                unreachable!("products and plans do not wait")
+            }
+        }
+    }
+
+    fn place_subscription(&mut self, rules: SubscriptionRules) -> Result<(), ApplyError> {
+        let slot = self.slot_of(&rules)?;
+        let known = self.current.index.subscriber(rules.id);
+        let subscriber = known.clone().unwrap_or_else(|| Subscriber::new(&rules, slot));
+        self.tables().index.put_subscriber(subscriber);
+        self.known.extend(known.map(|known| (known, rules, slot)));
+        Ok(())
+    }
+
+    fn put_product(&mut self, rules: ProductRules) {
+        let id = rules.id;
+        let before = self.changed().sources.products.get(&id).cloned();
+        let upstream = before.as_ref().and_then(|before| before.upstream.as_ref());
+        let upstream = self.catalog.upstream(&rules, upstream);
+        let metrics = self.catalog.metrics.product(&rules.name);
+        let product = Arc::new(ProductEntry::new(rules, upstream, metrics));
+        let catalog = self.catalog;
+        let changed = self.changed();
+        if let Some(before) = before {
+            changed.tables.unlist(&before);
+        }
+        changed.tables.list(&product);
+        changed.sources.products.insert(id, product.clone());
+        for plan in changed.tables.plans.iter_mut().flatten() {
+            if plan.rules.product == id {
+                *plan = catalog.compile_plan(plan.rules.clone(), product.clone());
+            }
+        }
+    }
+
+    fn put_plan(&mut self, rules: PlanRules) -> Result<(), ApplyError> {
+        let catalog = self.catalog;
+        let changed = self.changed();
+        let product = changed.sources.products.get(&rules.product).cloned();
+        let product = product.ok_or(ApplyError::ProductMissing(rules.id, rules.product))?;
+        let plans = &mut changed.tables.plans;
+        let slot = *changed.sources.slots.entry(rules.id).or_insert_with(|| {
+            plans.push(None);
+            PlanSlot(plans.len() as u32 - 1)
+        });
+        plans[slot.0 as usize] = Some(catalog.compile_plan(rules, product));
+        Ok(())
+    }
+
+    fn remove_product(&mut self, id: ProductId) {
+        let changed = self.changed();
+        if let Some(product) = changed.sources.products.remove(&id) {
+            changed.tables.unlist(&product);
+        }
+    }
+
+    fn remove_plan(&mut self, id: PlanId) {
+        let changed = self.changed();
+        if let Some(slot) = changed.sources.slots.remove(&id) {
+            changed.tables.plans[slot.0 as usize] = None;
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! A plan, ready to be decided by.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use tollgate_common::ids::PlanId;
+use tollgate_common::snapshot::PlanRules;
+
+use super::product::ProductEntry;
+use crate::counters::local::RateRule;
+use crate::metrics::PlanMetrics;
+
+pub struct PlanEntry {
+    pub rules: PlanRules,
+    pub product: Arc<ProductEntry>,
+    /// None: calls per minute are not limited.
+    pub rate: Option<RateRule>,
+    /// The calendar of the quota; None: no quota, so no period either.
+    pub quota_time_zone: Option<TimeZone>,
+    /// The name as a header field may carry it.
+    pub field_name: String,
+    pub metrics: PlanMetrics,
+}
+
+impl PlanEntry {
+    pub fn new(rules: PlanRules, product: Arc<ProductEntry>, metrics: PlanMetrics) -> Self {
+        let rate = rules.rate_limit.and_then(NonZeroU32::new).map(|limit| {
+            let burst = rules.burst.and_then(NonZeroU32::new).unwrap_or(limit);
+            RateRule::new(limit, burst)
+        });
+        let quota_time_zone = rules.quota.map(|_| time_zone(&rules));
+        let field_name = field_text(&rules.name);
+        Self { rules, product, rate, quota_time_zone, field_name, metrics }
+    }
+
+    pub fn id(&self) -> PlanId {
+        self.rules.id
+    }
+}
+
+/// Owners type names as they like; what is not plain ASCII is percent-encoded, as in a URL.
+fn field_text(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b' '..=b'~' if byte != b'%' => text.push(char::from(byte)),
+            _ => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text.trim().to_owned()
+}
+
+/// The control plane has checked the name; a zone that only this machine lacks is logged and read
+/// as UTC, which every node without it does alike.
+fn time_zone(rules: &PlanRules) -> TimeZone {
+    TimeZone::get(&rules.time_zone).unwrap_or_else(|error| {
+        tracing::error!(plan = rules.name, time_zone = rules.time_zone, %error, "unknown time zone");
+        TimeZone::UTC
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_break_out_of_its_field() {
+        assert_eq!(field_text("Pro\r\nX-A: b"), "Pro%0D%0AX-A: b");
+        assert_eq!(field_text("Größe 100%"), "Gr%C3%B6%C3%9Fe 100%25");
+    }
+}
