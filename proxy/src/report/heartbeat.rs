@@ -3,6 +3,7 @@
 //! Owns when a status is said and that refusals in one that did not arrive are said again. What a
 //! status holds is asked for; it must not know where the figures come from.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -48,7 +49,7 @@ pub async fn run(
     identity: Identity,
     figures: impl Fn() -> Figures,
     mut feed: watch::Receiver<FeedState>,
-    refusals: &Refusals,
+    refusals: Arc<Refusals>,
     cancel: CancellationToken,
 ) {
     let mut heart =
@@ -78,19 +79,19 @@ async fn other_revision(feed: &mut watch::Receiver<FeedState>, told: Option<Revi
     }
 }
 
-struct Heart<'a, F> {
+struct Heart<F> {
     control: Control,
     identity: Identity,
     figures: F,
-    refusals: &'a Refusals,
+    refusals: Arc<Refusals>,
     waiting: Waiting,
     /// In a row.
     failures: u32,
 }
 
-impl<F: Fn() -> Figures> Heart<'_, F> {
+impl<F: Fn() -> Figures> Heart<F> {
     async fn beat(&mut self, revision: Option<Revision>) {
-        self.waiting.gather(self.refusals);
+        self.waiting.gather(&self.refusals);
         let status = self.status(revision);
         let told = timeout(TIMEOUT, self.control.heartbeat(&status)).await;
         match told.unwrap_or(Err(ControlError::TimedOut)) {
@@ -127,8 +128,6 @@ impl<F: Fn() -> Figures> Heart<'_, F> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use tollgate_common::ids::{RequestId, SubscriptionId};
     use tollgate_common::refusal::Refusal;
 
@@ -153,10 +152,8 @@ mod tests {
             started_at: Timestamp(1),
         };
         let figures = || Figures { journal_lag_records: 3, leases_outstanding: 0 };
-        let task = tokio::spawn({
-            let (refusals, cancel) = (refusals.clone(), cancel.clone());
-            async move { run(control, identity, figures, state, &refusals, cancel).await }
-        });
+        let task =
+            tokio::spawn(run(control, identity, figures, state, refusals.clone(), cancel.clone()));
         Beating { feed, refusals, cancel, task }
     }
 

@@ -5,6 +5,7 @@
 //! disk is written.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -69,7 +70,7 @@ impl<E: Into<Interruption>> From<E> for End {
 /// Follows until it is cancelled. `state` says at first which revision `sink` has from the disk.
 pub async fn follow<S: Sink>(
     control: Control,
-    sink: &S,
+    sink: Arc<S>,
     keeper: Keeper,
     state: watch::Sender<FeedState>,
     cancel: CancellationToken,
@@ -78,7 +79,7 @@ pub async fn follow<S: Sink>(
     let feed =
         Feed { resume, control, keeper, state, backoff: Backoff::default(), repeat: Repeat::new() };
     // Dropped in the middle of a batch, neither catalog nor file have anything of it.
-    cancel.run_until_cancelled(feed.run(sink)).await;
+    cancel.run_until_cancelled(feed.run(&*sink)).await;
 }
 
 struct Feed {

@@ -30,10 +30,8 @@ impl Follower {
         let initial = FeedState { revision: found.revision, ..FeedState::default() };
         let (sender, state) = watch::channel(initial);
         let cancel = CancellationToken::new();
-        let task = tokio::spawn({
-            let (sink, cancel) = (shelf.clone(), cancel.clone());
-            async move { follow(control, &sink, keeper, sender, cancel).await }
-        });
+        let sink = Arc::new(shelf.clone());
+        let task = tokio::spawn(follow(control, sink, keeper, sender, cancel.clone()));
         Self { shelf, found, state, kept, cancel, task, thread }
     }
 
