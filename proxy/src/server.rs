@@ -1,8 +1,8 @@
 //! How the gateway listens: cores, sockets, connections, TLS, stopping and handing over.
 //!
-//! [`run`] starts one thread per core, each with a current-thread runtime, and accepts on all of
-//! them from the same sockets. What it accepts it gives to `serve`, one call per connection, on the
-//! core that accepted it; the connection never leaves that core. It knows nothing of HTTP.
+//! [`run`] starts one thread per core, each with a current-thread runtime and listening sockets of
+//! its own, over which the kernel spreads connections. What a core accepts it gives to `serve`, one
+//! call per connection; the connection never leaves that core. It knows nothing of HTTP.
 //!
 //! ```text
 //! let sockets = Sockets::default();                   // or what a predecessor handed over
@@ -29,7 +29,7 @@ mod sockets;
 mod stream;
 mod tls;
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -86,6 +86,7 @@ pub struct Running {
     cores: Vec<Core>,
     shutdown: watch::Sender<bool>,
     cut: watch::Sender<bool>,
+    failed: watch::Receiver<bool>,
 }
 
 /// How a server ended.
@@ -112,26 +113,24 @@ where
         .iter()
         .map(|listener| listener.tls.clone().map(Terminator::new).transpose())
         .collect::<Result<Vec<_>, _>>()?;
-    let listening = listen(&options.listeners, sockets)?;
+    let cores = options.cores.max(1);
+    let listening = listen(&options.listeners, sockets, cores)?;
     let (shutdown, shutdown_watch) = watch::channel(false);
     let (cut, cut_watch) = watch::channel(false);
-    let orders = Orders { shutdown: shutdown_watch, cut: cut_watch };
+    let (failed, failed_watch) = watch::channel(false);
+    let orders = Orders { shutdown: shutdown_watch, cut: cut_watch, failed };
     let connections_max = open_files::connections_that_fit(options.connections_max);
     let slots = Arc::new(Slots::new(connections_max, options.connections_per_address_max));
-    let cores = (0..options.cores.max(1))
+    let cores = (0..cores)
         .map(|index| {
-            let listeners = copies(&listening, &terminators)?;
+            let listeners = share_of(index, cores, &listening, &terminators)?;
             let (on_core, serve) = (on_core.clone(), serve.clone());
             core::start(index, listeners, slots.clone(), orders.clone(), on_core, serve)
         })
         .collect::<io::Result<_>>()
         .map_err(StartError::Core)?;
     Ok(Running {
-        addresses: listening
-            .iter()
-            .map(|listening| listening.socket.local_addr())
-            .collect::<io::Result<_>>()
-            .map_err(StartError::Core)?,
+        addresses: listening.iter().map(|listening| listening.address).collect(),
         names: listening.into_iter().map(|listening| listening.name).collect(),
         sockets: sockets.clone(),
         terminators: terminators.into_iter().flatten().collect(),
@@ -139,21 +138,31 @@ where
         cores,
         shutdown,
         cut,
+        failed: failed_watch,
     })
 }
 
-fn listen(listeners: &[ListenOptions], sockets: &Sockets) -> Result<Vec<Listening>, StartError> {
+fn listen(
+    listeners: &[ListenOptions],
+    sockets: &Sockets,
+    cores: usize,
+) -> Result<Vec<Listening>, StartError> {
     listeners
         .iter()
         .map(|listener| {
             let address = listener.address;
-            sockets.listen(address).map_err(|source| StartError::Listen { address, source })
+            sockets
+                .listen_spread(address, cores)
+                .map_err(|source| StartError::Listen { address, source })
         })
         .collect()
 }
 
-/// A core's own descriptors of the sockets that all cores share.
-fn copies(
+/// The sockets that a core accepts from: its own, and those that are over when there are more
+/// sockets than cores. With fewer sockets than cores, cores share one.
+fn share_of(
+    core: usize,
+    cores: usize,
     listening: &[Listening],
     terminators: &[Option<Terminator>],
 ) -> io::Result<Vec<Listener>> {
@@ -161,11 +170,22 @@ fn copies(
         .iter()
         .zip(terminators)
         .map(|(listening, terminator)| {
-            let listening =
-                Listening { name: listening.name.clone(), socket: listening.socket.try_clone()? };
-            Ok(Listener { listening, terminator: terminator.clone() })
+            let sockets = &listening.sockets;
+            let share = indices_of(core, cores, sockets.len());
+            Ok(Listener {
+                name: listening.name.clone(),
+                sockets: share
+                    .map(|index| sockets[index].try_clone())
+                    .collect::<io::Result<_>>()?,
+                terminator: terminator.clone(),
+            })
         })
         .collect()
+}
+
+/// Which of `count` sockets a core accepts from: each has a core, and each core has one.
+fn indices_of(core: usize, cores: usize, count: usize) -> impl Iterator<Item = usize> {
+    if count < cores { (core % count..count).step_by(count) } else { (core..count).step_by(cores) }
 }
 
 impl Running {
@@ -194,6 +214,16 @@ impl Running {
                     tracing::error!(%file, %error, "the certificate was not reloaded, the old one stays");
                 }
             }
+        }
+    }
+
+    /// Ready when a core has stopped accepting though nobody told it to: clients that the kernel
+    /// gives to it would wait for ever, so the process should end and be started again.
+    pub async fn failed(&self) {
+        let mut failed = self.failed.clone();
+        if failed.wait_for(|failed| *failed).await.is_err() {
+            // All cores have ended in good order.
+            pending::<()>().await;
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::TcpListener;
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 use std::thread;
@@ -20,7 +21,6 @@ use tokio_util::task::TaskTracker;
 use super::accept::Acceptor;
 use super::drain::Drain;
 use super::slots::Slots;
-use super::sockets::Listening;
 use super::stream::Accepted;
 use super::tls::Terminator;
 
@@ -28,19 +28,22 @@ use super::tls::Terminator;
 /// between two looks at the main task (128 over 61), and some.
 const TURNS_UNTIL_ACCEPTED_HAVE_BEGUN: usize = 8;
 
-/// A listening socket of a core's own, and how TLS is ended on it.
+/// Listening sockets of a core's own, and how TLS is ended on them.
 pub(super) struct Listener {
-    pub listening: Listening,
+    pub name: String,
+    pub sockets: Vec<TcpListener>,
     pub terminator: Option<Terminator>,
 }
 
-/// What a core hears from outside.
+/// What a core and the rest of the process tell each other.
 #[derive(Clone)]
 pub(super) struct Orders {
     /// Pingora's: true makes it stop accepting.
     pub shutdown: ShutdownWatch,
     /// True makes the core end with what is still running.
     pub cut: watch::Receiver<bool>,
+    /// To be set by a core that cannot go on.
+    pub failed: watch::Sender<bool>,
 }
 
 pub(super) struct Core {
@@ -64,19 +67,20 @@ where
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let drain = Drain::default();
     let live = TaskTracker::new();
-    let services = listeners
-        .into_iter()
-        .map(|Listener { listening, terminator }| {
-            let serve = serve.clone();
+    let mut loops = Vec::new();
+    for Listener { name, sockets, terminator } in listeners {
+        for socket in sockets {
+            let (serve, terminator) = (serve.clone(), terminator.clone());
             let (slots, live, drain) = (slots.clone(), live.clone(), drain.clone());
-            accept_loop(listening, Acceptor { serve, terminator, slots, live, drain })
-        })
-        .collect();
+            let acceptor = Acceptor { serve, terminator, slots, live, drain };
+            loops.push(accept_loop(&name, socket, acceptor));
+        }
+    }
     let (report, ended) = oneshot::channel();
     thread::Builder::new().name(format!("core-{index}")).spawn(move || {
         let cut = runtime.block_on(async {
             on_core(index);
-            run(services, live, orders).await
+            run(loops, live, orders).await
         });
         // Ends what was cut, so that nothing of this core runs when it is reported as ended.
         drop(runtime);
@@ -89,15 +93,15 @@ where
 type AcceptLoop<F> = (Service<Acceptor<F>>, Arc<Mutex<Fds>>);
 
 /// Pingora's loop over a socket that it finds in its table of inherited ones, so it binds nothing.
-fn accept_loop<F, Served>(listening: Listening, app: Acceptor<F>) -> AcceptLoop<F>
+fn accept_loop<F, Served>(name: &str, socket: TcpListener, app: Acceptor<F>) -> AcceptLoop<F>
 where
     F: Fn(Accepted, Drain) -> Served + Send + Sync + 'static,
     Served: Future<Output = ()> + Send,
 {
     let mut table = Fds::new();
-    table.add(listening.name.clone(), listening.socket.into_raw_fd());
-    let mut service = Service::new(listening.name.clone(), app);
-    let config = ListenerConfig::tcp(listening.name).l4_buffer(L4BufferSettings::unbuffered());
+    table.add(name.to_owned(), socket.into_raw_fd());
+    let mut service = Service::new(name.to_owned(), app);
+    let config = ListenerConfig::tcp(name).l4_buffer(L4BufferSettings::unbuffered());
     service.endpoints().add_listener(config);
     (service, Arc::new(Mutex::new(table)))
 }
@@ -116,6 +120,11 @@ where
         service.start_service(Some(table.clone()), orders.shutdown.clone(), 1)
     });
     join_all(accepting).await;
+    if !*orders.shutdown.borrow() {
+        tracing::error!("a core has stopped accepting without being told to");
+        // Nobody may be watching.
+        let _ = orders.failed.send(true);
+    }
     for _ in 0..TURNS_UNTIL_ACCEPTED_HAVE_BEGUN {
         yield_now().await;
     }

@@ -1,11 +1,13 @@
 //! Servers on loopback that answer each line with itself.
 
-use std::future::pending;
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use rustls_pki_types::ServerName;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, split};
@@ -92,6 +94,45 @@ async fn a_core_is_made_ready_before_it_serves() {
 
     assert_eq!(seen, [(0, Some("core-0".to_owned())), (1, Some("core-1".to_owned()))]);
     running.stop(LONG).await;
+}
+
+#[test]
+fn every_socket_has_a_core_and_every_core_a_socket() {
+    let shares = |cores: usize, count: usize| -> Vec<Vec<usize>> {
+        (0..cores).map(|core| indices_of(core, cores, count).collect()).collect()
+    };
+
+    assert_eq!(shares(2, 2), [[0], [1]]);
+    assert_eq!(shares(2, 5), [vec![0, 2, 4], vec![1, 3]]);
+    assert_eq!(shares(4, 1), [[0], [0], [0], [0]]);
+    assert_eq!(shares(5, 2), [[0], [1], [0], [1], [0]]);
+}
+
+/// With one socket for all cores, the core that wakes first takes most of a burst.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_of_connections_is_spread_over_the_cores() {
+    let served = Arc::new([const { AtomicUsize::new(0) }; 2]);
+    let on_core = |core| CORE.set(core);
+    let count = served.clone();
+    let serve = move |accepted, drain| {
+        count[CORE.get()].fetch_add(1, Ordering::Relaxed);
+        echo(accepted, drain)
+    };
+    let running = run(&options(2), &Sockets::default(), on_core, serve).unwrap();
+    let connects = (0..100).map(|_| TcpStream::connect(running.addresses()[0]));
+
+    let mut streams = Vec::from_iter(join_all(connects).await.into_iter().map(Result::unwrap));
+    for stream in &mut streams {
+        ask(stream, "hello").await;
+    }
+
+    // One in a billion of fair spreads is less even.
+    assert!(served.iter().all(|served| served.load(Ordering::Relaxed) >= 20), "{served:?}");
+    running.stop(LONG).await;
+}
+
+thread_local! {
+    static CORE: Cell<usize> = const { Cell::new(0) };
 }
 
 #[tokio::test]

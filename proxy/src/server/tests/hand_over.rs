@@ -20,8 +20,8 @@ async fn polite(accepted: Accepted, drain: Drain) {
     let _ = writer.shutdown().await;
 }
 
-fn start_on(sockets: &Sockets) -> Running {
-    run(&options(2), sockets, |_| {}, polite).unwrap()
+fn start_on(sockets: &Sockets, cores: usize) -> Running {
+    run(&options(cores), sockets, |_| {}, polite).unwrap()
 }
 
 /// Calls without a pause, over connections that are used until the server says that it is the last
@@ -51,13 +51,15 @@ async fn twenty_upgrades_under_load_fail_no_call() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("upgrade.sock");
     let sockets = Sockets::default();
-    let mut running = start_on(&sockets);
+    let mut running = start_on(&sockets, 2);
     let mut offer = Offer::new(&path, sockets).unwrap();
     let address = running.addresses()[0];
     let over = Arc::new(AtomicBool::new(false));
     let mut clients: JoinSet<_> = (0..8).map(|_| call_until(over.clone(), address)).collect();
 
-    for _ in 0..20 {
+    for upgrade in 0..20 {
+        // Now and then the number of cores changes, too.
+        let cores = 1 + upgrade % 3;
         let path = path.clone();
         let (successor, ()) = tokio::join!(
             async {
@@ -68,7 +70,7 @@ async fn twenty_upgrades_under_load_fail_no_call() {
                     .unwrap()
                     .unwrap();
                 let sockets = inherited.sockets().clone();
-                let running = start_on(&sockets);
+                let running = start_on(&sockets, cores);
                 let offer = Offer::new(&path, sockets).unwrap();
                 inherited.confirm().unwrap();
                 (running, offer)
@@ -94,7 +96,7 @@ async fn a_successor_that_fails_to_start_changes_nothing() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("upgrade.sock");
     let sockets = Sockets::default();
-    let running = start_on(&sockets);
+    let running = start_on(&sockets, 2);
     let address = running.addresses()[0];
     let offer = tokio::spawn(Offer::new(&path, sockets).unwrap().taken());
 
