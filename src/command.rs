@@ -1,12 +1,16 @@
 //! What the binary can be told to do.
 
 mod check_config;
+mod demo;
 mod journal;
+mod serve;
+mod token;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tollgate_config::Role;
 
 /// Stands in front of APIs that are sold: knows the caller, enforces the plan, meters the call.
 #[derive(Debug, Parser)]
@@ -18,8 +22,19 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Gateway and control plane in one process
+    Run(serve::ServeArguments),
+    /// A gateway of a fleet
+    Proxy(serve::ServeArguments),
+    /// The control plane of a fleet
+    Admin(serve::ServeArguments),
+    /// Start everything on loopback, with something to sell, and say what to try
+    Demo,
     /// Name every mistake in a file of settings, with line and column
     CheckConfig { file: PathBuf },
+    /// Manage tokens of the admin API
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// Look into a gateway's journal
     #[command(subcommand)]
     Journal(journal::JournalCommand),
@@ -30,7 +45,12 @@ pub type Failure = Box<dyn std::error::Error>;
 
 pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.command {
+        Command::Run(arguments) => serve::run(Role::Run, &arguments),
+        Command::Proxy(arguments) => serve::run(Role::Proxy, &arguments),
+        Command::Admin(arguments) => serve::run(Role::Admin, &arguments),
+        Command::Demo => demo::run(),
         Command::CheckConfig { file } => check_config::run(&file),
+        Command::Token(command) => token::run(command),
         Command::Journal(command) => journal::run(command),
     }
 }

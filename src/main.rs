@@ -1,6 +1,13 @@
 //! The `tollgate` binary: the commands, and the one place where the parts are put together.
 
+mod announce;
 mod command;
+mod demo;
+mod logging;
+mod process;
+mod process_metrics;
+mod status;
+mod status_server;
 
 use std::process::ExitCode;
 

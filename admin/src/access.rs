@@ -73,8 +73,8 @@ impl Role {
     }
 }
 
-/// Whoever passed the door: proof that a request's action was allowed. Only
-/// [`authenticate`] makes one.
+/// Whoever passed the door: proof that a request's action was allowed. [`authenticate`] makes one,
+/// and [`local`](crate::local) for whoever has the store's file at hand.
 #[derive(Clone, Debug)]
 pub struct Caller {
     actor: String,
@@ -83,6 +83,12 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Whoever works on the store's file itself.
+    pub(crate) fn on_the_machine() -> Self {
+        let actor = "command-line".to_owned();
+        Self { name: actor.clone(), actor, role: Role::PlatformOwner }
+    }
+
     /// The id of the token, or `bootstrap`.
     pub fn actor(&self) -> &str {
         &self.actor

@@ -435,7 +435,7 @@ impl Text {
     /// Lengths are in characters. Control characters have no business in a name: they forge lines
     /// in logs and fields in headers, and steer terminals. Nor have those that turn the direction
     /// of what stands around them.
-    fn check(self, text: &str) -> Result<(), String> {
+    pub fn check(self, text: &str) -> Result<(), String> {
         let length = text.chars().count();
         if length < self.length_min {
             return Err(format!("must be at least {} characters long", self.length_min));

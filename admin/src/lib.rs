@@ -7,6 +7,7 @@ pub mod options;
 pub mod server;
 
 pub mod access;
+pub mod local;
 pub mod router;
 
 pub mod answer;

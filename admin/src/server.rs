@@ -60,11 +60,20 @@ pub enum StartError {
     Store(#[from] StoreError),
 }
 
+/// The sockets to serve on.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For owners and gateways elsewhere, with TLS where the options say so.
+    pub public: std::net::TcpListener,
+    /// For a gateway in the same process, always in the clear.
+    pub private: Option<std::net::TcpListener>,
+}
+
 /// A control plane that serves.
 pub struct Running {
     address: SocketAddr,
     control: Arc<Control>,
-    served: JoinHandle<()>,
+    served: Vec<JoinHandle<()>>,
 }
 
 impl Running {
@@ -79,7 +88,9 @@ impl Running {
 
     /// Waits until the order to stop has been carried out.
     pub async fn stopped(self) {
-        self.served.await.expect("the accepting task neither panics nor is aborted");
+        for served in self.served {
+            served.await.expect("the accepting task neither panics nor is aborted");
+        }
         self.control.database.close().await;
     }
 }
@@ -90,16 +101,44 @@ pub async fn start(
     registry: &mut Registry,
     stop: CancellationToken,
 ) -> Result<Running, StartError> {
+    let address = options.listen;
+    let public = std::net::TcpListener::bind(address)
+        .map_err(|source| StartError::Listen { address, source })?;
+    start_on(Listeners { public, private: None }, options, registry, stop).await
+}
+
+/// As [`start`], on sockets that listen already.
+pub async fn start_on(
+    listeners: Listeners,
+    options: AdminOptions,
+    registry: &mut Registry,
+    stop: CancellationToken,
+) -> Result<Running, StartError> {
     let metrics = Metrics::default();
     metrics.register(registry);
-    let listen = options.listen;
-    let listener = TcpListener::bind(listen)
-        .await
-        .map_err(|source| StartError::Listen { address: listen, source })?;
-    let address =
-        listener.local_addr().map_err(|source| StartError::Listen { address: listen, source })?;
+    let listen = |socket: std::net::TcpListener| {
+        socket.set_nonblocking(true)?;
+        TcpListener::from_std(socket)
+    };
+    let at = |source| StartError::Listen { address: options.listen, source };
+    let public = listen(listeners.public).map_err(at)?;
+    let private = listeners.private.map(listen).transpose().map_err(at)?;
+    let address = public.local_addr().map_err(at)?;
+    let tls = options.tls.clone().map(TlsAcceptor::from);
     let control = Arc::new(Control::open(options, metrics, stop.clone()).await?);
-    let served = tokio::spawn(accept(listener, Arc::clone(&control), stop));
+    let room = Arc::new(Semaphore::new(control.options.connections_max));
+    let serve = |listener, tls| {
+        let port = Port {
+            http: http(control.options.header_timeout),
+            router: router(Arc::clone(&control)),
+            tls,
+            stop: stop.clone(),
+            control: Arc::clone(&control),
+        };
+        tokio::spawn(accept(listener, Arc::new(port), Arc::clone(&room)))
+    };
+    let mut served = vec![serve(public, tls)];
+    served.extend(private.map(|listener| serve(listener, None)));
     Ok(Running { address, control, served })
 }
 
@@ -112,20 +151,12 @@ struct Port {
     stop: CancellationToken,
 }
 
-async fn accept(listener: TcpListener, control: Arc<Control>, stop: CancellationToken) {
+async fn accept(listener: TcpListener, port: Arc<Port>, room: Arc<Semaphore>) {
     let connections = TaskTracker::new();
-    let room = Arc::new(Semaphore::new(control.options.connections_max));
-    let port = Arc::new(Port {
-        http: http(control.options.header_timeout),
-        router: router(Arc::clone(&control)),
-        tls: control.options.tls.clone().map(TlsAcceptor::from),
-        stop: stop.clone(),
-        control: Arc::clone(&control),
-    });
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = stop.cancelled() => break,
+            () = port.stop.cancelled() => break,
         };
         let stream = match accepted {
             Ok((stream, _)) => stream,
@@ -149,7 +180,7 @@ async fn accept(listener: TcpListener, control: Arc<Control>, stop: Cancellation
     }
     drop(listener);
     connections.close();
-    if timeout(control.options.drain_timeout, connections.wait()).await.is_err() {
+    if timeout(port.control.options.drain_timeout, connections.wait()).await.is_err() {
         tracing::warn!(left = connections.len(), "some requests did not end in time");
     }
 }

@@ -40,14 +40,13 @@ use tokio::time::timeout;
 
 use self::core::{Core, Listener, Orders};
 use self::slots::Slots;
-use self::tls::Terminator;
 
 pub use self::drain::Drain;
 pub use self::flood::Flood;
 pub use self::slots::network;
 pub use self::sockets::{Listening, Sockets};
 pub use self::stream::{Accepted, Alpn, ClientStream};
-pub use self::tls::{CertificateError, CertificateFiles};
+pub use self::tls::{CertificateError, CertificateFiles, Terminator};
 
 #[derive(Clone, Debug)]
 pub struct Options {

@@ -1,1 +1,10 @@
 //! What a person does with Tollgate, through the real binary.
+
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
+mod certificates;
+mod demo;
+mod start_and_stop;
+mod tokens;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_tollgate");

@@ -18,6 +18,11 @@ impl LogFilter {
     pub(crate) fn info() -> Self {
         Self("info".to_owned())
     }
+
+    /// What a person at a terminal wants to know.
+    pub fn warnings() -> Self {
+        Self("warn".to_owned())
+    }
 }
 
 impl fmt::Display for LogFilter {

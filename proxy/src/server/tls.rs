@@ -75,6 +75,11 @@ impl Terminator {
         Ok(())
     }
 
+    /// For another server of the process, which shares the certificate and its reload.
+    pub fn server_config(&self) -> Arc<ServerConfig> {
+        self.acceptor.config().clone()
+    }
+
     pub fn certificate_file(&self) -> &Path {
         &self.certificate.files.certificate
     }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -22,6 +23,12 @@ pub fn command(binary: &str, arguments: &[&str]) -> Command {
     command.args(arguments);
     command
 }
+
+/// Between two looks at what another process does.
+const POLL: Duration = Duration::from_millis(5);
+
+/// Half a minute: nothing that is waited for takes so long, so that a test fails instead of hanging.
+const POLLS_MAX: usize = 6_000;
 
 /// A process that listens. It is killed when it is dropped.
 pub struct Tollgate {
@@ -94,6 +101,27 @@ impl Tollgate {
     /// What the process has logged so far.
     pub fn log(&self) -> String {
         self.log.lock().expect("the reader does not panic").clone()
+    }
+
+    /// Waits until the process has logged a line with the text so many times.
+    #[expect(clippy::disallowed_methods, reason = "a test has no core to hold up")]
+    pub fn wait_for_log(&mut self, text: &str, times: usize) {
+        for _ in 0..POLLS_MAX {
+            if self.log().matches(text).count() >= times {
+                return;
+            }
+            if let Some(status) = self.child.try_wait().expect("the child is ours") {
+                panic!("the process has ended with {status} and not said `{text}`");
+            }
+            std::thread::sleep(POLL);
+        }
+        panic!("the process has not said `{text}` {times} times");
+    }
+
+    /// All that the process has logged, once it has ended.
+    pub fn log_to_end(&mut self) -> String {
+        self.log_reader.take().map(JoinHandle::join);
+        self.log()
     }
 
     pub fn signal(&self, signal: &str) {

@@ -18,7 +18,7 @@ use crate::json::{Fields, Object, Text};
 use crate::problem::{Problem, ProblemBody};
 use crate::request::RequestId;
 
-const NAME: Text = Text::line(1, 100);
+pub const NAME: Text = Text::line(1, 100);
 
 /// A new token.
 #[derive(ToSchema)]

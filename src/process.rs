@@ -1,0 +1,258 @@
+//! A process in its role: the order in which its parts come up, and in which they stop.
+//!
+//! The listener for health checks stands from the start. The control plane comes up next, so that a
+//! gateway in the same process finds it. To stop, the gateway lets its calls end and delivers their
+//! usage while the control plane still takes it.
+
+mod admin;
+mod proxy;
+mod serve;
+mod signals;
+
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::registry::Registry;
+use secrecy::SecretString;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tollgate_config::{Role, Settings};
+use tollgate_proxy::server::Sockets;
+use tollgate_proxy::server::hand_over::{self, Inherited, Offer};
+use tollgate_proxy::snapshot::feed::FeedState;
+use tollgate_proxy::start::Running as Proxy;
+use url::Url;
+
+use crate::announce::{self, Listener};
+use crate::command::Failure;
+use crate::process_metrics;
+use crate::status::Status;
+use crate::status_server;
+use admin::Admin;
+use serve::tell_service_manager;
+use signals::Signals;
+
+/// Threads of the control plane. What takes long there is SQLite, which has threads of its own.
+const CONTROL_THREADS: usize = 2;
+
+/// How long a gateway waits for the catalog of a control plane in the same process before it is
+/// announced. A million keys take some seconds.
+const FIRST_SNAPSHOT_MAX: Duration = Duration::from_secs(10);
+
+/// A process that serves.
+pub struct Process {
+    settings: Settings,
+    runtime: Runtime,
+    status: Arc<Status>,
+    addresses: Addresses,
+    proxy: Option<Proxy>,
+    admin: Option<Admin>,
+    /// Ends with the process, so that a health check can see it drain.
+    status_server: JoinHandle<()>,
+    /// Ready when a successor has taken over.
+    taken: Option<JoinHandle<()>>,
+    signals: Signals,
+}
+
+/// Where the process listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    pub proxy: Option<SocketAddr>,
+    pub admin: Option<SocketAddr>,
+    pub metrics: SocketAddr,
+}
+
+/// What every part is started with.
+struct Ground {
+    settings: Settings,
+    role: Role,
+    runtime: Runtime,
+    status: Arc<Status>,
+    /// New ones, or those of the process that this one relieves.
+    sockets: Sockets,
+    relieves: bool,
+    /// What the two halves of a process know each other by, or all processes of a fleet.
+    node_token: SecretString,
+}
+
+impl Process {
+    /// Brings everything up that the role has. Returns when it serves.
+    pub fn start(settings: Settings, role: Role) -> Result<Self, Failure> {
+        settings.check_role(role)?;
+        create_private(&settings.data_dir)?;
+        let inherited = inherit(&settings)?;
+        let ground = Ground::new(settings, role, inherited.as_ref())?;
+        let (metrics, status_server) = ground.start_status_server()?;
+        let admin = ground.start_admin()?;
+        let proxy = ground.start_proxy(admin.as_ref())?;
+        let feed = proxy.as_ref().map(Proxy::feed);
+        if let (Some(feed), Some(_)) = (&feed, &admin) {
+            ground.runtime.block_on(first_snapshot(feed.clone()));
+        }
+        ground.status.started(feed);
+
+        let addresses = Addresses {
+            proxy: proxy.as_ref().and_then(|proxy| proxy.addresses().first().copied()),
+            admin: admin.as_ref().map(Admin::address),
+            metrics,
+        };
+        let taken = ground.offer_sockets()?;
+        if let Some(inherited) = inherited {
+            relieve(inherited, &ground.sockets)?;
+        }
+        let signals = ground.hear_signals()?;
+        let Ground { settings, runtime, status, .. } = ground;
+        Ok(Self {
+            settings,
+            runtime,
+            status,
+            addresses,
+            proxy,
+            admin,
+            status_server,
+            taken,
+            signals,
+        })
+    }
+
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// Says on standard output where the process listens, and tells the service manager.
+    pub fn announce(&self) {
+        announce::listening(Listener::Metrics, self.addresses.metrics);
+        if let Some(address) = self.addresses.admin {
+            announce::listening(Listener::Admin, address);
+        }
+        if let Some(address) = self.addresses.proxy {
+            announce::listening(Listener::Proxy, address);
+        }
+        tell_service_manager(&[sd_notify::NotifyState::Ready]);
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), "the process serves");
+    }
+}
+
+impl Ground {
+    fn new(settings: Settings, role: Role, inherited: Option<&Inherited>) -> Result<Self, Failure> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(CONTROL_THREADS)
+            .thread_name("control")
+            .enable_all()
+            .build()?;
+        let status = Arc::new(Status::default());
+        status.tell(process_metrics::registry());
+        Ok(Self {
+            node_token: settings.node_token.clone().unwrap_or_else(fresh_token),
+            settings,
+            role,
+            runtime,
+            status,
+            sockets: inherited.map(|inherited| inherited.sockets().clone()).unwrap_or_default(),
+            relieves: inherited.is_some(),
+        })
+    }
+
+    fn start_status_server(&self) -> Result<(SocketAddr, JoinHandle<()>), Failure> {
+        let address = self.settings.metrics.listen;
+        let socket = self
+            .sockets
+            .listen(address)
+            .map_err(|error| format!("cannot listen on {address}: {error}"))?;
+        let bound = socket.local_addr()?;
+        let _inside = self.runtime.enter();
+        Ok((bound, status_server::start(socket, self.status.clone())?))
+    }
+
+    fn start_admin(&self) -> Result<Option<Admin>, Failure> {
+        if !self.role.has_admin() {
+            return Ok(None);
+        }
+        let mut registry = Registry::default();
+        let admin = admin::start(self, &mut registry)?;
+        self.status.tell(registry);
+        Ok(Some(admin))
+    }
+
+    fn start_proxy(&self, admin: Option<&Admin>) -> Result<Option<Proxy>, Failure> {
+        if !self.role.has_proxy() {
+            return Ok(None);
+        }
+        let url = self.admin_url(admin)?;
+        let mut registry = Registry::default();
+        let proxy = proxy::start(self, &url, &mut registry)?;
+        self.status.tell(registry);
+        Ok(Some(proxy))
+    }
+
+    /// Where the gateway finds the control plane: in the same process, or where the settings say.
+    fn admin_url(&self, admin: Option<&Admin>) -> Result<Url, Failure> {
+        match (admin.and_then(Admin::private_address), &self.settings.proxy.admin_url) {
+            (Some(address), _) => Ok(Url::parse(&format!("http://{address}/"))?),
+            (None, Some(url)) => Ok(url.clone()),
+            (None, None) => unreachable!("a proxy without an admin_url does not pass check_role"),
+        }
+    }
+
+    /// From now on a successor can take over.
+    fn offer_sockets(&self) -> Result<Option<JoinHandle<()>>, Failure> {
+        let Some(path) = &self.settings.proxy.upgrade_socket else { return Ok(None) };
+        let _inside = self.runtime.enter();
+        let offer = Offer::new(path, self.sockets.clone()).map_err(|error| at(path, error))?;
+        Ok(Some(self.runtime.spawn(offer.taken())))
+    }
+
+    /// From now on a signal lets calls end; before, there were none.
+    fn hear_signals(&self) -> Result<Signals, Failure> {
+        let _inside = self.runtime.enter();
+        Ok(Signals::new()?)
+    }
+}
+
+/// Asks the process that runs, if there is one, for its sockets.
+fn inherit(settings: &Settings) -> Result<Option<Inherited>, Failure> {
+    let Some(path) = &settings.proxy.upgrade_socket else { return Ok(None) };
+    hand_over::ask(path).map_err(|error| at(path, error))
+}
+
+/// Tells the process that ran before to stop: this one accepts.
+fn relieve(inherited: Inherited, sockets: &Sockets) -> Result<(), Failure> {
+    for socket in sockets.close_unclaimed() {
+        tracing::info!(socket, "the predecessor listened there, this process does not");
+    }
+    Ok(inherited.confirm()?)
+}
+
+/// Waits until the gateway has a catalog. Without one it is up all the same, and not ready.
+async fn first_snapshot(mut feed: watch::Receiver<FeedState>) {
+    let has_catalog = feed.wait_for(|state| state.revision.is_some());
+    match timeout(FIRST_SNAPSHOT_MAX, has_catalog).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(_)) | Err(_) => tracing::warn!("the gateway has no catalog yet"),
+    }
+}
+
+/// Usage and secrets are no one else's to read.
+fn create_private(directory: &Path) -> Result<(), Failure> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder.create(directory).map_err(|error| at(directory, error))
+}
+
+/// Known to the two halves of this process only.
+fn fresh_token() -> SecretString {
+    data_encoding::HEXLOWER.encode(&rand::random::<[u8; 32]>()).into()
+}
+
+fn at(path: &Path, error: std::io::Error) -> Failure {
+    format!("{}: {error}", path.display()).into()
+}

@@ -1,0 +1,99 @@
+//! The control plane in this process.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use prometheus_client::registry::Registry;
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+use tollgate_admin::options::AdminOptions;
+use tollgate_admin::server::{self, Listeners, Running};
+use tollgate_common::endpoint::AddressPolicy;
+use tollgate_config::Settings;
+use tollgate_proxy::server::{CertificateFiles, Terminator};
+
+use super::Ground;
+use crate::command::Failure;
+
+pub struct Admin {
+    running: Running,
+    /// Where the gateway of the same process asks.
+    private_address: Option<SocketAddr>,
+    terminator: Option<Terminator>,
+    stop: CancellationToken,
+}
+
+pub fn start(ground: &Ground, registry: &mut Registry) -> Result<Admin, Failure> {
+    let settings = &ground.settings;
+    let terminator = match &settings.admin.tls {
+        Some(tls) => Some(Terminator::new(CertificateFiles {
+            certificate: tls.certificate.clone(),
+            key: tls.private_key.clone(),
+        })?),
+        None => None,
+    };
+    let listen = settings.admin.listen;
+    let public = ground.sockets.listen(listen);
+    let public = public.map_err(|error| format!("cannot listen on {listen}: {error}"))?;
+    // In the clear, and on no socket that a predecessor or a successor shares.
+    let private = match ground.role.has_proxy() {
+        true => Some(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?),
+        false => None,
+    };
+    let private_address = private.as_ref().map(TcpListener::local_addr).transpose()?;
+    let options = options(settings, terminator.as_ref(), &ground.node_token);
+    let stop = CancellationToken::new();
+    let listeners = Listeners { public, private };
+    let start = server::start_on(listeners, options, registry, stop.clone());
+    let running = ground.runtime.block_on(start)?;
+    Ok(Admin { running, private_address, terminator, stop })
+}
+
+fn options(
+    settings: &Settings,
+    terminator: Option<&Terminator>,
+    node_token: &SecretString,
+) -> AdminOptions {
+    let admin = &settings.admin;
+    AdminOptions {
+        tls: terminator.map(Terminator::server_config),
+        bootstrap_token: admin.bootstrap_token.clone(),
+        node_token: Some(node_token.clone()),
+        upstream_policy: AddressPolicy {
+            allow_loopback: settings.proxy.allow_loopback_upstreams,
+            allow_private: settings.proxy.allow_private_upstreams,
+        },
+        body_bytes_max: admin.body_bytes_max.as_usize(),
+        header_timeout: admin.header_timeout,
+        request_timeout: admin.request_timeout,
+        connections_max: admin.connections_max,
+        ..AdminOptions::new(admin.listen, settings.store_file())
+    }
+}
+
+impl Admin {
+    pub fn address(&self) -> SocketAddr {
+        self.running.address()
+    }
+
+    pub fn private_address(&self) -> Option<SocketAddr> {
+        self.private_address
+    }
+
+    /// Reads the certificate again. A bad one leaves the old one in use.
+    pub fn reload(&self) {
+        let Some(terminator) = &self.terminator else { return };
+        let file = terminator.certificate_file().display();
+        match terminator.reload() {
+            Ok(()) => tracing::info!(%file, "the certificate was reloaded"),
+            Err(error) => {
+                tracing::error!(%file, %error, "the certificate was not reloaded, the old one stays");
+            }
+        }
+    }
+
+    /// Lets requests in flight end, and closes the store.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.running.stopped().await;
+    }
+}

@@ -1,0 +1,26 @@
+//! The gateway in this process.
+
+use prometheus_client::registry::Registry;
+use secrecy::ExposeSecret;
+use tollgate_proxy::start::{self, Options, Running};
+use url::Url;
+
+use super::Ground;
+use crate::command::Failure;
+
+pub fn start(
+    ground: &Ground,
+    admin_url: &Url,
+    registry: &mut Registry,
+) -> Result<Running, Failure> {
+    let options = Options {
+        proxy: &ground.settings.proxy,
+        journal: &ground.settings.journal,
+        data_dir: &ground.settings.data_dir,
+        admin_url,
+        node_token: ground.node_token.expose_secret(),
+        sockets: &ground.sockets,
+        relieves: ground.relieves,
+    };
+    Ok(start::start(&options, registry)?)
+}

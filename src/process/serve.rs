@@ -1,0 +1,73 @@
+//! From the first call to the end: reloads, and the order to stop.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+use super::Process;
+
+/// How long the end of the process waits for what the control plane still writes.
+const CONTROL_STOP_MAX: Duration = Duration::from_secs(10);
+
+impl Process {
+    /// Serves until it is told to stop, then stops. A second signal ends it at once.
+    pub fn serve(mut self) -> ExitCode {
+        let taken = self.taken.take();
+        let (proxy, admin) = (&self.proxy, &self.admin);
+        let reload = || {
+            if let Ok(now) = NotifyState::monotonic_usec_now() {
+                tell_service_manager(&[NotifyState::Reloading, now]);
+            }
+            if let Some(proxy) = proxy {
+                proxy.reload();
+            }
+            if let Some(admin) = admin {
+                admin.reload();
+            }
+            tell_service_manager(&[NotifyState::Ready]);
+        };
+        let order = self.runtime.block_on(self.signals.wait(taken, reload));
+        tracing::info!(reason = order.reason(), "the process stops");
+        tell_service_manager(&[NotifyState::Stopping]);
+        self.stop()
+    }
+
+    fn stop(self) -> ExitCode {
+        self.status.draining();
+        let Self { settings, runtime, proxy, admin, status_server, mut signals, .. } = self;
+        let stop = async {
+            if let Some(proxy) = proxy {
+                let cut = proxy.stop(settings.proxy.drain_timeout).await;
+                if cut > 0 {
+                    tracing::warn!(cut, "connections were cut at the end of the drain timeout");
+                }
+            }
+            if let Some(admin) = admin {
+                admin.stop().await;
+            }
+            status_server.abort();
+        };
+        let has_stopped = runtime.block_on(async {
+            tokio::select! {
+                () = stop => true,
+                () = signals.again() => false,
+            }
+        });
+        if !has_stopped {
+            tracing::warn!("a second signal: the process ends at once");
+            runtime.shutdown_background();
+            return ExitCode::FAILURE;
+        }
+        runtime.shutdown_timeout(CONTROL_STOP_MAX);
+        tracing::info!("the process has stopped");
+        ExitCode::SUCCESS
+    }
+}
+
+/// Without a service manager there is no one to tell.
+pub fn tell_service_manager(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "the service manager was not told");
+    }
+}

@@ -1,0 +1,108 @@
+//! An operator renews certificates without a restart.
+
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme};
+use tollgate_test_support::tollgate::{self, Tollgate, on_free_ports};
+
+use crate::BINARY;
+
+/// Writes a new certificate and key, and answers the certificate.
+fn write_certificate(directory: &Path) -> CertificateDer<'static> {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    fs::write(directory.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    fs::write(directory.join("certificate.pem"), made.cert.pem()).unwrap();
+    made.cert.der().clone()
+}
+
+/// The certificate that the listener shows.
+fn shown(address: SocketAddr) -> CertificateDer<'static> {
+    let provider = Arc::new(ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anything(provider)))
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut connection = ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut socket = TcpStream::connect(address).unwrap();
+    while connection.is_handshaking() {
+        connection.complete_io(&mut socket).unwrap();
+    }
+    connection.peer_certificates().unwrap()[0].clone().into_owned()
+}
+
+#[test]
+fn new_files_are_shown_after_a_hang_up_on_both_ports() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let files = tempfile::tempdir().unwrap();
+    let old = write_certificate(files.path());
+    let mut command = tollgate::command(BINARY, &["run"]);
+    command.envs(on_free_ports(&data_dir));
+    for section in ["PROXY", "ADMIN"] {
+        let variable = |key: &str| format!("TOLLGATE_{section}__TLS__{key}");
+        command.env(variable("CERTIFICATE"), files.path().join("certificate.pem"));
+        command.env(variable("PRIVATE_KEY"), files.path().join("key.pem"));
+    }
+    let mut tollgate = Tollgate::start(command, &["proxy", "admin"]);
+    let ports = [tollgate.address("proxy"), tollgate.address("admin")];
+    assert_eq!(ports.map(shown), [old.clone(), old.clone()]);
+
+    fs::write(files.path().join("certificate.pem"), "no certificate").unwrap();
+    tollgate.signal("HUP");
+    tollgate.wait_for_log("the certificate was not reloaded, the old one stays", 2);
+    assert_eq!(ports.map(shown), [old.clone(), old]);
+
+    let new = write_certificate(files.path());
+    tollgate.signal("HUP");
+    tollgate.wait_for_log("the certificate was reloaded", 2);
+    assert_eq!(ports.map(shown), [new.clone(), new]);
+}
+
+/// Takes any certificate: which one is shown is the question.
+#[derive(Debug)]
+struct Anything(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anything {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,97 @@
+//! An operator starts a process, watches it, and stops it.
+
+use tempfile::TempDir;
+use tollgate_test_support::http::get;
+use tollgate_test_support::tollgate::{self, Tollgate, on_free_ports};
+
+use crate::BINARY;
+
+fn start(role: &str, data_dir: &TempDir, roles: &[&str]) -> Tollgate {
+    let mut command = tollgate::command(BINARY, &[role]);
+    command.envs(on_free_ports(data_dir)).env("TOLLGATE_NODE_TOKEN", "node-token");
+    Tollgate::start(command, roles)
+}
+
+#[test]
+fn run_needs_nothing_but_a_directory() {
+    let data_dir = tempfile::tempdir().unwrap();
+
+    let mut tollgate = start("run", &data_dir, &["proxy", "admin", "metrics"]);
+
+    assert_eq!(get(tollgate.address("metrics"), "/healthz").status, 200);
+    assert_eq!(get(tollgate.address("metrics"), "/readyz").status, 200);
+    assert_eq!(get(tollgate.address("admin"), "/api/v1/openapi.json").status, 200);
+    assert_eq!(get(tollgate.address("proxy"), "/nothing/here").status, 404);
+    tollgate.signal("TERM");
+    assert_eq!(tollgate.wait().code(), Some(0));
+}
+
+#[test]
+fn a_gateway_without_its_control_plane_is_alive_but_not_ready() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let mut command = tollgate::command(BINARY, &["proxy"]);
+    command
+        .envs(on_free_ports(&data_dir))
+        .env("TOLLGATE_NODE_TOKEN", "node-token")
+        // A port that nobody listens on.
+        .env("TOLLGATE_PROXY__ADMIN_URL", "http://127.0.0.1:9/");
+
+    let tollgate = Tollgate::start(command, &["proxy", "metrics"]);
+
+    assert_eq!(get(tollgate.address("metrics"), "/healthz").status, 200);
+    let readiness = get(tollgate.address("metrics"), "/readyz");
+    assert_eq!(readiness.status, 503);
+    assert_eq!(readiness.body, "not ready: the gateway has no catalog yet\n");
+}
+
+#[test]
+fn a_control_plane_alone_is_ready() {
+    let data_dir = tempfile::tempdir().unwrap();
+
+    let tollgate = start("admin", &data_dir, &["admin", "metrics"]);
+
+    assert_eq!(get(tollgate.address("metrics"), "/readyz").status, 200);
+}
+
+#[test]
+fn what_a_role_lacks_is_said_before_anything_starts() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let mut command = tollgate::command(BINARY, &["proxy"]);
+
+    let output = command.envs(on_free_ports(&data_dir)).output().unwrap();
+
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("proxy.admin_url: "), "{said}");
+    assert!(said.contains("node_token: "), "{said}");
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn two_processes_do_not_share_a_directory() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let _first = start("run", &data_dir, &["proxy"]);
+    let mut second = tollgate::command(BINARY, &["run"]);
+
+    let output = second.envs(on_free_ports(&data_dir)).output().unwrap();
+
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("journal"), "{said}");
+}
+
+#[test]
+fn every_line_of_the_log_is_json() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let mut tollgate = start("run", &data_dir, &["proxy"]);
+    tollgate.signal("TERM");
+    tollgate.wait();
+
+    let log = tollgate.log_to_end();
+
+    assert!(log.contains("the process serves") && log.contains("the process has stopped"));
+    for line in log.lines() {
+        let parsed: Result<serde_json::Value, _> = serde_json::from_str(line);
+        assert!(parsed.is_ok(), "no JSON: {line}");
+    }
+}
