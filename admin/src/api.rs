@@ -15,6 +15,7 @@ pub mod precondition;
 pub mod products;
 pub mod subscriptions;
 pub mod tokens;
+pub mod usage;
 pub mod words;
 
 use std::str::FromStr;

@@ -11,6 +11,7 @@ use crate::access::Caller;
 use crate::change::{Change, Door};
 use crate::fresh::{Ids, SystemClock};
 use crate::idempotency::Answers;
+use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
 use crate::options::AdminOptions;
@@ -23,6 +24,7 @@ pub struct Control {
     pub store: Arc<dyn CatalogStore>,
     /// For the ledger, which keeps its tables in the same file.
     pub database: Database,
+    pub ledger: Arc<Ledger>,
     pub door: Door,
     pub nodes: Nodes,
     pub answers: Answers,
@@ -44,6 +46,7 @@ impl Control {
         let database = Database::open(&options.database).await?;
         let store: Arc<dyn CatalogStore> = Arc::new(SqliteCatalog::open(database.clone()).await?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let ledger = Arc::new(Ledger::open(database.clone(), options.retention).await?);
         let door = Door::open(Arc::clone(&store), Arc::clone(&clock)).await?;
         let digest =
             |token: &secrecy::SecretString| KeyDigest::of(token.expose_secret().as_bytes());
@@ -53,6 +56,7 @@ impl Control {
             options,
             store,
             database,
+            ledger,
             door,
             nodes: Nodes::default(),
             answers: Answers::default(),

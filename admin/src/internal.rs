@@ -2,3 +2,5 @@
 
 pub mod heartbeat;
 pub mod snapshot;
+pub mod usage;
+pub mod usage_totals;

@@ -27,6 +27,7 @@ pub mod fresh;
 pub mod feed;
 pub mod nodes;
 
+pub mod ledger;
 pub mod store;
 
 pub mod metrics;

@@ -6,7 +6,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::SwaggerUi;
 
-use crate::api::{audit, consumers, keys, nodes, plans, products, subscriptions, tokens};
+use crate::api::{audit, consumers, keys, nodes, plans, products, subscriptions, tokens, usage};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -28,6 +28,7 @@ use crate::api::{audit, consumers, keys, nodes, plans, products, subscriptions, 
         subscriptions::list::list, subscriptions::create::create, subscriptions::get::get,
         subscriptions::update::update, subscriptions::cancel::cancel,
         keys::list::list, keys::create::create, keys::rotate::rotate, keys::delete::delete,
+        usage::list::list, usage::explain::explain,
         nodes::list::list, audit::list::list,
         tokens::list::list, tokens::create::create, tokens::delete::delete,
     ),

@@ -8,6 +8,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tollgate_common::endpoint::AddressPolicy;
 
+use crate::ledger::sweep::Retention;
+
 #[derive(Clone, Debug)]
 pub struct AdminOptions {
     pub listen: SocketAddr,
@@ -19,6 +21,8 @@ pub struct AdminOptions {
     pub bootstrap_token: Option<SecretString>,
     /// What gateways show; None closes `/internal`.
     pub node_token: Option<SecretString>,
+    /// How long the ledger keeps details.
+    pub retention: Retention,
     /// Where products may lead.
     pub upstream_policy: AddressPolicy,
     /// The largest body of a call to the API.
@@ -41,6 +45,7 @@ impl AdminOptions {
             database,
             bootstrap_token: None,
             node_token: None,
+            retention: Retention::default(),
             upstream_policy: AddressPolicy::default(),
             body_bytes_max: 1 << 20,
             header_timeout: Duration::from_secs(10),

@@ -36,10 +36,12 @@ pub enum Code {
     IdempotencyKeyReused,
     Internal,
     StoreUnavailable,
+    /// Usage that the records before it are missing of.
+    SequenceGap,
 }
 
 impl Code {
-    pub const ALL: [Code; 23] = [
+    pub const ALL: [Code; 24] = [
         Self::RequestMalformed,
         Self::FieldsInvalid,
         Self::TokenMissing,
@@ -63,6 +65,7 @@ impl Code {
         Self::IdempotencyKeyReused,
         Self::Internal,
         Self::StoreUnavailable,
+        Self::SequenceGap,
     ];
 
     pub const fn status(self) -> StatusCode {
@@ -83,6 +86,7 @@ impl Code {
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::SequenceGap => StatusCode::CONFLICT,
         }
     }
 
@@ -111,6 +115,7 @@ impl Code {
             Self::IdempotencyKeyReused => "idempotency-key-reused",
             Self::Internal => "internal",
             Self::StoreUnavailable => "store-unavailable",
+            Self::SequenceGap => "sequence-gap",
         }
     }
 
@@ -139,6 +144,7 @@ impl Code {
             Self::IdempotencyKeyReused => "The Idempotency-Key was used for another request",
             Self::Internal => "Something went wrong here",
             Self::StoreUnavailable => "The store cannot be reached at the moment",
+            Self::SequenceGap => "Earlier records are missing",
         }
     }
 }

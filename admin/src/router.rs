@@ -6,11 +6,11 @@ use axum::Router;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, MethodRouter, on};
-use tollgate_common::internal::{HEARTBEAT_PATH, SNAPSHOT_PATH};
+use tollgate_common::internal::{HEARTBEAT_PATH, SNAPSHOT_PATH, USAGE_PATH, USAGE_TOTALS_PATH};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::access::{Action, authenticate};
-use crate::api::{audit, consumers, keys, nodes, plans, products, subscriptions, tokens};
+use crate::api::{audit, consumers, keys, nodes, plans, products, subscriptions, tokens, usage};
 use crate::control::Control;
 use crate::problem::{Code, Problem};
 use crate::{idempotency, internal, openapi, request};
@@ -61,6 +61,8 @@ pub fn table() -> Vec<Route> {
         POST   "/api/v1/subscriptions/{id}/keys"     ManageKeys => keys::create::create,
         POST   "/api/v1/keys/{id}/rotate"            ManageKeys => keys::rotate::rotate,
         DELETE "/api/v1/keys/{id}"                   ManageKeys => keys::delete::delete,
+        GET    "/api/v1/usage"                       Read => usage::list::list,
+        GET    "/api/v1/usage/requests/{request_id}" Read => usage::explain::explain,
         GET    "/api/v1/nodes"                       Read => nodes::list::list,
         GET    "/api/v1/audit"                       ReadAccess => audit::list::list,
         GET    "/api/v1/tokens"                      ReadAccess => tokens::list::list,
@@ -73,6 +75,8 @@ pub fn table() -> Vec<Route> {
 fn internal_routes() -> Router<Arc<Control>> {
     Router::new()
         .route(SNAPSHOT_PATH, on(MethodFilter::GET, internal::snapshot::snapshot))
+        .route(USAGE_PATH, on(MethodFilter::POST, internal::usage::usage))
+        .route(USAGE_TOTALS_PATH, on(MethodFilter::GET, internal::usage_totals::usage_totals))
         .route(HEARTBEAT_PATH, on(MethodFilter::POST, internal::heartbeat::heartbeat))
 }
 

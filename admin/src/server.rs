@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::control::Control;
+use crate::ledger;
 use crate::metrics::Metrics;
 use crate::options::AdminOptions;
 use crate::router::router;
@@ -74,6 +75,7 @@ pub struct Running {
     address: SocketAddr,
     control: Arc<Control>,
     served: Vec<JoinHandle<()>>,
+    upkeep: JoinHandle<()>,
 }
 
 impl Running {
@@ -91,6 +93,7 @@ impl Running {
         for served in self.served {
             served.await.expect("the accepting task neither panics nor is aborted");
         }
+        self.upkeep.await.expect("the ledger's upkeep neither panics nor is aborted");
         self.control.database.close().await;
     }
 }
@@ -126,6 +129,10 @@ pub async fn start_on(
     let address = public.local_addr().map_err(at)?;
     let tls = options.tls.clone().map(TlsAcceptor::from);
     let control = Arc::new(Control::open(options, metrics, stop.clone()).await?);
+    ledger::metrics::register(&control.ledger, Arc::clone(&control.clock), registry);
+    let ledger = Arc::clone(&control.ledger);
+    let clock = Arc::clone(&control.clock);
+    let upkeep = tokio::spawn(ledger::upkeep::run(ledger, clock, stop.clone()));
     let room = Arc::new(Semaphore::new(control.options.connections_max));
     let serve = |listener, tls| {
         let port = Port {
@@ -139,7 +146,7 @@ pub async fn start_on(
     };
     let mut served = vec![serve(public, tls)];
     served.extend(private.map(|listener| serve(listener, None)));
-    Ok(Running { address, control, served })
+    Ok(Running { address, control, served, upkeep })
 }
 
 /// What every connection shares.

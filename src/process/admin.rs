@@ -65,6 +65,7 @@ fn options(
         body_bytes_max: admin.body_bytes_max.as_usize(),
         header_timeout: admin.header_timeout,
         request_timeout: admin.request_timeout,
+        retention: (&settings.ledger).into(),
         connections_max: admin.connections_max,
         ..AdminOptions::new(admin.listen, settings.store_file())
     }

@@ -104,7 +104,7 @@ impl Params {
         if self.errors.is_empty() { Ok(()) } else { Err(Problem::fields(self.errors)) }
     }
 
-    fn reject(&mut self, name: &str, message: &str) {
+    pub fn reject(&mut self, name: &str, message: &str) {
         const SHOWN_MAX: usize = 64;
         let field = name.chars().filter(|c| !c.is_control()).take(SHOWN_MAX).collect();
         self.errors.push(FieldError { field, message: message.to_owned() });
@@ -142,7 +142,7 @@ impl<T> List<T> {
     }
 }
 
-fn cursor_text<K: Cursor>(place: K) -> String {
+pub fn cursor_text<K: Cursor>(place: K) -> String {
     let mut bytes = vec![K::LETTER];
     bytes.extend(place.to_bytes());
     BASE64URL_NOPAD.encode(&bytes)

@@ -21,6 +21,8 @@ pub async fn heartbeat(
     let status: NodeStatus = postcard::from_bytes(&body).map_err(|error| {
         Problem::new(Code::RequestMalformed, format!("the body is no node status: {error}"))
     })?;
+    let NodeStatus { node, journal_lag_records, ref refusals, .. } = status;
+    control.ledger.report(node, journal_lag_records, refusals).await?;
     control.nodes.hear(status, control.now());
     Ok(StatusCode::NO_CONTENT)
 }

@@ -4,8 +4,10 @@
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-const STEPS: &[(i64, &str, &str)] =
-    &[(1, "catalog", include_str!("../../migrations/0001_catalog.sql"))];
+const STEPS: &[(i64, &str, &str)] = &[
+    (1, "catalog", include_str!("../../migrations/0001_catalog.sql")),
+    (2, "ledger", include_str!("../../migrations/0002_ledger.sql")),
+];
 
 /// The newest schema that this program knows.
 pub(super) const VERSION: i64 = STEPS[STEPS.len() - 1].0;

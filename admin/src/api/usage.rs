@@ -1,0 +1,4 @@
+//! What was used, and why a call was counted.
+
+pub mod explain;
+pub mod list;

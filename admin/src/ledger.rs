@@ -1,0 +1,234 @@
+//! The durable truth of what was used, counted and refused.
+//!
+//! Owns the sums that quotas, invoices and reports are made of, the marks that make a repeated
+//! delivery harmless, and the history that explains a single call. It must not know prices, rules,
+//! or how it is asked over HTTP.
+//!
+//! A record's way: checked in `batch`, grouped with its neighbours in `combine`, judged against
+//! `mark`, summed in `tally`, written in `apply`.
+
+mod apply;
+mod batch;
+mod combine;
+pub mod explain;
+mod history;
+mod lag;
+mod last_used;
+mod mark;
+pub mod meter;
+pub mod metrics;
+pub mod refusals;
+mod series;
+pub mod sweep;
+mod tally;
+mod totals;
+pub mod upkeep;
+mod upsert;
+pub mod usage;
+pub mod window;
+
+use std::sync::Arc;
+
+use tollgate_common::ids::{NodeId, RequestId, SubscriptionId};
+use tollgate_common::internal::{RefusalReport, UsageAck, UsageBatch, UsageTotals};
+use tollgate_common::time::Timestamp;
+
+pub use batch::Malformed;
+pub use history::Found;
+pub use lag::Lag;
+pub use mark::Source;
+pub use tally::Counts;
+
+use crate::store::{Database, StoreError};
+use apply::{Applied, Verdict};
+use batch::CheckedBatch;
+use combine::{Answer, Group, Waiting};
+use explain::{Explanation, Summary};
+use lag::LagBoard;
+use last_used::LastUsed;
+use metrics::LedgerMetrics;
+use series::SeriesCache;
+use sweep::Retention;
+use usage::{UsagePage, UsageQuery};
+use window::{Day, Minute};
+
+#[derive(Debug)]
+pub struct Ledger {
+    database: Database,
+    retention: Retention,
+    waiting: Waiting,
+    /// Whoever holds it writes, and nobody else.
+    turn: tokio::sync::Mutex<SeriesCache>,
+    last_used: LastUsed,
+    lag: LagBoard,
+    metrics: LedgerMetrics,
+}
+
+/// Why a batch was not applied. Nothing of it was.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ApplyError {
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error("record {first} cannot come before record {expected} of the same epoch")]
+    Gap { first: u64, expected: u64 },
+    #[error("too many batches wait to be applied")]
+    Busy,
+    #[error("the batch was given up before it was applied")]
+    Interrupted,
+    #[error(transparent)]
+    Store(Arc<StoreError>),
+}
+
+impl Ledger {
+    pub async fn open(database: Database, retention: Retention) -> Result<Self, StoreError> {
+        Ok(Self {
+            lag: LagBoard::load(database.reader()).await?,
+            database,
+            retention,
+            waiting: Waiting::default(),
+            turn: tokio::sync::Mutex::default(),
+            last_used: LastUsed::default(),
+            metrics: LedgerMetrics::default(),
+        })
+    }
+
+    /// Applies a batch whole or not at all, and answers up to where the ledger has its epoch. When
+    /// this returns `Ok`, the answer is on the disk. Repeats, also at the same time, change nothing.
+    pub async fn apply(
+        self: &Arc<Self>,
+        batch: UsageBatch,
+        now: Timestamp,
+    ) -> Result<UsageAck, ApplyError> {
+        let answer = self.submit(batch, now).await;
+        self.metrics.answered(&answer.as_ref().map(drop));
+        answer
+    }
+
+    async fn submit(self: &Arc<Self>, batch: UsageBatch, now: Timestamp) -> Answer {
+        let answer = self.waiting.push(CheckedBatch::of(batch)?)?;
+        let ledger = Arc::clone(self);
+        // On a task of its own: a caller that leaves must not take its neighbours' batches along.
+        tokio::spawn(async move { ledger.write_waiting(now).await });
+        answer.await.unwrap_or(Err(ApplyError::Interrupted))
+    }
+
+    /// Applies the batches that wait, unless someone else has by the time the turn comes.
+    async fn write_waiting(&self, now: Timestamp) {
+        let mut cache = self.turn.lock().await;
+        let group = self.waiting.take();
+        if group.batches.is_empty() {
+            return;
+        }
+        match self.write(&group, &cache, now).await {
+            Ok(applied) => self.settle(group, applied, &mut cache).await,
+            Err(error) => group.fail(&Arc::new(error)),
+        }
+    }
+
+    async fn write(
+        &self,
+        group: &Group,
+        cache: &SeriesCache,
+        now: Timestamp,
+    ) -> Result<Applied, StoreError> {
+        let bounds = self.retention.history();
+        let mut transaction = self.database.write().await?;
+        let applied = apply::apply(&mut transaction, &group.batches, cache, bounds, now).await?;
+        if applied.tally.records == 0 {
+            transaction.rollback().await?;
+        } else {
+            transaction.commit().await?;
+        }
+        Ok(applied)
+    }
+
+    /// Takes over in memory what is now on the disk, and answers everyone.
+    async fn settle(&self, group: Group, applied: Applied, cache: &mut SeriesCache) {
+        let Applied { verdicts, tally, marks, resolved } = applied;
+        cache.learn(resolved);
+        self.metrics.applied(tally.records);
+        for (source, mark) in marks {
+            self.lag.applied(source.node, mark.admitted_newest);
+        }
+        let is_full = self.last_used.note(tally.keys());
+        group.answer(verdicts.into_iter().map(|verdict| match verdict {
+            Verdict::Acknowledged(ack) => Ok(ack),
+            Verdict::Gap { first, expected } => Err(ApplyError::Gap { first, expected }),
+        }));
+        if is_full && let Err(error) = self.write_last_used().await {
+            tracing::error!(%error, "when keys were last used could not be written");
+        }
+    }
+
+    /// What has been counted against quotas, and up to where that holds the node's own records.
+    pub async fn totals(&self, node: NodeId, now: Timestamp) -> Result<UsageTotals, StoreError> {
+        let mut transaction = self.database.read().await?;
+        Ok(totals::read(&mut transaction, node, now).await?)
+    }
+
+    pub async fn usage(&self, query: &UsageQuery) -> Result<UsagePage, StoreError> {
+        usage::page(&self.database, query).await
+    }
+
+    /// The first day whose minutes and hours can be asked for.
+    pub fn minutes_from(&self, now: Timestamp) -> Day {
+        self.retention.minutes_from(now)
+    }
+
+    /// What was counted and refused of a subscription from `from` to before `to`.
+    pub async fn summary(
+        &self,
+        subscription: SubscriptionId,
+        from: Minute,
+        to: Minute,
+    ) -> Result<Summary, StoreError> {
+        let mut transaction = self.database.read().await?;
+        let counts = usage::sum(&mut transaction, subscription, from, to).await?;
+        let refused = refusals::count(&mut transaction, subscription, from, to).await?;
+        Ok(Summary { counts, refused })
+    }
+
+    /// Why a call was counted or refused; None when nothing is known of it (any more).
+    pub async fn explain(&self, request: RequestId) -> Result<Option<Explanation>, StoreError> {
+        let trace = history::find(self.database.reader(), request).await?;
+        let refused = refusals::find(self.database.reader(), request).await?;
+        Ok(Explanation::of(request, trace, refused))
+    }
+
+    /// Since when single calls are kept; None before the first.
+    pub async fn kept_since(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(history::kept_since(self.database.reader()).await?)
+    }
+
+    /// Takes what a gateway says about refusals and about the records that it still holds.
+    pub async fn report(
+        &self,
+        node: NodeId,
+        journal_lag_records: u64,
+        refusals: &RefusalReport,
+    ) -> Result<(), StoreError> {
+        self.lag.pending(node, journal_lag_records);
+        refusals::record(&self.database, node, refusals).await
+    }
+
+    /// How far the ledger is behind each gateway that it has heard of.
+    pub fn lag(&self, now: Timestamp) -> Vec<Lag> {
+        self.lag.read(now)
+    }
+
+    pub async fn write_last_used(&self) -> Result<(), StoreError> {
+        self.last_used.flush(&self.database).await
+    }
+
+    /// Drops what is out of bounds, and says how many rows that were.
+    pub async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
+        sweep::sweep(&self.database, &self.retention, now).await
+    }
+
+    fn metrics(&self) -> &LedgerMetrics {
+        &self.metrics
+    }
+}
+
+#[cfg(test)]
+mod tests;

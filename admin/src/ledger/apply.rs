@@ -1,0 +1,153 @@
+//! Batches into sums, in one transaction with the marks that make a repeat harmless.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use sqlx::SqliteConnection;
+use tollgate_common::internal::UsageAck;
+use tollgate_common::time::Timestamp;
+
+use super::batch::CheckedBatch;
+use super::history::{self, HistoryBounds};
+use super::mark::{self, Judgement, Mark, Source};
+use super::series::{Resolved, SeriesCache};
+use super::tally::{Counts, Tally};
+use super::upsert::Upsert;
+
+const SUMS: [&str; 7] =
+    ["calls", "units", "bytes_in", "bytes_out", "calls_unbilled", "attempts", "truncated"];
+
+static MINUTES: LazyLock<Upsert<10>> =
+    LazyLock::new(|| Upsert::new("ledger_minute", &["day", "series", "minute_of_day"], &SUMS));
+static DAYS: LazyLock<Upsert<9>> =
+    LazyLock::new(|| Upsert::new("ledger_day", &["day", "series"], &SUMS));
+static QUOTAS: LazyLock<Upsert<3>> =
+    LazyLock::new(|| Upsert::new("ledger_quota", &["period_start_at", "series"], &["units"]));
+
+/// What became of one batch of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Acknowledged(UsageAck),
+    Gap { first: u64, expected: u64 },
+}
+
+/// What a group did, to be believed once its transaction is committed.
+#[derive(Debug)]
+pub struct Applied {
+    /// In the order of the batches.
+    pub verdicts: Vec<Verdict>,
+    pub tally: Tally,
+    pub marks: Vec<(Source, Mark)>,
+    pub resolved: Resolved,
+}
+
+/// Applies a group inside the caller's transaction.
+pub async fn apply(
+    connection: &mut SqliteConnection,
+    batches: &[CheckedBatch],
+    cache: &SeriesCache,
+    bounds: HistoryBounds,
+    now: Timestamp,
+) -> Result<Applied, sqlx::Error> {
+    let mut marks: HashMap<Source, Mark> = HashMap::new();
+    let mut tally = Tally::default();
+    let mut verdicts = Vec::with_capacity(batches.len());
+    let mut kept = 0;
+    for batch in batches {
+        let source = Source { node: batch.node, epoch: batch.epoch };
+        let mark = match marks.get(&source) {
+            Some(mark) => *mark,
+            None => mark::lock(connection, source).await?,
+        };
+        let mark = match mark.judge(batch.first, batch.count()) {
+            Judgement::Gap { expected } => {
+                verdicts.push(Verdict::Gap { first: batch.first, expected });
+                continue;
+            }
+            Judgement::Repeat => mark,
+            Judgement::Take { skip } => {
+                let first = batch.first + skip as u64;
+                history::keep(connection, source, first, batch.bytes_from(skip), now).await?;
+                kept += 1;
+                take(batch, skip, mark, &mut tally)
+            }
+        };
+        marks.insert(source, mark);
+        verdicts.push(Verdict::Acknowledged(UsageAck { through: mark.through }));
+    }
+    let resolved = cache.resolve(connection, &tally.series).await?;
+    write(connection, &tally, &resolved.numbers).await?;
+    for (source, mark) in &marks {
+        mark::advance(connection, *source, *mark).await?;
+    }
+    // Twice what came in, so that a history that is too long shrinks.
+    history::trim(connection, bounds, now, 2 * kept).await?;
+    Ok(Applied { verdicts, tally, marks: marks.into_iter().collect(), resolved })
+}
+
+fn take(batch: &CheckedBatch, skip: usize, mark: Mark, tally: &mut Tally) -> Mark {
+    let mut admitted_newest = mark.admitted_newest;
+    for record in batch.records_from(skip) {
+        tally.add(&record);
+        admitted_newest = admitted_newest.max(record.admitted_at);
+    }
+    Mark { through: batch.first + batch.count() as u64 - 1, admitted_newest }
+}
+
+/// Rows are sorted by their key, so that the store is written from left to right.
+async fn write(
+    connection: &mut SqliteConnection,
+    tally: &Tally,
+    numbers: &[i64],
+) -> Result<(), sqlx::Error> {
+    let mut minutes: Vec<[i64; 10]> = tally
+        .minutes()
+        .map(|(series, minute, counts)| {
+            let [calls, units, bytes_in, bytes_out, unbilled, attempts, truncated] = sums(counts);
+            let (day, of_day) = (minute.day().0, minute.of_day());
+            [
+                day,
+                numbers[series],
+                of_day,
+                calls,
+                units,
+                bytes_in,
+                bytes_out,
+                unbilled,
+                attempts,
+                truncated,
+            ]
+        })
+        .collect();
+    minutes.sort_unstable();
+    MINUTES.run(connection, &minutes).await?;
+    let mut days: Vec<[i64; 9]> = tally
+        .days()
+        .map(|(series, day, counts)| {
+            let [calls, units, bytes_in, bytes_out, unbilled, attempts, truncated] = sums(&counts);
+            [
+                day.0,
+                numbers[series],
+                calls,
+                units,
+                bytes_in,
+                bytes_out,
+                unbilled,
+                attempts,
+                truncated,
+            ]
+        })
+        .collect();
+    days.sort_unstable();
+    DAYS.run(connection, &days).await?;
+    let mut quotas: Vec<[i64; 3]> =
+        tally.quotas().map(|(series, start, units)| [start.0, numbers[series], units]).collect();
+    quotas.sort_unstable();
+    QUOTAS.run(connection, &quotas).await
+}
+
+/// In the order of [`SUMS`].
+fn sums(counts: &Counts) -> [i64; 7] {
+    let Counts { calls, units, bytes_in, bytes_out, calls_unbilled, attempts, truncated } = *counts;
+    [calls, units, bytes_in, bytes_out, calls_unbilled, attempts, truncated]
+}

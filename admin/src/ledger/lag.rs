@@ -1,0 +1,79 @@
+//! How far the ledger is behind each gateway.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use sqlx::SqlitePool;
+use tollgate_common::ids::NodeId;
+use tollgate_common::time::Timestamp;
+
+use super::series::id_read;
+
+/// Gateways that are watched: far above any fleet. More are not shown.
+const NODES_MAX: usize = 10_000;
+
+#[derive(Debug, Default)]
+pub struct LagBoard {
+    nodes: Mutex<HashMap<NodeId, Progress>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Progress {
+    admitted_newest: Timestamp,
+    /// Records that the node says it still holds; None before it has said so.
+    pending: Option<u64>,
+}
+
+/// How far behind one gateway the ledger is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lag {
+    pub node: NodeId,
+    pub seconds: u64,
+}
+
+impl LagBoard {
+    pub async fn load(reader: &SqlitePool) -> Result<Self, sqlx::Error> {
+        let rows: Vec<(Vec<u8>, i64)> =
+            sqlx::query_as("SELECT node, MAX(admitted_newest) FROM ledger_mark GROUP BY node")
+                .fetch_all(reader)
+                .await?;
+        let board = Self::default();
+        for (node, admitted_newest) in rows {
+            board.applied(NodeId::from_bytes(id_read(&node)?), Timestamp(admitted_newest));
+        }
+        Ok(board)
+    }
+
+    pub fn applied(&self, node: NodeId, admitted_newest: Timestamp) {
+        self.with(node, |progress| {
+            progress.admitted_newest = progress.admitted_newest.max(admitted_newest);
+        });
+    }
+
+    pub fn pending(&self, node: NodeId, records: u64) {
+        self.with(node, |progress| progress.pending = Some(records));
+    }
+
+    /// From the newest call that the ledger has to `now`, for gateways that say they hold records
+    /// it has not; zero for those that say they hold none, which are idle and not behind.
+    pub fn read(&self, now: Timestamp) -> Vec<Lag> {
+        let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let behind = |progress: &Progress| match progress.pending {
+            Some(0) | None => 0,
+            Some(_) => progress.admitted_newest.seconds_until(now),
+        };
+        nodes
+            .iter()
+            .map(|(node, progress)| Lag { node: *node, seconds: behind(progress) })
+            .collect()
+    }
+
+    fn with(&self, node: NodeId, change: impl FnOnce(&mut Progress)) {
+        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        if nodes.len() >= NODES_MAX && !nodes.contains_key(&node) {
+            return;
+        }
+        let fresh = Progress { admitted_newest: Timestamp::default(), pending: None };
+        change(nodes.entry(node).or_insert(fresh));
+    }
+}

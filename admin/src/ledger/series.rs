@@ -1,0 +1,96 @@
+//! The number of each series: which subscription used what under which plan.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+use sqlx::{AssertSqlSafe, SqliteConnection};
+use tollgate_common::ids::{PlanId, SubscriptionId};
+
+use super::tally::Series;
+
+/// Series that are known without asking the store: about 20 MB. What does not fit is asked for.
+const CACHED_MAX: usize = 1 << 18;
+
+/// Series per statement.
+const ASKED_AT_ONCE: usize = 64;
+
+type Numbers = HashMap<(SubscriptionId, PlanId), i64, RandomState>;
+
+#[derive(Debug, Default)]
+pub struct SeriesCache {
+    known: Numbers,
+}
+
+/// The numbers of a group's series, and which of them the cache does not know. They may be learnt
+/// only once the transaction that may have made them is committed.
+#[derive(Debug)]
+pub struct Resolved {
+    pub numbers: Vec<i64>,
+    learnt: Vec<((SubscriptionId, PlanId), i64)>,
+}
+
+impl SeriesCache {
+    pub async fn resolve(
+        &self,
+        connection: &mut SqliteConnection,
+        series: &[Series],
+    ) -> Result<Resolved, sqlx::Error> {
+        let unknown: Vec<&Series> =
+            series.iter().filter(|one| !self.known.contains_key(&key(one))).collect();
+        let mut learnt = Numbers::default();
+        for some in unknown.chunks(ASKED_AT_ONCE) {
+            number(connection, some, &mut learnt).await?;
+        }
+        let numbers = series
+            .iter()
+            .map(|one| self.known.get(&key(one)).or_else(|| learnt.get(&key(one))).copied())
+            .collect::<Option<_>>()
+            .ok_or(sqlx::Error::RowNotFound)?;
+        Ok(Resolved { numbers, learnt: learnt.into_iter().collect() })
+    }
+
+    pub fn learn(&mut self, resolved: Resolved) {
+        if self.known.len() + resolved.learnt.len() > CACHED_MAX {
+            self.known.clear();
+        }
+        self.known.extend(resolved.learnt);
+    }
+}
+
+fn key(series: &Series) -> (SubscriptionId, PlanId) {
+    (series.subscription, series.plan)
+}
+
+/// The 16 bytes of an id in a column.
+pub fn id_read(stored: &[u8]) -> Result<[u8; 16], sqlx::Error> {
+    stored.try_into().map_err(|error| sqlx::Error::Decode(Box::new(error)))
+}
+
+/// Makes series that are new, and reads the numbers of all.
+async fn number(
+    connection: &mut SqliteConnection,
+    series: &[&Series],
+    numbers: &mut Numbers,
+) -> Result<(), sqlx::Error> {
+    let rows = vec!["(?, ?, ?)"; series.len()].join(", ");
+    // Setting a column to itself makes the row one of those returned.
+    let sql = format!(
+        "INSERT INTO ledger_series (subscription, plan, product) VALUES {rows}
+         ON CONFLICT (subscription, plan) DO UPDATE SET product = ledger_series.product
+         RETURNING subscription, plan, id"
+    );
+    let mut query = sqlx::query_as(AssertSqlSafe(sql));
+    for one in series {
+        query = query
+            .bind(one.subscription.as_bytes().to_vec())
+            .bind(one.plan.as_bytes().to_vec())
+            .bind(one.product.as_bytes().to_vec());
+    }
+    let rows: Vec<(Vec<u8>, Vec<u8>, i64)> = query.fetch_all(connection).await?;
+    for (subscription, plan, id) in rows {
+        let subscription = SubscriptionId::from_bytes(id_read(&subscription)?);
+        let plan = PlanId::from_bytes(id_read(&plan)?);
+        numbers.insert((subscription, plan), id);
+    }
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! The ledger on a real file.
+
+mod exactly_once;
+mod explanation;
+mod quotas;
+mod refused;
+mod retention;
+mod windows;
+
+use std::sync::Arc;
+
+use sqlx::Row;
+use tollgate_common::ids::{KeyId, NodeId, PlanId, ProductId, RequestId, SubscriptionId};
+use tollgate_common::internal::{UsageAck, UsageBatch};
+use tollgate_common::outcome::Outcome;
+use tollgate_common::time::Timestamp;
+use tollgate_common::usage::UsageRecord;
+
+use super::sweep::Retention;
+use super::usage::{Scope, UsageItem, UsageQuery};
+use super::window::Window;
+use super::{ApplyError, Ledger};
+use crate::store::Database;
+
+const NODE: NodeId = NodeId::from_bytes([1; 16]);
+const OTHER_NODE: NodeId = NodeId::from_bytes([2; 16]);
+const NOW: &str = "2026-11-22T12:00:00Z";
+
+struct Books {
+    directory: tempfile::TempDir,
+    database: Database,
+    ledger: Arc<Ledger>,
+}
+
+impl Books {
+    async fn new() -> Self {
+        Self::keeping(Retention::default()).await
+    }
+
+    async fn keeping(retention: Retention) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(&directory.path().join("tollgate.db")).await.unwrap();
+        let ledger = Arc::new(Ledger::open(database.clone(), retention).await.unwrap());
+        Self { directory, database, ledger }
+    }
+
+    /// Closes the file and opens it anew, as after a restart.
+    async fn reopened(self) -> Self {
+        let Self { directory, database, ledger } = self;
+        drop(ledger);
+        database.close().await;
+        let database = Database::open(&directory.path().join("tollgate.db")).await.unwrap();
+        let ledger = Ledger::open(database.clone(), Retention::default()).await.unwrap();
+        Self { directory, database, ledger: Arc::new(ledger) }
+    }
+
+    async fn apply(&self, first: u64, records: &[UsageRecord]) -> Result<UsageAck, ApplyError> {
+        self.ledger.apply(batch(NODE, 1, first, records), at(NOW)).await
+    }
+
+    async fn usage(&self, window: Window, from: &str, to: &str) -> Vec<UsageItem> {
+        let query = query(window, from, to);
+        self.ledger.usage(&query).await.unwrap().items
+    }
+
+    /// The quantities of one meter over all time.
+    async fn total(&self, meter: &str) -> i64 {
+        let items = self.usage(Window::Month, "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z").await;
+        items.iter().filter(|item| item.meter.label() == meter).map(|item| item.quantity).sum()
+    }
+
+    async fn count(&self, table: &'static str) -> i64 {
+        let sql = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
+        sqlx::query(sql).fetch_one(self.database.reader()).await.unwrap().get(0)
+    }
+}
+
+fn at(text: &str) -> Timestamp {
+    Timestamp(text.parse::<jiff::Timestamp>().unwrap().as_millisecond())
+}
+
+fn subscription(number: u8) -> SubscriptionId {
+    SubscriptionId::from_bytes([number; 16])
+}
+
+fn plan(number: u8) -> PlanId {
+    PlanId::from_bytes([number; 16])
+}
+
+fn key(number: u8) -> KeyId {
+    KeyId::from_bytes([number; 16])
+}
+
+/// A plain call of subscription 1, told from others by its number.
+fn call(number: u64, admitted_at: &str) -> UsageRecord {
+    let admitted_at = at(admitted_at);
+    UsageRecord {
+        request: RequestId::new(admitted_at.0, u128::from(number)),
+        part: 0,
+        last: true,
+        product: ProductId::from_bytes([9; 16]),
+        plan: plan(1),
+        subscription: subscription(1),
+        key: key(1),
+        admitted_at,
+        period_start: at("2026-11-01T00:00:00Z"),
+        duration_us: 1_500,
+        outcome: Outcome::Success,
+        status: 200,
+        attempts: 1,
+        truncated: false,
+        counted: true,
+        billed: true,
+        calls: 1,
+        units: 1,
+        bytes_in: 10,
+        bytes_out: 100,
+    }
+}
+
+fn batch(node: NodeId, epoch: u64, first: u64, records: &[UsageRecord]) -> UsageBatch {
+    let records = records.iter().flat_map(UsageRecord::encode).collect();
+    UsageBatch { node, epoch, first, records }
+}
+
+fn query(window: Window, from: &str, to: &str) -> UsageQuery {
+    UsageQuery {
+        scope: Scope::default(),
+        meter: None,
+        window,
+        from: window.start_from(at(from)),
+        to: window.start_from(at(to)),
+        after: None,
+        items_max: 1_000,
+    }
+}
