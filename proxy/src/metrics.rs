@@ -4,6 +4,8 @@
 //! label carries a key, a consumer, a path or anything else that a caller chooses; series are as
 //! many as products, plans, outcomes and reasons.
 
+pub mod node;
+
 use std::sync::Arc;
 
 use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};

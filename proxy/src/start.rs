@@ -28,6 +28,7 @@ use crate::gateway::Gateway;
 use crate::journal::{Journal, JournalOptions, OpenError, SyncMode};
 use crate::listen;
 use crate::metrics::Metrics;
+use crate::metrics::node::NodeMetrics;
 use crate::report::deliver::{self, DeliveryState};
 use crate::report::heartbeat::{self, Figures, Identity};
 use crate::report::refusals::Refusals;
@@ -120,6 +121,11 @@ pub fn start(options: &Options<'_>, registry: &mut Registry) -> Result<Running, 
     let server = serve(options, &gateway)?;
     let (feed_state, feed) =
         watch::channel(FeedState { revision: found.revision, ..FeedState::default() });
+    registry.register_collector(Box::new(NodeMetrics {
+        gateway: gateway.clone(),
+        feed: feed.clone(),
+        journal_bytes_max: options.journal.bytes_max.bytes(),
+    }));
     let cancel = CancellationToken::new();
     let follow =
         feed::follow(control.clone(), gateway.catalog.clone(), keeper, feed_state, cancel.clone());

@@ -104,18 +104,24 @@ impl Tollgate {
     }
 
     /// Waits until the process has logged a line with the text so many times.
-    #[expect(clippy::disallowed_methods, reason = "a test has no core to hold up")]
     pub fn wait_for_log(&mut self, text: &str, times: usize) {
+        let said = |tollgate: &Self| tollgate.log().matches(text).count() >= times;
+        self.wait_until(&format!("the process has said `{text}`"), said);
+    }
+
+    /// Waits until something is so, as long as the process lives.
+    #[expect(clippy::disallowed_methods, reason = "a test has no core to hold up")]
+    pub fn wait_until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
         for _ in 0..POLLS_MAX {
-            if self.log().matches(text).count() >= times {
+            if is_so(self) {
                 return;
             }
             if let Some(status) = self.child.try_wait().expect("the child is ours") {
-                panic!("the process has ended with {status} and not said `{text}`");
+                panic!("the process has ended with {status}, and not: {what}");
             }
             std::thread::sleep(POLL);
         }
-        panic!("the process has not said `{text}` {times} times");
+        panic!("not in time: {what}");
     }
 
     /// All that the process has logged, once it has ended.
