@@ -54,3 +54,11 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Journal(command) => journal::run(command),
     }
 }
+
+/// The variables of the process. What is no Unicode is made visible, and then refused where it
+/// stands for a setting.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().map(|(name, value)| {
+        (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
+    })
+}

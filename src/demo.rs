@@ -11,7 +11,7 @@ use reqwest::{Client, Url};
 use secrecy::SecretString;
 use tempfile::TempDir;
 use tollgate_config::settings::{
-    AdminSettings, LogFormat, LogSettings, MetricsSettings, ProxySettings,
+    AdminSettings, LogFormat, LogSettings, MetricsSettings, ProxyLimits, ProxySettings,
 };
 use tollgate_config::{LogFilter, Role, Settings};
 
@@ -62,6 +62,8 @@ fn settings(directory: &TempDir, token: SecretString) -> Settings {
         proxy: ProxySettings {
             listen: any_port,
             allow_loopback_upstreams: true,
+            // One visitor; the default asks for more open files than some machines allow.
+            limits: ProxyLimits { connections_max: 1_000, ..ProxyLimits::default() },
             ..ProxySettings::default()
         },
         admin: AdminSettings {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use tollgate_config::{Role, Settings};
 
-use super::Failure;
+use super::{Failure, environment};
 use crate::logging;
 use crate::process::Process;
 
@@ -18,14 +18,17 @@ pub struct ServeArguments {
 }
 
 pub fn run(role: Role, arguments: &ServeArguments) -> Result<ExitCode, Failure> {
-    let settings = load(arguments)?;
+    let settings = Settings::load(arguments.config.as_deref(), environment())?;
     settings.check_role(role)?;
     let _flush = logging::install(&settings.log);
-    let process = Process::start(settings, role)?;
-    process.announce();
-    Ok(process.serve())
-}
-
-fn load(arguments: &ServeArguments) -> Result<Settings, Failure> {
-    Ok(Settings::load(arguments.config.as_deref(), std::env::vars())?)
+    match Process::start(settings, role) {
+        Ok(process) => {
+            process.announce();
+            Ok(process.serve())
+        }
+        Err(error) => {
+            tracing::error!(%error, "the process cannot start");
+            Ok(ExitCode::FAILURE)
+        }
+    }
 }

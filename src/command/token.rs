@@ -9,7 +9,7 @@ use tollgate_admin::access::Role;
 use tollgate_admin::local;
 use tollgate_config::Settings;
 
-use super::Failure;
+use super::{Failure, environment};
 
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
@@ -59,7 +59,7 @@ pub fn run(command: TokenCommand) -> Result<ExitCode, Failure> {
 
 #[expect(clippy::print_stdout, reason = "the token is what was asked for")]
 fn create(arguments: CreateArguments) -> Result<ExitCode, Failure> {
-    let settings = Settings::load(arguments.config.as_deref(), std::env::vars())?;
+    let settings = Settings::load(arguments.config.as_deref(), environment())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let store = settings.store_file();
     let create = local::create_token(&store, arguments.role.into(), &arguments.name);

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use prometheus_client::registry::Registry;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 use tollgate_admin::options::AdminOptions;
 use tollgate_admin::server::{self, Listeners, Running};
@@ -13,6 +13,9 @@ use tollgate_proxy::server::{CertificateFiles, Terminator};
 
 use super::Ground;
 use crate::command::Failure;
+
+/// Characters of a bootstrap token that cannot be guessed: 64 bits in hexadecimal.
+const TOKEN_LENGTH_GOOD: usize = 16;
 
 pub struct Admin {
     running: Running,
@@ -31,6 +34,7 @@ pub fn start(ground: &Ground, registry: &mut Registry) -> Result<Admin, Failure>
         })?),
         None => None,
     };
+    warn_of_short_token(settings);
     let listen = settings.admin.listen;
     let public = ground.sockets.listen(listen);
     let public = public.map_err(|error| format!("cannot listen on {listen}: {error}"))?;
@@ -46,6 +50,18 @@ pub fn start(ground: &Ground, registry: &mut Registry) -> Result<Admin, Failure>
     let start = server::start_on(listeners, options, registry, stop.clone());
     let running = ground.runtime.block_on(start)?;
     Ok(Admin { running, private_address, terminator, stop })
+}
+
+fn warn_of_short_token(settings: &Settings) {
+    let length = |token: &SecretString| token.expose_secret().len();
+    if settings
+        .admin
+        .bootstrap_token
+        .as_ref()
+        .is_some_and(|token| length(token) < TOKEN_LENGTH_GOOD)
+    {
+        tracing::warn!("admin.bootstrap_token is short enough to be guessed");
+    }
 }
 
 fn options(

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 
 use super::Process;
+use super::signals::Order;
 
 /// How long the end of the process waits for what the control plane still writes.
 const CONTROL_STOP_MAX: Duration = Duration::from_secs(10);
@@ -30,6 +31,10 @@ impl Process {
         let order = self.runtime.block_on(self.signals.wait(taken, reload));
         tracing::info!(reason = order.reason(), "the process stops");
         tell_service_manager(&[NotifyState::Stopping]);
+        if order == Order::Relieved {
+            // Health checks are the successor's: they come by the same socket.
+            self.status_server.abort();
+        }
         self.stop()
     }
 
