@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tollgate_common::ids;
@@ -57,15 +57,18 @@ pub async fn frame(
     let status = response.status();
     let elapsed_ns = control.clock.now().monotonic_ns - started.monotonic_ns;
     control.metrics.count_request(route, &method, status, Duration::from_nanos(elapsed_ns));
-    tracing::info!(
-        request_id = %id,
-        method = %method,
-        route,
-        status = status.as_u16(),
-        duration_ms = elapsed_ns / 1_000_000,
-        "answered"
-    );
+    log(&id, &method, route, status, elapsed_ns / 1_000_000);
     response
+}
+
+/// Gateways ask each second; what they ask is told where it fails, and by metrics.
+fn log(id: &RequestId, method: &Method, route: &str, status: StatusCode, duration_ms: u64) {
+    let status = status.as_u16();
+    if route.starts_with("/internal/") {
+        tracing::debug!(request_id = %id, %method, route, status, duration_ms, "answered");
+    } else {
+        tracing::info!(request_id = %id, %method, route, status, duration_ms, "answered");
+    }
 }
 
 /// Gives every error the one form, also those that the router makes on its own.

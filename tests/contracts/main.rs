@@ -4,3 +4,4 @@
 
 mod check_config;
 mod journal_inspect;
+mod observability;

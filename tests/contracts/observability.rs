@@ -1,0 +1,97 @@
+//! Metrics have the names that dashboards and alerts rely on.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use tollgate_test_support::http::{get, get_with};
+use tollgate_test_support::tollgate::{self, Tollgate};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_tollgate");
+
+/// Names of series after one call, as Prometheus stores them.
+fn series() -> BTreeSet<String> {
+    let mut tollgate =
+        Tollgate::start(tollgate::command(BINARY, &["demo"]), &["proxy", "admin", "metrics"]);
+    let key = loop {
+        let line = tollgate.line();
+        if let Some((_, rest)) = line.split_once("X-API-Key: ") {
+            break rest.split('\'').next().unwrap().to_owned();
+        }
+    };
+    get_with(tollgate.address("proxy"), "/weather/", &[("x-api-key", &key)]);
+    // The control plane's answer in the ledger's name.
+    tollgate.wait_until("the ledger has taken the record", |tollgate| {
+        let metrics = get(tollgate.address("metrics"), "/metrics").body;
+        metrics.contains("tollgate_ledger_records_total 1\n")
+    });
+    let metrics = get(tollgate.address("metrics"), "/metrics").body;
+    let mut names = BTreeSet::new();
+    for line in metrics.lines() {
+        let Some(rest) = line.strip_prefix("# TYPE ") else { continue };
+        let (name, kind) = rest.split_once(' ').unwrap();
+        let suffixes: &[&str] = match kind {
+            "counter" => &["_total"],
+            "histogram" => &["_bucket", "_sum", "_count"],
+            _ => &[""],
+        };
+        names.extend(suffixes.iter().map(|suffix| format!("{name}{suffix}")));
+    }
+    names
+}
+
+/// Words in a text that look like names of our series.
+fn mentioned(text: &str) -> BTreeSet<&str> {
+    text.split(|char: char| !char.is_ascii_alphanumeric() && char != '_')
+        .filter(|word| word.starts_with("tollgate_") || word.starts_with("process_"))
+        .collect()
+}
+
+fn file(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+#[test]
+fn dashboards_alerts_and_readers_find_every_series_that_they_ask_for() {
+    let series = series();
+    let promised = [
+        "tollgate_requests_total",
+        "tollgate_refusals_total",
+        "tollgate_request_duration_seconds_bucket",
+        "tollgate_upstream_duration_seconds_bucket",
+        "tollgate_decision_duration_seconds_bucket",
+        "tollgate_usage_calls_total",
+        "tollgate_usage_units_total",
+        "tollgate_bytes_total",
+        "tollgate_connections",
+        "tollgate_ledger_lag_seconds",
+        "tollgate_counters_available",
+        "tollgate_counters_round_trips_total",
+        "tollgate_leases_outstanding",
+        "tollgate_snapshot_revision",
+    ];
+
+    for name in promised {
+        assert!(series.contains(name), "{name} is not exposed");
+    }
+    for path in ["config/grafana/tollgate.json", "config/prometheus/alerts.yaml"] {
+        let text = file(path);
+        let mentioned = mentioned(&text);
+        assert!(!mentioned.is_empty());
+        for name in mentioned {
+            assert!(series.contains(name), "{path} asks for {name}, which is not exposed");
+        }
+    }
+}
+
+#[test]
+fn the_dashboard_is_json_with_a_query_in_every_panel() {
+    let dashboard: serde_json::Value =
+        serde_json::from_str(&file("config/grafana/tollgate.json")).unwrap();
+
+    for panel in dashboard["panels"].as_array().unwrap() {
+        if panel["type"] != "row" {
+            let target = &panel["targets"][0]["expr"];
+            assert!(target.as_str().is_some_and(|expr| !expr.is_empty()), "{panel}");
+        }
+    }
+}
