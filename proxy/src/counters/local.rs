@@ -49,11 +49,17 @@ pub struct RateRule {
 
 const MINUTE_NS: u64 = 60_000_000_000;
 
+/// What a full burst may be worth: 146 years, so that a moment and a debt never overflow together.
+/// A larger burst is never reached, and is stated as this.
+const BURST_NS_MAX: u64 = u64::MAX / 4;
+
 impl RateRule {
     /// `limit` calls per minute, `burst` at once.
     pub fn new(limit: NonZeroU32, burst: NonZeroU32) -> Self {
         // Rounded up, so that no span ever admits more than the rate says.
         let replenish_ns = MINUTE_NS.div_ceil(u64::from(limit.get()));
+        let burst_max = u32::try_from(BURST_NS_MAX / replenish_ns).unwrap_or(u32::MAX);
+        let burst = burst.min(NonZeroU32::new(burst_max).expect("a minute is far below 146 years"));
         let quota = Quota::with_period(Duration::from_nanos(replenish_ns))
             .expect("a minute over any limit is at least a nanosecond")
             .allow_burst(burst);
@@ -196,7 +202,11 @@ impl LocalCounters {
         } else if !plan.rate.as_ref().is_none_or(|rate| rate.admit(subscriber, now)) {
             Verdict::RateExceeded
         } else {
-            used.units += i64::from(cost);
+            // Without a quota nothing is used of one, so that a later quota starts from what the
+            // ledger has counted for it.
+            if plan.rules.quota.is_some() {
+                used.units += i64::from(cost);
+            }
             Verdict::Admitted
         };
         Drawn { verdict, limits: limits(subscriber, plan, &used, now) }
@@ -219,10 +229,20 @@ impl LocalCounters {
             used.period = period;
             return;
         }
-        let seeded = self.waiting.lock().remove(&subscriber.id());
-        let units =
-            seeded.filter(|(start, _)| *start == period.start).map_or(0, |(_, units)| units);
-        *used = QuotaUsed { period, units };
+        *used = QuotaUsed { period, units: self.take_seed(subscriber.id(), period.start) };
+    }
+
+    /// What a period starts from. A seed of a later period stays for it: others count in it
+    /// already, and this clock is a little behind theirs.
+    fn take_seed(&self, subscription: SubscriptionId, period_start: Timestamp) -> i64 {
+        let mut waiting = self.waiting.lock();
+        match waiting.get(&subscription).copied() {
+            Some((start, units)) if start <= period_start => {
+                waiting.remove(&subscription);
+                if start == period_start { units } else { 0 }
+            }
+            Some(_) | None => 0,
+        }
     }
 }
 
