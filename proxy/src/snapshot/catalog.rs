@@ -27,10 +27,12 @@ use crate::upstream::{Context, Upstream};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlanSlot(pub u32);
 
+type Listing = HashMap<Box<str>, Arc<ProductEntry>, RandomState>;
+
 #[derive(Clone, Default)]
 pub struct Tables {
-    by_name: HashMap<Box<str>, Arc<ProductEntry>, RandomState>,
-    by_host: HashMap<Box<str>, Arc<ProductEntry>, RandomState>,
+    by_name: Listing,
+    by_host: Listing,
     plans: Vec<Option<Arc<PlanEntry>>>,
     index: Arc<Index>,
 }
@@ -40,9 +42,15 @@ impl Tables {
         self.by_name.get(name)
     }
 
-    /// By host name without its port, in lower case.
+    /// By host name without its port, in any case.
     pub fn product_by_host(&self, host: &str) -> Option<&Arc<ProductEntry>> {
-        if self.by_host.is_empty() { None } else { self.by_host.get(host) }
+        if self.by_host.is_empty() {
+            return None;
+        }
+        if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return self.by_host.get(host.to_ascii_lowercase().as_str());
+        }
+        self.by_host.get(host)
     }
 
     pub fn plan(&self, slot: PlanSlot) -> Option<&Arc<PlanEntry>> {
@@ -60,11 +68,32 @@ impl Tables {
         }
     }
 
+    /// A name or host that another product has taken over in the meantime is left to it.
     fn unlist(&mut self, product: &ProductEntry) {
-        self.by_name.remove(product.rules.name.as_str());
+        let unlist = |listed: &mut Listing, key: &str| {
+            if listed.get(key).is_some_and(|listed| listed.id() == product.id()) {
+                listed.remove(key);
+            }
+        };
+        unlist(&mut self.by_name, &product.rules.name);
         for host in &product.rules.hosts {
-            self.by_host.remove(host.to_ascii_lowercase().as_str());
+            unlist(&mut self.by_host, &host.to_ascii_lowercase());
         }
+    }
+
+    /// These tables and the plans that stood before and no longer do; None if all still do.
+    fn with_plans_of(&self, before: &Tables) -> Option<Tables> {
+        let both = || self.plans.iter().zip(&before.plans);
+        if !both().any(|(now, before)| now.is_none() && before.is_some()) {
+            return None;
+        }
+        let mut all = self.clone();
+        for (now, before) in all.plans.iter_mut().zip(&before.plans) {
+            if now.is_none() {
+                now.clone_from(before);
+            }
+        }
+        Some(all)
     }
 }
 
@@ -216,16 +245,24 @@ impl Batch for CatalogBatch<'_> {
 
     fn commit(mut self, revision: Revision) -> Result<(), ApplyError> {
         self.check()?;
+        let mut has_bridge = false;
+        if let Some(changed) = self.changed.take() {
+            let before = std::mem::replace(&mut self.current, Arc::new(changed.tables));
+            // Subscriptions move from plan to plan one after the other. Until all have, the plans
+            // that they leave stand beside those that they go to, so no call finds none.
+            let bridge = self.current.with_plans_of(&before).map(Arc::new);
+            has_bridge = bridge.is_some();
+            self.catalog.tables.store(bridge.unwrap_or_else(|| self.current.clone()));
+            *self.catalog.sources.lock() = changed.sources;
+        }
         for (subscriber, rules, slot) in &self.known {
             subscriber.update(rules, *slot);
         }
-        if let Some(changed) = self.changed.take() {
-            self.current = Arc::new(changed.tables);
-            self.catalog.tables.store(self.current.clone());
-            *self.catalog.sources.lock() = changed.sources;
-        }
         for entry in std::mem::take(&mut self.waiting) {
             self.apply(entry);
+        }
+        if has_bridge {
+            self.catalog.tables.store(self.current.clone());
         }
         self.catalog.revision.store(revision, Ordering::Release);
         Ok(())
@@ -322,7 +359,10 @@ impl CatalogBatch<'_> {
     fn put_product(&mut self, rules: ProductRules) {
         let id = rules.id;
         let before = self.changed().sources.products.get(&id).cloned();
-        let upstream = before.as_ref().and_then(|before| before.upstream.as_ref());
+        // A full batch names everything anew; what has not changed keeps its connections.
+        let served =
+            before.clone().or_else(|| self.catalog.sources.lock().products.get(&id).cloned());
+        let upstream = served.as_ref().and_then(|served| served.upstream.as_ref());
         let upstream = self.catalog.upstream(&rules, upstream);
         let metrics = self.catalog.metrics.product(&rules.name);
         let product = Arc::new(ProductEntry::new(rules, upstream, metrics));
