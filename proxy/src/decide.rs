@@ -62,7 +62,8 @@ pub async fn decide<'a>(
         .map_err(refused)?
         .into_owned();
     let caller = identify(&credential, last, tables.index(), now.wall).map_err(refused)?;
-    let plan = standing(&tables, &caller, &product).map_err(refused)?;
+    let plan = plan(gateway, &tables, &caller).map_err(refused)?;
+    check_standing(&plan, &caller, &product).map_err(refused)?;
     drop(tables);
 
     let weight = product.weight(&head.method, head.target.below(path_start));
@@ -100,8 +101,7 @@ fn route(tables: &Tables, head: &RequestHead) -> Result<(Arc<ProductEntry>, usiz
     Ok((product.clone(), 1 + name.len()))
 }
 
-/// The host without its port. Names are compared in lower case, which callers write anyway; others
-/// are routed by path.
+/// The host without its port.
 fn host_name(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
@@ -109,20 +109,29 @@ fn host_name(host: &str) -> &str {
     }
 }
 
+/// The plan that the caller's subscription is on. It can have moved to one that came after these
+/// tables were taken up; then those of this moment have it.
+fn plan(gateway: &Gateway, tables: &Tables, caller: &Caller) -> Result<Arc<PlanEntry>, Refusal> {
+    if let Some(plan) = tables.plan(caller.subscriber.plan()) {
+        return Ok(plan.clone());
+    }
+    let newest = gateway.catalog.tables();
+    newest.plan(caller.subscriber.plan()).cloned().ok_or(Refusal::SubscriptionInactive)
+}
+
 /// Whether the caller's subscription is to this product and in force.
-fn standing(
-    tables: &Tables,
+fn check_standing(
+    plan: &PlanEntry,
     caller: &Caller,
     product: &ProductEntry,
-) -> Result<Arc<PlanEntry>, Refusal> {
-    let plan = tables.plan(caller.subscriber.plan()).ok_or(Refusal::SubscriptionInactive)?;
+) -> Result<(), Refusal> {
     if plan.product.id() != product.id() {
         return Err(Refusal::NotSubscribed);
     }
     if !caller.subscriber.is_active() {
         return Err(Refusal::SubscriptionInactive);
     }
-    Ok(plan.clone())
+    Ok(())
 }
 
 /// A body whose stated length is over the limit is refused before anything is drawn.
