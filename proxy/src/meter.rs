@@ -152,7 +152,13 @@ impl<'a> Grant<'a> {
             bytes_out: self.bytes_out - self.recorded.bytes_out,
         };
         self.recorded.last |= last;
-        let position = self.gateway.journal.append(&record)?;
+        let position = match self.gateway.journal.append(&record) {
+            Ok(position) => position,
+            Err(error) => {
+                self.forget_draw(last && is_first);
+                return Err(error);
+            }
+        };
         if is_first {
             self.count(billed, units, correction);
         }
@@ -168,6 +174,14 @@ impl<'a> Grant<'a> {
             self.count_end(duration_ns);
         }
         Ok(position)
+    }
+
+    /// A call without any record is on no bill, so it does not count against the quota either.
+    fn forget_draw(&self, has_no_record: bool) {
+        if has_no_record {
+            let Admission { subscriber, period, cost, .. } = &self.admission;
+            self.gateway.counters.correct(subscriber, *period, -i64::from(*cost));
+        }
     }
 
     /// The outcome of an upstream's answer does not change after its first record.
