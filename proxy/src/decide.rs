@@ -149,3 +149,6 @@ async fn draw(gateway: &Gateway, caller: &Caller, plan: &PlanEntry, cost: u32, n
         Drawing::Waiting(waiting) => waiting.await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,8 @@ pub mod settings;
 pub mod start;
 
 #[cfg(test)]
+mod fixture;
+#[cfg(test)]
 mod test_admin;
 #[cfg(test)]
 mod test_certificates;

@@ -216,3 +216,6 @@ impl Drop for Grant<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -268,3 +268,6 @@ fn limits(subscriber: &Subscriber, plan: &PlanEntry, used: &QuotaUsed, now: Now)
         period: if plan.rules.quota.is_some() { used.period } else { Period::default() },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -408,3 +408,6 @@ impl CatalogBatch<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
