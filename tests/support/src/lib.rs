@@ -2,3 +2,9 @@
 
 pub mod http;
 pub mod tollgate;
+
+pub mod owner;
+pub mod upstream;
+
+pub mod raw_http1;
+pub mod raw_http2;
