@@ -74,7 +74,9 @@ use trouble::Trouble;
 
 pub use checkpoint::Totals;
 pub use error::{AcknowledgeError, AppendError, FileError, OpenError, ReadError, SyncFailed};
-pub use inspect::{Inspection, LaneInspection, SegmentContent, SegmentInspection, inspect};
+pub use inspect::{
+    Inspection, LaneInspection, SegmentContent, SegmentInspection, inspect, records,
+};
 pub use mend::MARKER_PART;
 pub use options::{
     BYTES_MAX_DEFAULT, JournalOptions, SEGMENT_BYTES_DEFAULT, SYNC_INTERVAL_DEFAULT, SyncMode,

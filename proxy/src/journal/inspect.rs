@@ -5,13 +5,15 @@ use std::fmt;
 use std::path::Path;
 
 use tollgate_common::ids::NodeId;
+use tollgate_common::usage::UsageRecord;
 
 use super::checkpoint::{self, Checkpoint, Marks};
 use super::directory::{lane_numbers, lane_path, text};
 use super::document::Loaded;
 use super::error::{FileError, OpenError};
+use super::header::Header;
 use super::mend::QUARANTINE;
-use super::scan::{Scan, Seen, State, names, scan, segment_files};
+use super::scan::{Scan, Seen, State, contents, good_records, names, scan, segment_files};
 
 /// What a journal directory holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +118,7 @@ fn inspect_lane(dir: &Path, number: usize) -> Result<LaneInspection, FileError> 
     let mut segments = Vec::new();
     for (name, path) in segment_files(dir)? {
         let (bytes, content) = match scan(&path, name)? {
-            Seen::Segment(scan) => (scan.bytes, records(&scan)),
+            Seen::Segment(scan) => (scan.bytes, content_of(&scan)),
             Seen::Headless { bytes, written, .. } => (bytes, SegmentContent::Headless { written }),
             Seen::OtherVersion { bytes, version, .. } => {
                 (bytes, SegmentContent::OtherVersion(version))
@@ -138,7 +140,22 @@ fn inspect_lane(dir: &Path, number: usize) -> Result<LaneInspection, FileError> 
     })
 }
 
-fn records(scan: &Scan) -> SegmentContent {
+/// The good records of a journal directory, lane by lane in the order in which they were appended,
+/// delivered or not, as long as their segment is there.
+pub fn records(dir: &Path) -> Result<Vec<UsageRecord>, OpenError> {
+    let mut records = Vec::new();
+    for number in lane_numbers(dir)? {
+        for (_, path) in segment_files(&lane_path(dir, number))? {
+            let content = contents(&path)?;
+            let Ok(header) = Header::find(&content) else { continue };
+            let good = good_records(&content, &header);
+            records.extend(good.filter_map(|(_, payload)| UsageRecord::decode(payload).ok()));
+        }
+    }
+    Ok(records)
+}
+
+fn content_of(scan: &Scan) -> SegmentContent {
     let good_end = scan.good_end();
     let good = scan.slots.iter().filter(|slot| **slot == State::Good).count() as u64;
     let behind = scan.slots.len() as u64 - good_end;
