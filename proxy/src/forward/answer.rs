@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use tollgate_common::outcome::Outcome;
 
 use super::Failure;
@@ -57,8 +58,19 @@ impl Relay<'_, '_> {
         responder: &mut impl Responder,
     ) -> Result<(), Failure> {
         self.begin(head, own, responder);
+        let mut next = match body.piece().now_or_never() {
+            Some(first) => Some(first.map_err(|AnswerBroken| Failure::UpstreamBroke)?),
+            // A caller of events, of a tunnel or of a conversation waits for the head alone.
+            None => {
+                responder.piece(Bytes::new()).await.map_err(|_| Failure::CallerGone)?;
+                None
+            }
+        };
         loop {
-            let Piece { data, last } = self.next(body, patience).await?;
+            let Piece { data, last } = match next.take() {
+                Some(first) => first,
+                None => self.next(body, patience).await?,
+            };
             self.grant.bytes_out += data.len() as u64;
             if last {
                 self.grant.answer.truncated = false;
