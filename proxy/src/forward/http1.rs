@@ -71,7 +71,7 @@ pub(super) async fn exchange(
     let bytes_max = call.body_bytes_max();
     let sending = Sending { socket, out, bytes_in: &bytes_in, sent: &sent, bytes_max };
     let is_upgrade = call.head.upgrade;
-    let mut answering = Answering { socket, buffer, head, patience, sent: &sent };
+    let mut answering = Answering { socket, buffer, head, patience, sent: &sent, is_upgrade };
 
     let received = if is_upgrade {
         // Nothing of the caller's may pass before the upstream has agreed.
@@ -205,6 +205,7 @@ struct Answering<'a> {
     head: &'a mut ResponseHead,
     patience: &'a mut Patience,
     sent: &'a AtomicBool,
+    is_upgrade: bool,
 }
 
 /// Interim heads that one answer may have: more is a flood.
@@ -220,6 +221,10 @@ impl Answering<'_> {
     ) -> Result<(), Failure> {
         for _ in 0..INTERIM_HEADS_MAX {
             self.next_head(method, timeout).await?;
+            // To change the protocol unasked is to say something else than HTTP.
+            if self.head.status == 101 && !self.is_upgrade {
+                return Err(Failure::UpstreamMalformed);
+            }
             if !self.head.is_interim() {
                 return Ok(());
             }
