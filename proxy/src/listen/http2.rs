@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use self::body::Http2Body;
@@ -64,22 +65,34 @@ where
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let idle = streams.idle(settings.header_timeout, settings.idle_timeout);
-    let ended = tokio::select! {
+    let until = tokio::select! {
         biased;
-        ended = connection.as_mut() => Some(ended),
-        () = drain.started() => None,
-        () = idle => None,
+        ended = connection.as_mut() => Until::Ended(ended),
+        () = drain.started() => Until::Draining,
+        () = idle => Until::Idle,
     };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
+    let ended = match until {
+        Until::Ended(ended) => ended,
+        Until::Draining => {
             connection.as_mut().graceful_shutdown();
             connection.await
+        }
+        // Whoever does not answer the farewell is not waited for: it may be silent on purpose.
+        Until::Idle => {
+            connection.as_mut().graceful_shutdown();
+            timeout(settings.write_timeout, connection).await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "an HTTP/2 connection of a caller ended");
     }
+}
+
+/// What has happened to a connection.
+enum Until {
+    Ended(hyper::Result<()>),
+    Draining,
+    Idle,
 }
 
 /// The streams of one connection.
@@ -140,7 +153,8 @@ async fn serve_stream(
     let (answer, answered) = oneshot::channel();
     let left = CancellationToken::new();
     let leaving = left.clone().drop_guard();
-    let mut responder = Http2Responder::new(answer, request.method(), left.clone());
+    let write_timeout = core.gateway.settings.write_timeout;
+    let mut responder = Http2Responder::new(answer, request.method(), left.clone(), write_timeout);
     let (parts, body) = request.into_parts();
     tokio::spawn(async move {
         let _open = open;

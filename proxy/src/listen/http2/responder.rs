@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::HeaderMap;
@@ -15,6 +16,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::AnswerCut;
 use crate::fields::{Fields, Known};
+use crate::http1::patience::{Elapsed, Patience};
 use crate::pass::{Passing, date};
 use crate::respond::{AnswerHead, Responder};
 
@@ -28,6 +30,9 @@ pub struct Http2Responder {
     body: Option<Sender<Bytes, AnswerCut>>,
     is_head_request: bool,
     left: CancellationToken,
+    patience: Patience,
+    /// One piece must be taken within this time.
+    write_timeout: Duration,
 }
 
 impl Http2Responder {
@@ -35,9 +40,17 @@ impl Http2Responder {
         answer: oneshot::Sender<Response<AnswerStream>>,
         method: &Method,
         left: CancellationToken,
+        write_timeout: Duration,
     ) -> Self {
-        let is_head_request = *method == Method::HEAD;
-        Self { answer: Some(answer), head: None, body: None, is_head_request, left }
+        Self {
+            answer: Some(answer),
+            head: None,
+            body: None,
+            is_head_request: *method == Method::HEAD,
+            left,
+            patience: Patience::default(),
+            write_timeout,
+        }
     }
 
     /// Sends the head that has waited, with this body.
@@ -50,14 +63,24 @@ impl Http2Responder {
         answered.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
-    /// The way for the pieces of the body.
-    fn body(&mut self) -> io::Result<&mut Sender<Bytes, AnswerCut>> {
+    /// Opens the way for the pieces of the body.
+    fn open_body(&mut self) -> io::Result<()> {
         if self.body.is_none() {
             let (sender, channel) = Channel::new(PIECES_AHEAD_MAX);
             self.send(Either::Right(channel))?;
             self.body = Some(sender);
         }
-        self.body.as_mut().ok_or_else(|| io::ErrorKind::BrokenPipe.into())
+        Ok(())
+    }
+
+    /// Hands a frame over once the caller has taken enough of those before it.
+    async fn send_frame(&mut self, frame: Frame<Bytes>) -> io::Result<()> {
+        self.open_body()?;
+        let body = self.body.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        match self.patience.within(self.write_timeout, body.send(frame)).await {
+            Ok(sent) => sent.map_err(|_| io::ErrorKind::BrokenPipe.into()),
+            Err(Elapsed) => Err(io::ErrorKind::TimedOut.into()),
+        }
     }
 }
 
@@ -81,11 +104,10 @@ impl Responder for Http2Responder {
     }
 
     async fn piece(&mut self, piece: Bytes) -> io::Result<()> {
-        let body = self.body()?;
         if piece.is_empty() {
-            return Ok(());
+            return self.open_body();
         }
-        body.send_data(piece).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
+        self.send_frame(Frame::data(piece)).await
     }
 
     async fn finish(&mut self, last: Bytes, trailers: Option<&Fields>) -> io::Result<()> {
@@ -93,15 +115,13 @@ impl Responder for Http2Responder {
             let last = if self.is_head_request { Bytes::new() } else { last };
             return self.send(Either::Left(Full::new(last)));
         }
-        let body = self.body()?;
         if !last.is_empty() {
-            body.send_data(last).await.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+            self.send_frame(Frame::data(last)).await?;
         }
         if let Some(trailers) = trailers {
             let mut map = HeaderMap::new();
             push_all(&mut map, Passing::answer(trailers));
-            let sent = body.send_trailers(map).await;
-            sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+            self.send_frame(Frame::trailers(map)).await?;
         }
         self.body = None;
         Ok(())
