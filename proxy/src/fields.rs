@@ -152,6 +152,15 @@ impl Fields {
         self.values(known).next()
     }
 
+    /// Whether a field that says where the message ends is written with `_` for `-`: the next server
+    /// may take it for the real one, or may not.
+    pub fn frames_in_disguise(&self) -> bool {
+        self.iter().any(|field| {
+            matches!(field.known, Known::ContentLength | Known::TransferEncoding)
+                && field.name.contains(&b'_')
+        })
+    }
+
     /// The value of a field by its name, in any case.
     pub fn named(&self, name: &str) -> Option<&[u8]> {
         self.iter()

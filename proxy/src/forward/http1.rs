@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::Method;
+use tollgate_common::refusal::Refusal;
 
 use super::answer::{AnswerBody, AnswerBroken, Piece, Relay};
 use super::fields::{push_own, write_head};
@@ -162,8 +163,11 @@ impl Sending<'_> {
         while let Some(piece) = body.piece().await.map_err(Stopped::Caller)? {
             let passed = self.bytes_in.fetch_add(piece.len() as u64, Ordering::Relaxed);
             if framing != Framing::UntilClose && passed + piece.len() as u64 > self.bytes_max {
-                let refusal = tollgate_common::refusal::Refusal::ContentTooLarge;
-                return Err(Stopped::Caller(BodyEnd::Refused(refusal)));
+                return Err(Stopped::Caller(BodyEnd::Refused(Refusal::ContentTooLarge)));
+            }
+            if framing.length().is_some_and(|length| passed + piece.len() as u64 > length) {
+                // What is over would be read as the next request.
+                return Err(Stopped::Caller(BodyEnd::Refused(Refusal::RequestMalformed)));
             }
             self.write(&piece, chunked).await?;
         }

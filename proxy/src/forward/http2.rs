@@ -195,7 +195,7 @@ fn read_answer(response: Response<Incoming>) -> (ResponseHead, Source) {
     for (name, value) in &parts.headers {
         fields.push(name.as_str().as_bytes(), value.as_bytes());
     }
-    let length = fields.first(Known::ContentLength);
+    let length = fields.named("content-length");
     let length = length.and_then(|length| str::from_utf8(length).ok()?.parse().ok());
     let framing = match length {
         _ if body.is_end_stream() => Framing::Empty,

@@ -96,7 +96,9 @@ fn read_target(target: &str, limits: &HeadLimits, head: &mut RequestHead) -> Res
 fn read_framing(head: &mut RequestHead) -> Result<(), Refusal> {
     let mut lengths = head.fields.values(Known::ContentLength);
     let mut encodings = head.fields.values(Known::TransferEncoding);
-    head.framing = match (lengths.next(), encodings.next()) {
+    let (length, encoding) = (lengths.next(), encodings.next());
+    let is_stated = length.is_some() || encoding.is_some();
+    head.framing = match (length, encoding) {
         (None, None) => Framing::Empty,
         (Some(length), None) => match content_length(length)? {
             0 => Framing::Empty,
@@ -105,7 +107,8 @@ fn read_framing(head: &mut RequestHead) -> Result<(), Refusal> {
         (None, Some(encoding)) if encoding.eq_ignore_ascii_case(b"chunked") => Framing::Chunked,
         (None, Some(_)) | (Some(_), Some(_)) => return Err(Refusal::RequestMalformed),
     };
-    if lengths.next().is_some() || encodings.next().is_some() {
+    let is_repeated = lengths.next().is_some() || encodings.next().is_some();
+    if is_repeated || is_stated && head.fields.frames_in_disguise() {
         return Err(Refusal::RequestMalformed);
     }
     Ok(())
@@ -176,6 +179,9 @@ mod tests {
             "Transfer-Encoding: xchunked\r\n",
             "Transfer-Encoding: identity\r\n",
             "Content-Length : 5\r\n",
+            "Content_Length: 5\r\n",
+            "Content_Length: 0\r\n",
+            "transfer_encoding: chunked\r\n",
             " Content-Length: 5\r\n",
             "X-A: b\r\n folded\r\n",
             "X-A: b\nX-B: c\r\n",

@@ -74,7 +74,8 @@ fn framing(method: &Method, head: &ResponseHead) -> Result<Framing, ResponseMalf
         (None, Some(encoding)) if encoding.eq_ignore_ascii_case(b"chunked") => Framing::Chunked,
         (None, Some(_)) | (Some(_), Some(_)) => return Err(ResponseMalformed),
     };
-    if lengths.next().is_some() || encodings.next().is_some() {
+    let is_repeated = lengths.next().is_some() || encodings.next().is_some();
+    if is_repeated || stated != Framing::UntilClose && head.fields.frames_in_disguise() {
         return Err(ResponseMalformed);
     }
     let has_no_body =
