@@ -15,18 +15,19 @@ use crate::upstream::Upstream;
 /// What stands where a key stood.
 const REDACTED: &[u8] = b"tg_redacted";
 
-/// Path and query below the endpoint.
+/// Path and query below the endpoint. A key in the query is not always one that was looked for there.
 pub fn write_target(call: &Call<'_>, upstream: &Upstream, out: &mut Vec<u8>) {
     let target = &call.head.target;
+    let credential = &call.admitted.credential;
     let below = &target.path()[call.admitted.path_start..];
     out.extend_from_slice(upstream.endpoint().path.as_bytes());
     if below.is_empty() && upstream.endpoint().path.is_empty() {
         out.push(b'/');
     }
-    out.extend_from_slice(below.as_bytes());
+    out.extend_from_slice(&without_key(below.as_bytes(), credential));
     if let Some(query) = target.query() {
         out.push(b'?');
-        out.extend_from_slice(query.as_bytes());
+        out.extend_from_slice(&without_key(query.as_bytes(), credential));
     }
 }
 
