@@ -13,7 +13,7 @@ use hyper::body::{Body, Incoming};
 use super::answer::{AnswerBody, AnswerBroken, Piece, Relay};
 use super::fields::{host, passing, push_own, without_key, write_target};
 use super::{Broken, Call, Failure};
-use crate::fields::{Fields, Known};
+use crate::fields::Fields;
 use crate::http1::patience::{Elapsed, Patience};
 use crate::http1::response::ResponseHead;
 use crate::pass::Passing;

@@ -40,6 +40,9 @@ const PENDING_RESETS_MAX: usize = 20;
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a caller that was let go as idle may take to agree.
+const FAREWELL_WAIT: Duration = Duration::from_secs(2);
+
 /// Serves a connection until one side ends it.
 pub async fn serve_connection<S>(core: &Arc<Core>, stream: S, peer: Peer, drain: &Drain)
 where
@@ -80,7 +83,7 @@ where
         // Whoever does not answer the farewell is not waited for: it may be silent on purpose.
         Until::Idle => {
             connection.as_mut().graceful_shutdown();
-            timeout(settings.write_timeout, connection).await.unwrap_or(Ok(()))
+            timeout(FAREWELL_WAIT, connection).await.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = ended {
