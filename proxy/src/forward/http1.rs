@@ -11,7 +11,7 @@ use super::answer::{AnswerBody, AnswerBroken, Piece, Relay};
 use super::fields::{push_own, write_head};
 use super::{Broken, Call, Failure};
 use crate::fields::Fields;
-use crate::http1::body::{BodyDecoder, Decoded};
+use crate::http1::body::{BodyDecoder, BodyMalformed, Decoded};
 use crate::http1::patience::{Elapsed, Patience};
 use crate::http1::response::{ResponseHead, take, write_chunk_size, write_field};
 use crate::http1::socket::Socket;
@@ -266,7 +266,7 @@ struct Source<'a> {
     buffer: &'a mut BytesMut,
     decoder: BodyDecoder,
     /// Decoded already, to learn whether the piece before it was the last.
-    ahead: Option<Bytes>,
+    ahead: Option<Result<Bytes, AnswerBroken>>,
 }
 
 impl<'a> Source<'a> {
@@ -275,25 +275,27 @@ impl<'a> Source<'a> {
     }
 
     /// A piece, and whether what has arrived behind it already ends the body.
-    fn with_end(&mut self, data: Bytes) -> Result<Piece, AnswerBroken> {
+    /// What is wrong behind it is said when it is asked for, so that the piece itself is not lost.
+    fn with_end(&mut self, data: Bytes) -> Piece {
         if !self.decoder.ends_with_connection() && !self.decoder.is_done() {
-            match self.decoder.decode(self.buffer).map_err(|_| AnswerBroken)? {
-                Decoded::Data(ahead) => self.ahead = Some(ahead),
-                Decoded::More | Decoded::End => {}
-            }
+            self.ahead = match self.decoder.decode(self.buffer) {
+                Ok(Decoded::Data(ahead)) => Some(Ok(ahead)),
+                Ok(Decoded::More | Decoded::End) => None,
+                Err(BodyMalformed) => Some(Err(AnswerBroken)),
+            };
         }
-        Ok(Piece { data, last: self.decoder.is_done() && self.ahead.is_none() })
+        Piece { data, last: self.decoder.is_done() && self.ahead.is_none() }
     }
 }
 
 impl AnswerBody for Source<'_> {
     async fn piece(&mut self) -> Result<Piece, AnswerBroken> {
         if let Some(ahead) = self.ahead.take() {
-            return self.with_end(ahead);
+            return ahead.map(|ahead| self.with_end(ahead));
         }
         loop {
             match self.decoder.decode(self.buffer).map_err(|_| AnswerBroken)? {
-                Decoded::Data(data) => return self.with_end(data),
+                Decoded::Data(data) => return Ok(self.with_end(data)),
                 Decoded::End => return Ok(Piece { data: Bytes::new(), last: true }),
                 Decoded::More => {}
             }
