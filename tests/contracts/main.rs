@@ -5,3 +5,4 @@
 mod check_config;
 mod journal_inspect;
 mod observability;
+mod proxy;

@@ -1,0 +1,28 @@
+//! The proxy at its edges, byte by byte: what callers and upstreams may send, and what they get.
+//!
+//! One rule holds in every case: an accepted request is one request to the upstream and one usage
+//! record; a refused one is none and none.
+
+mod house;
+mod origin;
+
+mod framing;
+mod heads;
+mod pipelining;
+
+mod credentials;
+mod explained;
+mod limits;
+mod refusals;
+mod standing;
+
+mod bodies;
+mod endings;
+mod fields;
+mod streams;
+mod upgrades;
+
+mod http2;
+mod http2_calls;
+mod patience;
+mod retries;

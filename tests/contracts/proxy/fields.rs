@@ -1,0 +1,154 @@
+//! Which fields pass, in each direction.
+
+use serde_json::json;
+
+use super::house::House;
+
+#[tokio::test]
+async fn what_concerns_only_the_callers_connection_stays_there() {
+    let house = House::open().await;
+    let lines = "Connection: keep-alive, X-Tied, x-tied-too\r\nX-Tied: 1\r\nX-Tied-Too: 1\r\n\
+        Keep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nProxy-Authorization: Basic x\r\n\
+        TE: trailers, deflate\r\nTrailer: X-T\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\
+        Accept: */*\r\nX-Free: 1\r\n";
+
+    let answer = house.ask(house.request("GET", "/x", lines)).await;
+
+    assert_eq!(answer.status, 200);
+    let (seen, _) = house.accepted(1).await;
+    for gone in [
+        "X-Tied",
+        "X-Tied-Too",
+        "Keep-Alive",
+        "Proxy-Connection",
+        "Proxy-Authorization",
+        "Trailer",
+        "Upgrade",
+        "HTTP2-Settings",
+        "Connection",
+    ] {
+        assert!(seen[0].values(gone).is_empty(), "{gone} in {}", seen[0].head);
+    }
+    assert!(seen[0].values("TE").iter().all(|te| *te == "trailers"));
+    assert_eq!((seen[0].values("Accept"), seen[0].values("X-Free")), (vec!["*/*"], vec!["1"]));
+}
+
+#[tokio::test]
+async fn what_concerns_only_the_upstreams_connection_stays_there() {
+    let house = House::open().await;
+    house.origin.answer(
+        "/x",
+        "HTTP/1.1 200 OK\r\nConnection: keep-alive, X-Tied\r\nX-Tied: 1\r\nKeep-Alive: timeout=5\r\n\
+         Proxy-Authenticate: Basic\r\nTrailer: X\r\nUpgrade: h2c\r\nX-Free: 1\r\nX-Free: 2\r\n\
+         Set-Cookie: a=1\r\nSet-Cookie: b=2\r\nServer: theirs\r\nContent-Length: 0\r\n\r\n",
+    );
+
+    let answer = house.get("/x").await;
+
+    for gone in ["x-tied", "keep-alive", "proxy-authenticate", "trailer", "upgrade", "connection"] {
+        assert_eq!(answer.header(gone), None, "{gone}");
+    }
+    let all = |name: &str| answer.headers.get_all(name).iter().cloned().collect::<Vec<_>>();
+    assert_eq!(all("x-free"), ["1", "2"]);
+    assert_eq!(all("set-cookie"), ["a=1", "b=2"]);
+    assert_eq!(answer.header("server"), Some("theirs"));
+    assert!(answer.header("date").is_some());
+}
+
+#[tokio::test]
+async fn only_the_gateway_says_who_calls_and_from_where() {
+    let house = House::with_terms(json!({ "name": "gold" })).await;
+    let forged = [
+        "X-Tollgate-Consumer: forged",
+        "x_tollgate_consumer: forged",
+        "X-TOLLGATE-Plan: forged",
+        "X_Tollgate-Product: forged",
+        "X-Tollgate-Subscription: forged",
+        "X-Tollgate-Anything: forged",
+        "X-Forwarded-For: 6.6.6.6",
+        "X-Forwarded-For: 7.7.7.7",
+        "x_forwarded_for: 6.6.6.6",
+        "X-Forwarded-Proto: forged",
+        "X-Forwarded-Host: forged",
+        "X-Forwarded-Port: forged",
+        "Forwarded: for=6.6.6.6",
+        "X-Real-IP: 6.6.6.6",
+        "x_real_ip: 6.6.6.6",
+        "X-Request-ID: forged",
+    ]
+    .join("\r\n")
+        + "\r\n";
+
+    let answer = house.ask(house.request("GET", "/x", &forged)).await;
+
+    assert_eq!(answer.status, 200);
+    let (seen, _) = house.accepted(1).await;
+    let seen = &seen[0];
+    assert!(!seen.head.contains("forged") && !seen.head.contains("6.6.6.6"), "{}", seen.head);
+    assert_eq!(seen.values("X-Forwarded-For"), ["127.0.0.1"]);
+    assert_eq!(seen.values("X-Forwarded-Proto"), ["http"]);
+    assert_eq!(seen.values("X-Forwarded-Host"), ["a"]);
+    assert_eq!(seen.values("Forwarded"), ["for=127.0.0.1;host=\"a\";proto=http"]);
+    assert_eq!(seen.values("X-Tollgate-Product"), ["orders"]);
+    assert_eq!(seen.values("X-Tollgate-Plan"), ["gold"]);
+    assert_eq!(seen.values("X-Tollgate-Subscription"), [house.offer.subscription.as_str()]);
+    assert_eq!(seen.values("X-Tollgate-Consumer").len(), 1);
+    assert_eq!(seen.values("Host"), [house.origin.address.to_string()]);
+}
+
+#[tokio::test]
+async fn a_caller_cannot_untie_what_the_gateway_says() {
+    let house = House::open().await;
+    let tied = "Connection: X-Tollgate-Plan, X-Forwarded-For, Host, X-Request-Id, Content-Length\r\n\
+        Content-Length: 5\r\n";
+
+    let answer = house.ask(house.request("POST", "/x", tied) + "hello").await;
+
+    assert_eq!(answer.status, 200);
+    let (seen, _) = house.accepted(1).await;
+    for name in ["X-Tollgate-Plan", "X-Forwarded-For", "Host", "X-Request-Id"] {
+        assert_eq!(seen[0].values(name).len(), 1, "{name} in {}", seen[0].head);
+    }
+    assert_eq!(seen[0].body, b"hello");
+}
+
+#[tokio::test]
+async fn the_chain_of_a_trusted_proxy_is_continued() {
+    let house = House::with_settings(&[("TOLLGATE_PROXY__TRUSTED_PROXIES", "127.0.0.0/8")]).await;
+    let lines = "X-Forwarded-For: 6.6.6.6, 203.0.113.7\r\n";
+
+    house.ask(house.request("GET", "/x", lines)).await;
+
+    let (seen, _) = house.accepted(1).await;
+    assert_eq!(seen[0].values("X-Forwarded-For"), ["6.6.6.6, 203.0.113.7, 127.0.0.1"]);
+}
+
+#[tokio::test]
+async fn a_redirect_is_the_callers_to_follow() {
+    let house = House::open().await;
+    house.origin.answer(
+        "/x",
+        "HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/latest\r\nContent-Length: 0\r\n\r\n",
+    );
+
+    let answer = house.get("/x").await;
+
+    assert_eq!(answer.status, 302);
+    assert_eq!(answer.header("location"), Some("http://169.254.169.254/latest"));
+    house.accepted(1).await;
+}
+
+#[tokio::test]
+async fn an_upstream_cannot_put_words_into_the_gateways_mouth() {
+    let house = House::open().await;
+    house.origin.answer(
+        "/x",
+        "HTTP/1.1 200 OK\r\nX-Request-Id: theirs\r\nX-Tollgate-Plan: theirs\r\nContent-Length: 0\r\n\r\n",
+    );
+
+    let answer = house.get("/x").await;
+
+    assert_eq!(answer.headers.get_all("x-request-id").iter().count(), 1);
+    assert_ne!(answer.header("x-request-id"), Some("theirs"));
+    assert_eq!(answer.header("x-tollgate-plan"), None);
+}

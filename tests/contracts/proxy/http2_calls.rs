@@ -1,0 +1,373 @@
+//! HTTP/2 as it should be sent, and gRPC-like calls over both protocols of an upstream.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use h2::client::SendRequest;
+use h2::{RecvStream, SendStream};
+use http::{HeaderMap, Request, Response};
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tollgate_test_support::owner::Offer;
+use tollgate_test_support::upstream::letters;
+
+use super::house::House;
+use super::origin::{Step, send};
+
+const LARGE: usize = 8 << 20;
+
+async fn connect(house: &House) -> SendRequest<Bytes> {
+    let stream = TcpStream::connect(house.proxy()).await.unwrap();
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+fn request(method: &str, path: &str, key: &str) -> Request<()> {
+    let uri = format!("http://a{path}");
+    Request::builder().method(method).uri(uri).header("x-api-key", key).body(()).unwrap()
+}
+
+/// Sends all of a body, as fast as the other side takes it.
+async fn send_all(stream: &mut SendStream<Bytes>, mut body: Bytes, is_end: bool) {
+    while !body.is_empty() {
+        stream.reserve_capacity(body.len());
+        let room = std::future::poll_fn(|context| stream.poll_capacity(context)).await;
+        let piece = body.split_to(room.unwrap().unwrap().min(body.len()));
+        let is_last = is_end && body.is_empty();
+        stream.send_data(piece, is_last).unwrap();
+    }
+}
+
+async fn read_all(body: &mut RecvStream) -> Result<Vec<u8>, h2::Error> {
+    let mut all = Vec::new();
+    while let Some(piece) = body.data().await {
+        let piece = piece?;
+        body.flow_control().release_capacity(piece.len()).unwrap();
+        all.extend_from_slice(&piece);
+    }
+    Ok(all)
+}
+
+#[tokio::test]
+async fn many_streams_of_a_connection_are_served_at_once() {
+    let house = House::open().await;
+    house.origin.play(
+        "/x",
+        [Step::ReadBody, Step::Wait, send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")],
+    );
+    let client = connect(&house).await;
+    let mut answers = Vec::new();
+    for _ in 0..20 {
+        let mut client = client.clone().ready().await.unwrap();
+        answers
+            .push(client.send_request(request("GET", "/orders/x", house.key()), true).unwrap().0);
+    }
+
+    house.origin.has_seen(20).await;
+    for _ in 0..20 {
+        house.origin.go_on();
+    }
+
+    for answer in answers {
+        let answer = answer.await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert!(answer.headers().contains_key("x-request-id"));
+        assert_eq!(read_all(&mut answer.into_body()).await.unwrap(), b"ok");
+    }
+    house.accepted(20).await;
+}
+
+#[tokio::test]
+async fn refusals_and_empty_answers_look_the_same_as_over_http_1() {
+    let house = House::open().await;
+    house.origin.answer("/204", "HTTP/1.1 204 No Content\r\n\r\n");
+    house.origin.answer("/304", "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n");
+    house.origin.answer("/head", "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n");
+    let client = connect(&house).await;
+
+    for (method, path, key, status, length) in [
+        ("GET", "/orders/204", house.key(), 204, None),
+        ("GET", "/orders/304", house.key(), 304, None),
+        ("HEAD", "/orders/head", house.key(), 200, Some("1000")),
+        ("GET", "/nothing/x", house.key(), 404, Some("")),
+        ("GET", "/orders/x", "tg_wrong", 401, Some("")),
+        ("HEAD", "/orders/x", "tg_wrong", 401, Some("")),
+    ] {
+        let mut client = client.clone().ready().await.unwrap();
+        let answer =
+            client.send_request(request(method, path, key), true).unwrap().0.await.unwrap();
+        assert_eq!(answer.status(), status, "{path}");
+        if let Some(length @ "1000") = length {
+            assert_eq!(answer.headers()["content-length"], length);
+        }
+        if status > 400 {
+            assert_eq!(answer.headers()["content-type"], "application/problem+json");
+        }
+        assert!(!answer.headers().contains_key("connection"), "{answer:?}");
+        let body = read_all(&mut answer.into_body()).await.unwrap();
+        assert_eq!(body.is_empty(), method == "HEAD" || status < 400, "{method} {path}");
+    }
+    house.accepted(3).await;
+}
+
+#[tokio::test]
+async fn large_bodies_pass_whole_over_http_2() {
+    let house = House::open().await;
+    let large = letters(LARGE);
+    house
+        .origin
+        .answer("/x", [b"HTTP/1.1 200 OK\r\nContent-Length: 8388608\r\n\r\n", &large[..]].concat());
+    let mut client = connect(&house).await.ready().await.unwrap();
+
+    let (answer, mut stream) =
+        client.send_request(request("POST", "/orders/x", house.key()), false).unwrap();
+    send_all(&mut stream, large.clone(), true).await;
+    let body = read_all(&mut answer.await.unwrap().into_body()).await.unwrap();
+
+    assert!(body == large);
+    let (seen, records) = house.accepted(1).await;
+    assert!(seen[0].content() == large);
+    assert_eq!((records[0].bytes_in, records[0].bytes_out), (LARGE as u64, LARGE as u64));
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_resets_the_stream() {
+    let house = House::open().await;
+    let half = send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+    house.origin.play("/x", [Step::ReadBody, half, Step::Wait, Step::Close]);
+    let mut client = connect(&house).await.ready().await.unwrap();
+    let answer = client.send_request(request("GET", "/orders/x", house.key()), true).unwrap().0;
+    let mut body = answer.await.unwrap().into_body();
+
+    house.origin.go_on();
+
+    assert!(read_all(&mut body).await.is_err());
+    let (_, records) = house.accepted(1).await;
+    assert!(records[0].truncated, "{records:?}");
+}
+
+#[tokio::test]
+async fn a_stream_that_its_caller_resets_is_recorded_and_ends_upstream() {
+    let house = House::open().await;
+    house.origin.play("/x", [Step::ReadBody, Step::Wait]);
+    let mut client = connect(&house).await.ready().await.unwrap();
+    let (answer, mut stream) =
+        client.send_request(request("GET", "/orders/x", house.key()), true).unwrap();
+    house.origin.has_seen(1).await;
+
+    stream.send_reset(h2::Reason::CANCEL);
+    drop(answer);
+
+    let records = house.has_recorded(1).await;
+    assert!(!records[0].billed && records[0].calls == 1, "{records:?}");
+    house.accepted(1).await;
+}
+
+/// What an upstream of HTTP/2 has received.
+#[derive(Clone, Debug)]
+struct Received {
+    path: String,
+    headers: HeaderMap,
+    body: Vec<u8>,
+    trailers: Option<HeaderMap>,
+}
+
+/// Says each message back as it comes, and ends with trailers, as gRPC does.
+struct Grpc {
+    url: String,
+    received: Arc<Mutex<Vec<Received>>>,
+    server: JoinHandle<()>,
+}
+
+impl Grpc {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let received = Arc::<Mutex<Vec<Received>>>::default();
+        let kept = received.clone();
+        let server = tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let kept = kept.clone();
+                tokio::spawn(async move {
+                    let mut connection = h2::server::handshake(socket).await.unwrap();
+                    while let Some(Ok((request, respond))) = connection.accept().await {
+                        tokio::spawn(echo(request, respond, kept.clone()));
+                    }
+                });
+            }
+        });
+        Self { url, received, server }
+    }
+}
+
+async fn echo(
+    request: Request<RecvStream>,
+    mut respond: h2::server::SendResponse<Bytes>,
+    received: Arc<Mutex<Vec<Received>>>,
+) {
+    let (head, mut body) = request.into_parts();
+    let response = Response::builder().header("content-type", "application/grpc").body(()).unwrap();
+    if head.uri.path() == "/only-trailers" {
+        let (mut parts, ()) = response.into_parts();
+        parts.headers.insert("grpc-status", "5".parse().unwrap());
+        respond.send_response(Response::from_parts(parts, ()), true).unwrap();
+        return;
+    }
+    let mut stream = respond.send_response(response, false).unwrap();
+    let mut all = Vec::new();
+    while let Some(Ok(piece)) = body.data().await {
+        body.flow_control().release_capacity(piece.len()).unwrap();
+        all.extend_from_slice(&piece);
+        send_all(&mut stream, piece, false).await;
+    }
+    let trailers = body.trailers().await.ok().flatten();
+    let path = head.uri.path().to_owned();
+    received.lock().unwrap().push(Received { path, headers: head.headers, body: all, trailers });
+    let mut status = HeaderMap::new();
+    status.insert("grpc-status", "0".parse().unwrap());
+    stream.send_trailers(status).unwrap();
+}
+
+impl Drop for Grpc {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn sell_grpc(house: &House, upstream: &Grpc) -> Offer {
+    let offer = house.owner.sell("grpc", &upstream.url, json!({})).await;
+    let fields = json!({ "upstream": { "protocol": "http2" } });
+    house.owner.patch("products/grpc", fields).await.ok();
+    // Changes arrive in order, so one that is known says that those before it are.
+    let (_, known) = house.owner.subscribe("known", &offer.plan).await;
+    house.knows(&known).await;
+    offer
+}
+
+#[tokio::test]
+async fn a_grpc_call_streams_both_ways_and_ends_with_its_trailers() {
+    let house = House::open().await;
+    let upstream = Grpc::start().await;
+    let offer = sell_grpc(&house, &upstream).await;
+    let mut client = connect(&house).await.ready().await.unwrap();
+    let mut call = request("POST", "/grpc/shop.Orders/Watch", &offer.key);
+    call.headers_mut().insert("te", "trailers".parse().unwrap());
+    call.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+
+    let (answer, mut stream) = client.send_request(call, false).unwrap();
+    // The head comes before the first message is sent.
+    let answer = answer.await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["content-type"], "application/grpc");
+    let mut body = answer.into_body();
+    for message in ["one", "two", "three"] {
+        send_all(&mut stream, Bytes::from_static(message.as_bytes()), false).await;
+        assert_eq!(body.data().await.unwrap().unwrap(), message);
+    }
+    let mut sum = HeaderMap::new();
+    sum.insert("x-sum", "3".parse().unwrap());
+    stream.send_trailers(sum).unwrap();
+    assert!(body.data().await.is_none());
+    let trailers = body.trailers().await.unwrap().unwrap();
+
+    assert_eq!(trailers["grpc-status"], "0");
+    let received = upstream.received.lock().unwrap().clone();
+    assert_eq!(received.len(), 1);
+    assert_eq!(
+        (received[0].path.as_str(), &received[0].body[..]),
+        ("/shop.Orders/Watch", &b"onetwothree"[..])
+    );
+    assert_eq!(received[0].headers["te"], "trailers");
+    assert!(!received[0].headers.contains_key("x-api-key"));
+    assert_eq!(received[0].headers["x-tollgate-product"], "grpc");
+    assert_eq!(received[0].trailers.as_ref().unwrap()["x-sum"], "3");
+    let records = house.has_recorded(1).await;
+    assert_eq!((records.len(), records[0].bytes_in, records[0].bytes_out), (1, 11, 11));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_only_trailers_is_passed_on() {
+    let house = House::open().await;
+    let upstream = Grpc::start().await;
+    let offer = sell_grpc(&house, &upstream).await;
+    let mut client = connect(&house).await.ready().await.unwrap();
+    let call = request("POST", "/grpc/only-trailers", &offer.key);
+
+    let answer = client.send_request(call, true).unwrap().0.await.unwrap();
+
+    assert_eq!(answer.headers()["grpc-status"], "5");
+    assert!(
+        answer.body().is_end_stream()
+            || read_all(&mut answer.into_body()).await.unwrap().is_empty()
+    );
+    assert_eq!(house.has_recorded(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_large_body_passes_whole_over_http_2_on_both_sides() {
+    let house = House::open().await;
+    let upstream = Grpc::start().await;
+    let offer = sell_grpc(&house, &upstream).await;
+    let large = letters(LARGE);
+    let mut client = connect(&house).await.ready().await.unwrap();
+
+    let (answer, mut stream) =
+        client.send_request(request("POST", "/grpc/x", &offer.key), false).unwrap();
+    let sending = send_all(&mut stream, large.clone(), true);
+    let receiving = async { read_all(&mut answer.await.unwrap().into_body()).await.unwrap() };
+    let ((), body) = tokio::join!(sending, receiving);
+
+    assert!(body == large);
+    assert!(upstream.received.lock().unwrap()[0].body == large);
+    assert_eq!(house.has_recorded(1).await[0].bytes_out, LARGE as u64);
+}
+
+#[tokio::test]
+async fn trailers_of_an_http_1_upstream_reach_an_http_2_caller() {
+    let house = House::open().await;
+    house.origin.answer(
+        "/x",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\ngrpc-status: 0\r\n\r\n",
+    );
+    let mut client = connect(&house).await.ready().await.unwrap();
+    let mut call = request("POST", "/orders/x", house.key());
+    call.headers_mut().insert("te", "trailers".parse().unwrap());
+
+    let (answer, mut stream) = client.send_request(call, false).unwrap();
+    send_all(&mut stream, Bytes::from_static(b"hello"), false).await;
+    let mut sum = HeaderMap::new();
+    sum.insert("x-sum", "3".parse().unwrap());
+    stream.send_trailers(sum).unwrap();
+    let mut body = answer.await.unwrap().into_body();
+    let all = read_all(&mut body).await.unwrap();
+    let trailers = body.trailers().await.unwrap().unwrap();
+
+    assert_eq!((all.as_slice(), &trailers["grpc-status"]), (&b"ok"[..], &"0".parse().unwrap()));
+    let (seen, _) = house.accepted(1).await;
+    assert_eq!(seen[0].content(), b"hello");
+    let end = String::from_utf8_lossy(&seen[0].body);
+    assert!(end.ends_with("0\r\nx-sum: 3\r\n\r\n"), "{end}");
+}
+
+#[tokio::test]
+async fn an_http_1_caller_is_served_by_an_http_2_upstream() {
+    let house = House::open().await;
+    let upstream = Grpc::start().await;
+    let offer = sell_grpc(&house, &upstream).await;
+    let mut client = house.connect().await;
+
+    let key = &offer.key;
+    client
+        .send(format!(
+            "POST /grpc/x?y=1 HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nTE: trailers\r\n\
+             Connection: TE\r\nContent-Length: 5\r\n\r\nhello"
+        ))
+        .await;
+    let (status, _) = client.head().await.unwrap();
+    assert_eq!(status, 200);
+    assert_eq!(client.chunk().await.unwrap(), "hello");
+    assert_eq!(client.chunk().await.unwrap(), "");
+    assert_eq!(client.trailers().await.unwrap(), ["grpc-status: 0"]);
+}

@@ -1,0 +1,185 @@
+//! Callers that are slow, or silent, on purpose or not.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tollgate_common::outcome::Outcome;
+use tollgate_test_support::raw_http1::RawHttp1;
+use tollgate_test_support::raw_http2::{
+    END_HEADERS, END_STREAM, Fate, HEADERS, RawHttp2, get, header_block,
+};
+use tollgate_test_support::tollgate::{Tollgate, command, on_free_ports};
+
+use super::house::{House, PATIENCE, refused};
+use super::origin::{Step, send};
+
+const HEADER_TIMEOUT: (&str, &str) = ("TOLLGATE_PROXY__LIMITS__HEADER_TIMEOUT", "500ms");
+const IDLE_TIMEOUT: (&str, &str) = ("TOLLGATE_PROXY__LIMITS__IDLE_TIMEOUT", "500ms");
+const WRITE_TIMEOUT: (&str, &str) = ("TOLLGATE_PROXY__LIMITS__WRITE_TIMEOUT", "500ms");
+
+/// More than the buffers of two sockets and two windows take.
+const MUCH: usize = 64 << 20;
+
+/// Sends a byte now and then until the other side hangs up.
+async fn drip(client: &mut RawHttp1, bytes: &[u8]) -> Vec<u8> {
+    for byte in bytes {
+        client.send([*byte]).await;
+        if let Ok(said) = timeout(Duration::from_millis(50), client.peek()).await {
+            if !said {
+                break;
+            }
+            return client.rest().await;
+        }
+    }
+    client.rest().await
+}
+
+#[tokio::test]
+async fn a_head_that_comes_byte_by_byte_is_given_up_at_its_deadline_first_or_second() {
+    let house = House::with_settings(&[HEADER_TIMEOUT]).await;
+    let slow = house.request("GET", "/slow", &format!("X: {}\r\n", "v".repeat(2_000)));
+
+    let mut first = house.connect().await;
+    let mut second = house.connect().await;
+    assert_eq!(second.get("/orders/x", house.key()).await.unwrap().status, 200);
+    let dripping = async {
+        tokio::join!(drip(&mut first, slow.as_bytes()), drip(&mut second, slow.as_bytes()))
+    };
+    let (said_first, said_second) = timeout(PATIENCE, dripping).await.unwrap();
+
+    for said in [said_first, said_second] {
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.is_empty() || said.starts_with("HTTP/1.1 408 "), "{said}");
+    }
+    house.accepted(1).await;
+}
+
+#[tokio::test]
+async fn whoever_connects_and_says_nothing_is_let_go() {
+    let house = House::with_settings(&[HEADER_TIMEOUT, IDLE_TIMEOUT]).await;
+    let mut silent = house.connect().await;
+    let mut half_preface = RawHttp2::silent(house.proxy()).await.unwrap();
+    half_preface.send_bytes(b"PRI * HTTP/2.0\r\n").await;
+    let mut preface = RawHttp2::silent(house.proxy()).await.unwrap();
+    preface.send_bytes(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+    let mut settings = house.connect_http2().await;
+    let mut kept = house.connect().await;
+    assert_eq!(kept.get("/orders/x", house.key()).await.unwrap().status, 200);
+
+    let all = async {
+        assert!(silent.is_closed().await);
+        assert!(kept.is_closed().await);
+        for client in [&mut half_preface, &mut preface, &mut settings] {
+            while client.frame().await.is_some() {}
+        }
+    };
+
+    // Well before a dead connection would be found out by pings.
+    timeout(Duration::from_secs(15), all).await.expect("all are let go");
+    house.accepted(1).await;
+}
+
+#[tokio::test]
+async fn an_http_2_head_without_its_end_is_given_up() {
+    let house = House::with_settings(&[HEADER_TIMEOUT]).await;
+    let mut client = house.connect_http2().await;
+    let block = header_block([(":method", &b"GET"[..]), (":scheme", b"http")]);
+    client.send(HEADERS, END_STREAM, 1, &block).await;
+
+    let ended = async { while client.frame().await.is_some() {} };
+
+    timeout(Duration::from_secs(15), ended).await.expect("it is let go");
+    house.accepted(0).await;
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_is_given_up_and_recorded() {
+    let house = House::with_settings(&[("TOLLGATE_PROXY__LIMITS__BODY_RATE_MIN", "1MiB")]).await;
+    let mut client = house.connect().await;
+    client.send(house.request("POST", "/x", "Content-Length: 1000\r\n") + "h").await;
+    let mut over_http2 = house.connect_http2().await;
+    let key = house.key();
+    let fields = [
+        (":method", &b"POST"[..]),
+        (":scheme", b"http"),
+        (":path", b"/orders/x"),
+        (":authority", b"a"),
+        ("x-api-key", key.as_bytes()),
+    ];
+    over_http2.send(HEADERS, END_HEADERS, 1, &header_block(fields)).await;
+
+    let answer = client.answer().await.unwrap();
+    let fate = over_http2.fate(1).await;
+
+    refused(&answer, 408, "request-timeout");
+    assert!(client.is_closed().await);
+    let status = match fate {
+        Fate::Answered { status, .. } => status,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(status, 408);
+    let (_, records) = house.accepted(2).await;
+    for record in records {
+        assert_eq!((record.outcome, record.billed), (Outcome::Aborted, false), "{record:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_does_not_read_is_let_go_and_its_call_recorded() {
+    let house = House::with_settings(&[WRITE_TIMEOUT]).await;
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {MUCH}\r\n\r\n");
+    let answer = [head.as_bytes(), &vec![b'x'; MUCH][..]].concat();
+    house.origin.play("/much", [Step::ReadBody, send(answer)]);
+    let mut over_http1 = house.connect().await;
+    over_http1.send(house.request("GET", "/much", "")).await;
+    let mut over_http2 = house.connect_http2().await;
+    over_http2.request(1, get("/orders/much", house.key())).await;
+
+    let records = house.has_recorded(2).await;
+
+    for record in &records {
+        assert!(record.truncated && record.status == 200, "{record:?}");
+        assert!(record.bytes_out < MUCH as u64, "{record:?}");
+    }
+    let read = over_http1.rest().await;
+    assert!(read.len() < MUCH);
+    // The connection stays for others of its streams.
+    over_http2.request(3, get("/orders/x", house.key())).await;
+    house
+        .owner
+        .eventually("the third call comes", async || (house.origin.seen().len() == 3).then_some(()))
+        .await;
+}
+
+#[tokio::test]
+async fn a_caller_that_says_hello_in_no_tls_is_let_go() {
+    let directory = tempfile::tempdir().unwrap();
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let certificate = directory.path().join("certificate.pem");
+    let key = directory.path().join("key.pem");
+    std::fs::write(&certificate, certified.cert.pem()).unwrap();
+    std::fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let mut command = command(env!("CARGO_BIN_EXE_tollgate"), &["run"]);
+    command.envs(on_free_ports(&data));
+    command.env("TOLLGATE_PROXY__TLS__CERTIFICATE", &certificate);
+    command.env("TOLLGATE_PROXY__TLS__PRIVATE_KEY", &key);
+    command.env(HEADER_TIMEOUT.0, HEADER_TIMEOUT.1);
+    let tollgate = Tollgate::start(command, &["proxy"]);
+
+    let mut nothing = RawHttp1::connect(tollgate.address("proxy")).await.unwrap();
+    let mut half = RawHttp1::connect(tollgate.address("proxy")).await.unwrap();
+    // The beginning of a record that holds a ClientHello.
+    half.send(b"\x16\x03\x01\x02\x00\x01\x00").await;
+    let mut plain = RawHttp1::connect(tollgate.address("proxy")).await.unwrap();
+    plain.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+
+    let all = async {
+        nothing.rest().await;
+        half.rest().await;
+        let said = plain.rest().await;
+        assert!(!said.starts_with(b"HTTP/"), "{said:?}");
+    };
+    // The handshake has a deadline of its own, whatever that of heads is.
+    timeout(PATIENCE, all).await.expect("all are let go");
+}

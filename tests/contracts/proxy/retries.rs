@@ -1,0 +1,99 @@
+//! Connections to the upstream that are kept, and what happens when one has gone stale.
+
+use serde_json::json;
+
+use super::house::{House, refused};
+use super::origin::{Step, send};
+
+#[tokio::test]
+async fn connections_to_the_upstream_are_used_again() {
+    let house = House::open().await;
+    for path in ["/a", "/b", "/c"] {
+        house.get(path).await;
+    }
+    house.ask(house.request("POST", "/d", "Content-Length: 5\r\n") + "hello").await;
+
+    let (seen, _) = house.accepted(4).await;
+    assert!(seen.iter().all(|seen| seen.connection == 0), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_stale_connection_is_replaced_for_what_may_be_repeated_and_for_nothing_else() {
+    // The upstream takes the next request on the kept connection and hangs up without a byte.
+    for (method, lines, body, is_repeated) in [
+        ("GET", "", "", true),
+        ("HEAD", "", "", true),
+        ("DELETE", "", "", true),
+        ("POST", "Content-Length: 0\r\n", "", false),
+        ("POST", "Content-Length: 5\r\n", "hello", false),
+        ("PATCH", "Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n", false),
+        ("PUT", "Content-Length: 5\r\n", "hello", false),
+    ] {
+        let house = House::open().await;
+        assert_eq!(house.get("/first").await.status, 200);
+        house.origin.play("/x", [Step::ReadBody, Step::Close]);
+        let mut client = house.connect().await;
+
+        client.send(house.request(method, "/x", lines) + body).await;
+        let head = method == "HEAD";
+        let answer =
+            if head { client.answer_to_head().await } else { client.answer().await }.unwrap();
+
+        // The second try meets the same script on a new connection, and is not tried again.
+        assert_eq!(answer.status, 502, "{method}");
+        let records = house.has_recorded(2).await;
+        let tries = if is_repeated { 2 } else { 1 };
+        assert_eq!(house.origin.seen().len(), 1 + tries, "{method} {lines}");
+        assert_eq!(usize::from(records[1].attempts), tries, "{method} {lines}");
+        assert_eq!(records.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_call_is_one_call() {
+    let house = House::with_product(json!({ "upstream": { "retries": 1 } })).await;
+    house.get("/first").await;
+    house.origin.play("/x", [Step::Wait, Step::Close]);
+    let mut client = house.connect().await;
+    client.send(house.request("GET", "/x", "")).await;
+    house.origin.has_seen(2).await;
+    house.origin.answer("/x", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nagain");
+
+    house.origin.go_on();
+    let answer = client.answer().await.unwrap();
+
+    assert_eq!(answer.text(), "again");
+    let records = house.has_recorded(2).await;
+    assert_eq!(records.len(), 2);
+    assert_eq!((records[1].attempts, records[1].calls, records[1].billed), (2, 1, true));
+}
+
+#[tokio::test]
+async fn an_answer_that_has_begun_is_never_asked_for_again() {
+    let house = House::open().await;
+    house.get("/first").await;
+    house.origin.play("/x", [send("HTTP/1.1 2"), Step::Close]);
+
+    let answer = house.get("/x").await;
+
+    refused(&answer, 502, "upstream-unreachable");
+    let (_, records) = house.accepted(2).await;
+    assert_eq!(records[1].attempts, 1);
+}
+
+#[tokio::test]
+async fn what_an_upstream_says_out_of_turn_is_no_answer() {
+    let house = House::open().await;
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let unasked = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen";
+    house.origin.play("/first", [send(answer), Step::Wait, send(unasked), Step::Tell]);
+    assert_eq!(house.get("/first").await.text(), "ok");
+
+    house.origin.go_on();
+    house.origin.tells().await;
+
+    for _ in 0..5 {
+        assert_eq!(house.get("/x").await.text(), "ok");
+    }
+    house.accepted(6).await;
+}
