@@ -5,4 +5,5 @@
 mod check_config;
 mod journal_inspect;
 mod observability;
+mod papers;
 mod proxy;
