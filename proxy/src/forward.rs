@@ -157,7 +157,7 @@ async fn attempt(
     let mut retries_left = upstream.settings().retries;
     loop {
         let (target, way) = open(call, upstream, &mut retries_left).await?;
-        call.admitted.grant.answer.attempts += 1;
+        call.admitted.grant.sending();
         let exchanged = match way {
             Way::Http1(line) => http1::exchange(line, call, upstream, body, responder).await,
             Way::Http2(stream) => {

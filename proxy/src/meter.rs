@@ -55,6 +55,8 @@ pub struct Grant<'a> {
     pub answer: Answer,
     pub bytes_in: u64,
     pub bytes_out: u64,
+    /// When the request went to the upstream, the last time.
+    sent_at_ns: u64,
     recorded: Recorded,
 }
 
@@ -85,7 +87,8 @@ struct Recorded {
 
 impl<'a> Grant<'a> {
     pub fn new(gateway: &'a Gateway, admission: Admission) -> Self {
-        let recorded = Recorded { at_ns: admission.at.monotonic_ns, ..Recorded::default() };
+        let admitted_ns = admission.at.monotonic_ns;
+        let recorded = Recorded { at_ns: admitted_ns, ..Recorded::default() };
         let answer = Answer {
             outcome: Outcome::Aborted,
             status: 0,
@@ -93,7 +96,27 @@ impl<'a> Grant<'a> {
             attempts: 0,
             truncated: true,
         };
-        Self { gateway, admission, answer, bytes_in: 0, bytes_out: 0, recorded }
+        Self {
+            gateway,
+            admission,
+            answer,
+            bytes_in: 0,
+            bytes_out: 0,
+            sent_at_ns: admitted_ns,
+            recorded,
+        }
+    }
+
+    /// The request goes to an upstream.
+    pub fn sending(&mut self) {
+        self.answer.attempts = self.answer.attempts.saturating_add(1);
+        self.sent_at_ns = self.gateway.clock.now().monotonic_ns;
+    }
+
+    /// The head of the upstream's answer is here.
+    pub fn answered(&self) {
+        let ns = self.gateway.clock.now().monotonic_ns.saturating_sub(self.sent_at_ns);
+        self.gateway.metrics.upstream_duration.observe(ns as f64 / 1e9);
     }
 
     /// Settles the call: its last record is in the journal when this returns.

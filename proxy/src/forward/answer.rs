@@ -84,6 +84,7 @@ impl Relay<'_, '_> {
     }
 
     fn begin(&mut self, head: &ResponseHead, own: &mut Fields, responder: &mut impl Responder) {
+        self.grant.answered();
         let answer = &mut self.grant.answer;
         answer.status = head.status;
         answer.outcome = Outcome::of_status(head.status);
