@@ -46,6 +46,7 @@ fn head(target: &str, key: Option<&str>) -> RequestHead {
     head
 }
 
+#[expect(clippy::result_large_err, reason = "a test makes few of them")]
 fn decide_on<'a>(
     gateway: &'a TestGateway,
     head: &mut RequestHead,

@@ -145,7 +145,12 @@ impl Cursor for Position {
                 let (minute, meter) = rest.split_first_chunk::<8>()?;
                 let [meter] = meter else { return None };
                 let meter = *Meter::ALL.get(usize::from(*meter))?;
-                Some((Minute(i64::from_be_bytes(*minute)), meter))
+                let minute = Minute(i64::from_be_bytes(*minute));
+                // A cursor that was made up could otherwise ask for all of time.
+                if !(Minute(0)..Minute::of(TIME_END)).contains(&minute) {
+                    return None;
+                }
+                Some((minute, meter))
             }
         };
         Some(Self { subscription: SubscriptionId::from_bytes(*id), item })
