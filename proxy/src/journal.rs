@@ -108,7 +108,9 @@ struct Inner {
     epoch: u64,
     /// Where this process's segments are.
     lane: PathBuf,
-    // Locks are taken in this order: lanes, runs, active.
+    syncing: Mutex<()>,
+    preparing: Mutex<()>,
+    // Locks are taken in this order: syncing or preparing, lanes, runs, active.
     lanes: Mutex<Lanes>,
     runs: Mutex<Runs>,
     synced: watch::Sender<Synced>,
@@ -116,6 +118,7 @@ struct Inner {
     sync_bell: Bell,
     keep_bell: Bell,
     counters: Counters,
+    undelivered_since: Mutex<Option<Timestamp>>,
     sync_trouble: Trouble,
     room_trouble: Trouble,
     keep_trouble: Trouble,
@@ -165,6 +168,7 @@ impl Journal {
         let inner = Arc::new(Inner::recover(disk, options, directory, now)?);
         inner.prepare_next();
         inner.keep_lanes();
+        inner.look_at_oldest();
         let threads = vec![
             spawn("journal-sync", inner.clone(), sync::run)?,
             spawn("journal-keep", inner.clone(), keep::run)?,
@@ -317,7 +321,8 @@ impl Journal {
         self.inner.sync_bell.stop();
         self.inner.keep_bell.stop();
         for thread in threads {
-            thread.join().expect("the journal's threads do not panic");
+            // One that has panicked has said so, and has closed the journal to new records.
+            let _ = thread.join();
         }
         self.inner.finish()
     }
@@ -334,8 +339,24 @@ impl Drop for Journal {
 fn spawn(name: &str, inner: Arc<Inner>, body: fn(&Inner)) -> Result<JoinHandle<()>, OpenError> {
     std::thread::Builder::new()
         .name(name.to_owned())
-        .spawn(move || body(&inner))
+        .spawn(move || {
+            let _guard = FailsClosed(&inner);
+            body(&inner);
+        })
         .map_err(|error| at("start a thread for", Path::new(name))(error).into())
+}
+
+/// Where one of the threads panics, nobody may go on as if records were kept.
+struct FailsClosed<'a>(&'a Inner);
+
+impl Drop for FailsClosed<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.active.lock().is_closed = true;
+            self.0.gate.set(false);
+            self.0.synced.send_modify(|synced| synced.failed = u64::MAX);
+        }
+    }
 }
 
 /// A number that nobody else has drawn.
@@ -395,6 +416,9 @@ impl Inner {
             sync_bell: Bell::default(),
             keep_bell: Bell::default(),
             counters: Counters::default(),
+            undelivered_since: Mutex::default(),
+            syncing: Mutex::default(),
+            preparing: Mutex::default(),
             sync_trouble: Trouble::new("what was appended cannot be synced; new calls are refused"),
             room_trouble: Trouble::new(
                 "there is no room for another segment; new calls are refused when this one is nearly full",
@@ -419,24 +443,30 @@ impl Inner {
     fn finish(&self) -> Result<(), FileError> {
         let is_synced = self.sync();
         self.keep_lanes();
+        let finished = self.cut_reserve(is_synced);
+        // Readers find what they need by name, so the lanes can go.
+        self.lanes.lock().held.clear();
+        finished
+    }
+
+    /// Gives back what was reserved. What could not be synced is left for recovery to look at.
+    fn cut_reserve(&self, is_synced: bool) -> Result<(), FileError> {
         let mut active = self.active.lock();
         let path = active.segment.path.clone();
         if let Some(next) = active.next.take() {
             self.disk.remove(&next.path).map_err(at("remove", &next.path))?;
         }
         if active.segment.used == 0 {
-            self.disk.remove(&path).map_err(at("remove", &path))?;
-        } else if is_synced {
-            // Nothing is stored into the mapping any more, since the journal is closed.
-            let file = &active.segment.file;
-            let bytes = bytes_of(active.segment.used);
-            self.disk.truncate(file, bytes).map_err(at("cut", &path))?;
-            self.disk.sync(file).map_err(at("sync", &path))?;
+            return self.disk.remove(&path).map_err(at("remove", &path));
         }
-        drop(active);
-        // Readers find what they need by name, so the lanes can go.
-        self.lanes.lock().held.clear();
-        Ok(())
+        if !is_synced {
+            let error = std::io::Error::other("what was appended last could not be synced");
+            return Err(at("close", &path)(error));
+        }
+        // Nothing is stored into the mapping any more, since the journal is closed.
+        let file = &active.segment.file;
+        self.disk.truncate(file, bytes_of(active.segment.used)).map_err(at("cut", &path))?;
+        self.disk.sync(file).map_err(at("sync", &path))
     }
 
     fn acknowledged(&self, epoch: u64) -> u64 {
@@ -463,7 +493,7 @@ impl Inner {
         stats.accepts = accepts;
         stats.bytes = self.bytes();
         stats.synced = self.synced.borrow().through;
-        stats.undelivered_since = self.undelivered_since();
+        stats.undelivered_since = *self.undelivered_since.lock();
         let runs = self.runs.lock();
         let active = self.active.lock();
         stats.appended = active.appended();
@@ -477,11 +507,5 @@ impl Inner {
             .map(|(epoch, run)| last(*epoch, run).saturating_sub(run.acknowledged))
             .sum();
         stats
-    }
-
-    fn undelivered_since(&self) -> Option<Timestamp> {
-        let oldest = self.undelivered(1).ok()??;
-        let payload = oldest.records.first_chunk()?;
-        UsageRecord::decode(payload).ok().map(|record| record.admitted_at)
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use tollgate_common::usage::UsageRecord;
 use tracing::info;
 
 use super::active::UNSYNCED_SEGMENTS_MAX;
@@ -58,12 +59,14 @@ pub fn run(inner: &Inner) {
     while inner.keep_bell.wait(KEEP_EVERY) == Woken::ToWork {
         inner.prepare_next();
         inner.keep_lanes();
+        inner.look_at_oldest();
     }
 }
 
 impl Inner {
     /// Makes the next segment if there is none and there may be one.
     pub(super) fn prepare_next(&self) {
+        let _one_at_a_time = self.preparing.lock();
         let bytes = self.bytes();
         let (first, number) = {
             let mut active = self.active.lock();
@@ -109,6 +112,15 @@ impl Inner {
         self.keep_trouble.of(kept);
         let adopted = self.adopt(&mut lanes);
         self.adopt_trouble.of(adopted);
+    }
+
+    /// Notes when the oldest record that is not delivered was admitted.
+    pub(super) fn look_at_oldest(&self) {
+        let oldest = self.undelivered(1).ok().flatten();
+        let record = oldest
+            .and_then(|batch| batch.records.first_chunk().copied())
+            .and_then(|payload| UsageRecord::decode(&payload).ok());
+        *self.undelivered_since.lock() = record.map(|record| record.admitted_at);
     }
 
     fn write_marks(&self, lane: &mut Lane, index: usize) -> Result<(), FileError> {

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use super::disk::Disk;
 use super::error::{FileError, at};
-use super::header::{COPIES_AT, HEADER_BYTES, Header, SLOTS_AT, slots_in};
-use super::mapped::Mapped;
+use super::header::{COPIES_AT, Header, SLOTS_AT, slots_in};
+use super::mapped::{Mapped, Pages};
 use super::record::{self, Payload, SLOT_BYTES, Seed};
 
 /// Ends the name of a file that is not finished and means nothing.
@@ -144,12 +144,11 @@ impl Open {
     /// Writes the next slot. There must be room.
     #[inline]
     pub fn push(&mut self, payload: &Payload) -> u64 {
+        debug_assert!(self.room() > 0, "the caller has made sure that there is room");
         let sequence = self.next_sequence();
-        let start = SLOTS_AT + self.used as usize * SLOT_BYTES;
-        let slot = self.mapped.bytes_mut()[start..]
-            .first_chunk_mut()
-            .expect("the caller has made sure that there is room");
-        record::write(slot, self.seed, sequence, payload);
+        let mut slot = [0; SLOT_BYTES];
+        record::write(&mut slot, self.seed, sequence, payload);
+        self.mapped.store(self.end(), &slot);
         self.used += 1;
         sequence
     }
@@ -160,8 +159,17 @@ impl Open {
         self.header.first = first;
         let header = self.header.encode();
         for copy in COPIES_AT {
-            self.mapped.bytes_mut()[copy..copy + HEADER_BYTES].copy_from_slice(&header);
+            self.mapped.store(copy, &header);
         }
+    }
+
+    /// Where the next slot is, and the memory it is in.
+    pub fn next_slot(&self) -> (usize, Pages) {
+        (self.end(), self.mapped.pages())
+    }
+
+    fn end(&self) -> usize {
+        SLOTS_AT + self.used as usize * SLOT_BYTES
     }
 
     pub fn view(&self) -> Sealed {

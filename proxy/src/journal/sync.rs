@@ -18,11 +18,15 @@ use tracing::{error, warn};
 use super::bell::Woken;
 use super::error::FileError;
 use super::options::{SYNC_INTERVAL_DEFAULT, SyncMode};
-use super::segment::Sealed;
+use super::record::SLOT_BYTES;
+use super::segment::{Open, Sealed};
 use super::{Inner, mend};
 
 /// Between tries to write a failed segment anew.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
+
+/// Memory that is prepared at once: what 28 thousand records need.
+const READY_BYTES_MAX: usize = 4 << 20;
 
 /// What those who wait for a sync need to know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,10 +43,13 @@ pub fn run(inner: &Inner) {
         SyncMode::Always => SYNC_INTERVAL_DEFAULT,
         SyncMode::Interval(every) => every,
     };
+    let mut announced = 0;
     loop {
         let woken = inner.sync_bell.wait(every);
         let is_synced = inner.sync();
-        inner.announce_appended();
+        let appended = inner.announce_appended();
+        inner.make_ready(appended - announced);
+        announced = appended;
         if woken == Woken::ToStop {
             return;
         }
@@ -66,6 +73,7 @@ impl Inner {
     /// Syncs all that was appended before the call. False if some of it could not be written; it
     /// stays to be tried again.
     pub(super) fn sync(&self) -> bool {
+        let _one_at_a_time = self.syncing.lock();
         loop {
             let target = self.sync_target();
             match (&target.filled, target.is_suspect) {
@@ -209,12 +217,32 @@ impl Inner {
     }
 
     /// Tells the deliverer that there is something new, not more often than once per sync.
-    fn announce_appended(&self) {
+    fn announce_appended(&self) -> u64 {
         let appended = self.active.lock().appended();
         self.appended.send_if_modified(|announced| {
             let is_new = *announced != appended;
             *announced = appended;
             is_new
         });
+        appended
+    }
+
+    /// Prepares memory for as many records as came since the last time. A sync takes the pages
+    /// from under the stores, so to say: it makes them read-only until they are stored to again.
+    fn make_ready(&self, records: u64) {
+        let wanted = READY_BYTES_MAX.min(records as usize * SLOT_BYTES);
+        if wanted == 0 {
+            return;
+        }
+        let ((from, pages), length, next) = {
+            let active = self.active.lock();
+            let segment = &active.segment;
+            let next = active.next.as_ref().map(Open::next_slot);
+            (segment.next_slot(), segment.header.allocated as usize, next)
+        };
+        pages.make_ready(from, from + wanted);
+        if let Some((first, pages)) = next {
+            pages.make_ready(first, first + (from + wanted).saturating_sub(length));
+        }
     }
 }

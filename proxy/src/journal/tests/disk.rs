@@ -18,8 +18,8 @@ use crate::journal::disk::{Disk, LocalDisk};
 pub struct FaultyDisk {
     /// Syncs of files fail while this is set.
     pub sync_fails: AtomicBool,
-    /// The next sync fails, then it is as if nothing had been.
-    pub sync_fails_once: AtomicBool,
+    /// The next sync of this file fails, then it is as if nothing had been.
+    fails_once: AtomicU64,
     pub allocate_fails: AtomicBool,
     /// Every call from this one on fails, as for a process that dies there. Zero: none.
     pub dies_at: AtomicU64,
@@ -40,6 +40,10 @@ impl FaultyDisk {
     /// Whether a file was synced again after a sync of it had failed.
     pub fn was_synced_after_failure(&self) -> bool {
         self.is_repeated.load(SeqCst)
+    }
+
+    pub fn fail_next_sync_of(&self, path: &Path) {
+        self.fails_once.store(fs::metadata(path).unwrap().ino(), SeqCst);
     }
 
     /// Syncs of a file take until the guard is dropped.
@@ -75,7 +79,8 @@ impl Disk for FaultyDisk {
         if self.failed.lock().contains(&identity) {
             self.is_repeated.store(true, SeqCst);
         }
-        if self.sync_fails.load(SeqCst) || self.sync_fails_once.swap(false, SeqCst) {
+        let fails_once = self.fails_once.compare_exchange(inode, 0, SeqCst, SeqCst).is_ok();
+        if fails_once || self.sync_fails.load(SeqCst) {
             self.failed.lock().insert(identity);
             return Err(io::Error::from_raw_os_error(5));
         }

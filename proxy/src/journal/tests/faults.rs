@@ -24,7 +24,7 @@ async fn a_sync_that_fails_is_made_good_in_a_new_file_and_never_repeated() {
     for n in 1..=10 {
         journal.synced(journal.append(&record(n)).unwrap()).await.unwrap();
     }
-    disk.sync_fails_once.store(true, SeqCst);
+    disk.fail_next_sync_of(&segments(dir.path())[0]);
 
     let position = journal.append(&record(11)).unwrap();
     let synced = journal.synced(position).await;
@@ -74,7 +74,7 @@ fn a_full_segment_whose_sync_fails_is_written_anew() {
     let options = JournalOptions { sync, ..options(dir.path()) };
     let journal = Journal::open_with_disk(disk.clone(), options, NOW).unwrap();
     append(&journal, 1..=SLOTS);
-    disk.sync_fails_once.store(true, SeqCst);
+    disk.fail_next_sync_of(&segments(dir.path())[0]);
 
     append(&journal, SLOTS + 1..=SLOTS * 3);
     assert!(eventually(|| journal.inner.sync().then_some(true)));

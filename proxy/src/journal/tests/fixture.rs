@@ -54,6 +54,11 @@ pub fn directory() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
+/// In memory where there is such a place: for tests that sync often and lose no power.
+fn directory_in_memory() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| directory())
+}
+
 pub fn options(dir: &Path) -> JournalOptions {
     JournalOptions {
         dir: dir.join("journal"),
@@ -136,7 +141,7 @@ pub fn eventually<T>(mut value: impl FnMut() -> Option<T>) -> T {
 /// What a kill at this moment would leave: a copy of the files, without the process that holds
 /// them.
 pub fn image(dir: &Path) -> TempDir {
-    let image = directory();
+    let image = directory_in_memory();
     copy(dir, image.path());
     image
 }

@@ -191,6 +191,25 @@ async fn a_call_waits_for_its_sync_only_where_the_mode_says_so() {
     }
 }
 
+#[test]
+fn the_stats_say_how_far_behind_the_ledger_is() {
+    let dir = directory();
+    let journal = open(dir.path());
+    append(&journal, 1..=10);
+    journal.acknowledge(journal.epoch(), 4).unwrap();
+
+    let behind = record(5).admitted_at;
+    eventually(|| (journal.stats().undelivered_since == Some(behind)).then_some(()));
+    let stats = journal.stats();
+    assert_eq!((stats.appended, stats.undelivered, stats.segments), (10, 6, 2));
+    assert!(stats.bytes == 2 * SEGMENT_BYTES && stats.accepts);
+    eventually(|| (journal.stats().synced == 10).then_some(()));
+    let stats = journal.stats();
+    assert_eq!(stats.sync_buckets.iter().sum::<u64>(), stats.syncs);
+    deliver(&journal, 10);
+    eventually(|| journal.stats().undelivered_since.is_none().then_some(()));
+}
+
 #[tokio::test]
 async fn the_deliverer_is_woken_when_there_is_something_new() {
     let dir = directory();
