@@ -188,9 +188,7 @@ fn string(text: &[u8], block: &mut Vec<u8>) {
 /// The status that a block of header fields begins with, as an encoder without history writes it:
 /// from the static table (RFC 7541, appendix A), or a literal of which the table has the name.
 fn status_of(block: &[u8]) -> u16 {
-    // Changes of the dynamic table's size come first.
-    let start = block.iter().position(|byte| byte & 0xe0 != 0x20).expect("a block has fields");
-    let block = &block[start..];
+    let block = without_size_update(block);
     match block[0] {
         indexed @ 0x88..=0x8e => [200, 204, 206, 304, 400, 404, 500][usize::from(indexed - 0x88)],
         0x08 | 0x18 | 0x48 => {
@@ -201,6 +199,18 @@ fn status_of(block: &[u8]) -> u16 {
             digits.parse().expect("a status is a number")
         }
         other => panic!("a response begins with its status, not with {other:#04x}"),
+    }
+}
+
+/// A change of the dynamic table's size may come first: five bits, and more bytes if all are set.
+fn without_size_update(block: &[u8]) -> &[u8] {
+    match block[0] {
+        0x20..=0x3e => &block[1..],
+        0x3f => {
+            let last = block[1..].iter().position(|byte| byte & 0x80 == 0);
+            &block[2 + last.expect("a number ends")..]
+        }
+        _ => block,
     }
 }
 
