@@ -1,7 +1,7 @@
 //! The last good snapshot as a file, so that a gateway can serve without the admin.
 //!
 //! The file is a header, one full batch, and after it the batches of changes since, in the frames of
-//! [`wire`](tollgate_common::snapshot::wire). Owns its bytes, its lock and what is done about
+//! [`wire`]. Owns its bytes, its lock and what is done about
 //! damage: what follows the last whole batch is cut; a file whose full batch is damaged is moved
 //! aside. It must not know where batches come from.
 
