@@ -53,6 +53,7 @@ class TollgateProxy(Tollgate):
         token, node_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         environment = settings(stage, "tollgate-admin", token)
         environment["TOLLGATE_NODE_TOKEN"] = node_token
+        environment["TOLLGATE_PROXY__ALLOW_LOOPBACK_UPSTREAMS"] = "true"
         admin = stage.start(
             "tollgate-admin", [BINARY, "admin"], core=stage.load_core, environment=environment
         )

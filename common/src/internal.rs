@@ -39,6 +39,7 @@ pub struct UsageBatch {
     /// Sequence number of the first record.
     pub first: u64,
     /// Encoded [`UsageRecord`](crate::usage::UsageRecord)s, one after the other.
+    #[serde(with = "serde_bytes")]
     pub records: Vec<u8>,
 }
 

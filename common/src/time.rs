@@ -55,6 +55,12 @@ pub struct Now {
 /// Where time comes from. Passed in, so that a test can hold it still.
 pub trait Clock: Send + Sync {
     fn now(&self) -> Now;
+
+    /// The second half of [`now`](Self::now) alone: how long something took is asked for several
+    /// times per call, and what the wall says is not.
+    fn monotonic_ns(&self) -> u64 {
+        self.now().monotonic_ns
+    }
 }
 
 /// Text forms of [`Timestamp`] for JSON: RFC 3339 in, RFC 3339 out.

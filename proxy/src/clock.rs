@@ -21,6 +21,10 @@ impl Clock for SystemClock {
             Ok(since) => since.as_millis() as i64,
             Err(before) => -(before.duration().as_millis() as i64),
         };
-        Now { wall: Timestamp(wall), monotonic_ns: self.origin.elapsed().as_nanos() as u64 }
+        Now { wall: Timestamp(wall), monotonic_ns: self.monotonic_ns() }
+    }
+
+    fn monotonic_ns(&self) -> u64 {
+        self.origin.elapsed().as_nanos() as u64
     }
 }

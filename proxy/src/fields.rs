@@ -104,6 +104,11 @@ pub struct Fields {
 }
 
 impl Fields {
+    /// With room for what the gateway says in an answer of its own.
+    pub fn with_room() -> Self {
+        Self { bytes: Vec::with_capacity(512), spans: Vec::with_capacity(16) }
+    }
+
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.spans.clear();
@@ -116,6 +121,16 @@ impl Fields {
     /// Adds a field that the gateway writes: nobody will ask what it is known as.
     pub fn push_own(&mut self, name: &[u8], value: &[u8]) {
         self.push_as(name, value, Known::Other);
+    }
+
+    /// Adds a field of the gateway whose value is written where it will stand.
+    pub fn push_written(&mut self, name: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
+        let name_start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(name);
+        let value_start = self.bytes.len() as u32;
+        write(&mut self.bytes);
+        let value_end = self.bytes.len() as u32;
+        self.spans.push(Span { name_start, value_start, value_end, known: Known::Other });
     }
 
     fn push_as(&mut self, name: &[u8], value: &[u8], known: Known) {

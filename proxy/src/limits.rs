@@ -16,43 +16,54 @@ const MINUTE_SECONDS: u64 = 60;
 
 /// Adds the limit fields of one answer.
 pub fn push_limits(limits: &Limits, now: Timestamp, fields: &mut Fields) {
-    let mut policy = Vec::with_capacity(64);
-    let mut state = Vec::with_capacity(64);
-    if let Some(rate) = &limits.rate {
-        push_item(b"minute", u64::from(rate.limit), (b'w', MINUTE_SECONDS), &mut policy);
-        push_item(b"minute", u64::from(rate.remaining), (b't', reset_seconds(rate)), &mut state);
-    }
-    if let Some(quota) = &limits.quota {
-        let window = limits.period.start.seconds_until(limits.period.end);
-        let reset = now.seconds_until(quota.resets_at);
-        push_item(b"month", quota.limit, (b'w', window), &mut policy);
-        push_item(b"month", quota.remaining(), (b't', reset), &mut state);
-    }
     let Some(tighter) = Tighter::of(limits, now) else { return };
-    fields.push_own(b"RateLimit-Policy", &policy);
-    fields.push_own(b"RateLimit", &state);
+    fields.push_written(b"RateLimit-Policy", |policy| write_policy(limits, policy));
+    fields.push_written(b"RateLimit", |state| write_state(limits, now, state));
     push_numbered(b"X-RateLimit-Limit", tighter.limit, fields);
     push_numbered(b"X-RateLimit-Remaining", tighter.remaining, fields);
     push_numbered(b"X-RateLimit-Reset", tighter.reset_seconds, fields);
 }
 
-/// `"minute";q=100;w=60`, or `"minute";r=99;t=1`.
-fn push_item(name: &[u8], number: u64, (key, parameter): (u8, u64), out: &mut Vec<u8>) {
-    if !out.is_empty() {
+/// `"minute";q=100;w=60, "month";q=5000;w=2592000`
+fn write_policy(limits: &Limits, out: &mut Vec<u8>) {
+    if let Some(rate) = &limits.rate {
+        write_item(b"\"minute\";q=", u64::from(rate.limit), b";w=", MINUTE_SECONDS, out);
+    }
+    if let Some(quota) = &limits.quota {
+        let window = limits.period.start.seconds_until(limits.period.end);
+        write_separator(limits, out);
+        write_item(b"\"month\";q=", quota.limit, b";w=", window, out);
+    }
+}
+
+/// `"minute";r=99;t=1, "month";r=12;t=2591000`
+fn write_state(limits: &Limits, now: Timestamp, out: &mut Vec<u8>) {
+    if let Some(rate) = &limits.rate {
+        let remaining = u64::from(rate.remaining);
+        write_item(b"\"minute\";r=", remaining, b";t=", reset_seconds(rate), out);
+    }
+    if let Some(quota) = &limits.quota {
+        let reset = now.seconds_until(quota.resets_at);
+        write_separator(limits, out);
+        write_item(b"\"month\";r=", quota.remaining(), b";t=", reset, out);
+    }
+}
+
+fn write_separator(limits: &Limits, out: &mut Vec<u8>) {
+    if limits.rate.is_some() {
         out.extend_from_slice(b", ");
     }
-    out.push(b'"');
+}
+
+fn write_item(name: &[u8], number: u64, key: &[u8], parameter: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(name);
-    out.extend_from_slice(if key == b'w' { b"\";q=" } else { b"\";r=" });
     write_number(number, out);
-    out.extend_from_slice(&[b';', key, b'=']);
+    out.extend_from_slice(key);
     write_number(parameter, out);
 }
 
 pub fn push_numbered(name: &[u8], number: u64, fields: &mut Fields) {
-    let mut text = Vec::with_capacity(20);
-    write_number(number, &mut text);
-    fields.push_own(name, &text);
+    fields.push_written(name, |out| write_number(number, out));
 }
 
 /// Until one more call passes when there is none left, until all are back otherwise.

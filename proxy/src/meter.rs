@@ -110,19 +110,18 @@ impl<'a> Grant<'a> {
     /// The request goes to an upstream.
     pub fn sending(&mut self) {
         self.answer.attempts = self.answer.attempts.saturating_add(1);
-        self.sent_at_ns = self.gateway.clock.now().monotonic_ns;
+        self.sent_at_ns = self.gateway.clock.monotonic_ns();
     }
 
     /// The head of the upstream's answer is here.
     pub fn answered(&self) {
-        let ns = self.gateway.clock.now().monotonic_ns.saturating_sub(self.sent_at_ns);
+        let ns = self.gateway.clock.monotonic_ns().saturating_sub(self.sent_at_ns);
         self.gateway.metrics.upstream_duration.observe(ns as f64 / 1e9);
     }
 
     /// Settles the call: its last record is in the journal when this returns.
     pub fn settle(&mut self) -> Result<Position, AppendError> {
-        let now = self.gateway.clock.now();
-        self.record(now, true)
+        self.record(self.gateway.clock.monotonic_ns(), true)
     }
 
     /// Settles the call and waits for the record to be as durable as the journal promises.
@@ -139,19 +138,19 @@ impl<'a> Grant<'a> {
     pub fn progress(&mut self) -> Result<(), AppendError> {
         let passed = self.bytes_in + self.bytes_out;
         let recorded = self.recorded.bytes_in + self.recorded.bytes_out;
-        let now = self.gateway.clock.now();
-        let is_due = passed - recorded >= PART_BYTES_MAX
-            || now.monotonic_ns - self.recorded.at_ns >= PART_NS_MAX;
-        if is_due { self.record(now, false).map(drop) } else { Ok(()) }
+        let now_ns = self.gateway.clock.monotonic_ns();
+        let is_due =
+            passed - recorded >= PART_BYTES_MAX || now_ns - self.recorded.at_ns >= PART_NS_MAX;
+        if is_due { self.record(now_ns, false).map(drop) } else { Ok(()) }
     }
 
-    fn record(&mut self, now: Now, last: bool) -> Result<Position, AppendError> {
+    fn record(&mut self, now_ns: u64, last: bool) -> Result<Position, AppendError> {
         let Admission { request, key, subscriber, plan, cost, period, at } = &self.admission;
         let terms = Terms { counted: plan.rules.counted, billed: plan.rules.billed };
         let Settlement { counted, billed, units, correction } =
             settle(terms, self.answer.outcome, *cost, self.answer.units);
         let is_first = self.recorded.parts == 0;
-        let duration_ns = now.monotonic_ns.saturating_sub(at.monotonic_ns);
+        let duration_ns = now_ns.saturating_sub(at.monotonic_ns);
         let record = UsageRecord {
             request: *request,
             part: self.recorded.parts,
@@ -187,7 +186,7 @@ impl<'a> Grant<'a> {
         }
         self.recorded = Recorded {
             parts: self.recorded.parts.saturating_add(1),
-            at_ns: now.monotonic_ns,
+            at_ns: now_ns,
             units,
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,

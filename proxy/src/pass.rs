@@ -92,7 +92,7 @@ thread_local! {
 }
 
 /// The text of `Date` (RFC 9110, section 6.6.1), made once a second on each core.
-pub fn date() -> String {
+pub fn with_date<T>(use_text: impl FnOnce(&[u8]) -> T) -> T {
     let now = SystemTime::now();
     let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     DATE.with_borrow_mut(|(made_for, text)| {
@@ -100,7 +100,7 @@ pub fn date() -> String {
             *made_for = second;
             *text = httpdate::fmt_http_date(now);
         }
-        text.clone()
+        use_text(text.as_bytes())
     })
 }
 

@@ -1,12 +1,12 @@
 //! Answers of the gateway itself: one place turns a reason into a response.
 
-use std::io;
+use std::{fmt, io};
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tollgate_common::ids::RequestId;
 use tollgate_common::refusal::Refusal;
-use tollgate_common::time::Timestamp;
+use tollgate_common::time::{Timestamp, rfc3339};
 
 use crate::counters::Limits;
 use crate::fields::Fields;
@@ -14,22 +14,60 @@ use crate::limits::{Exceeded, push_limits, push_numbered};
 use crate::request::Framing;
 use crate::respond::{AnswerHead, Responder};
 
-/// RFC 9457.
+/// RFC 9457. Texts are written straight into the body: a flood of refusals is where it matters what
+/// one costs.
 #[derive(Serialize)]
 struct Problem<'a> {
-    r#type: String,
+    #[serde(serialize_with = "as_text")]
+    r#type: Urn,
     title: &'a str,
     status: u16,
-    detail: String,
+    #[serde(serialize_with = "as_text")]
+    detail: Detail,
     code: &'a str,
-    request_id: String,
+    #[serde(serialize_with = "as_text")]
+    request_id: RequestId,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     remaining: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    resets_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", with = "rfc3339::option")]
+    resets_at: Option<Timestamp>,
 }
+
+struct Urn(Refusal);
+
+impl fmt::Display for Urn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("urn:tollgate:problem:")?;
+        f.write_str(self.0.code())
+    }
+}
+
+struct Detail {
+    refusal: Refusal,
+    exceeded: Option<Exceeded>,
+}
+
+impl fmt::Display for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.refusal.title())?;
+        match self.exceeded {
+            Some(Exceeded { limit, retry_after_seconds, .. }) => write!(
+                f,
+                ": the limit is {limit}; the next call can succeed in {retry_after_seconds} s."
+            ),
+            None => f.write_str("."),
+        }
+    }
+}
+
+fn as_text<S: Serializer>(text: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(text)
+}
+
+/// Room for the body of a refusal.
+const PROBLEM_BYTES: usize = 512;
 
 /// Seconds after which a fault that is not the caller's is worth another try.
 const FAULT_RETRY_SECONDS: u64 = 1;
@@ -43,7 +81,7 @@ pub async fn refuse(
     responder: &mut impl Responder,
 ) -> io::Result<()> {
     let exceeded = limits.and_then(|limits| Exceeded::of(refusal, limits, now));
-    let mut own = Fields::default();
+    let mut own = Fields::with_room();
     if let Some(limits) = limits {
         push_limits(limits, now, &mut own);
     }
@@ -54,32 +92,23 @@ pub async fn refuse(
         _ => {}
     }
     let problem = Problem {
-        r#type: format!("urn:tollgate:problem:{}", refusal.code()),
+        r#type: Urn(refusal),
         title: refusal.title(),
         status: refusal.status(),
-        detail: detail(refusal, exceeded),
+        detail: Detail { refusal, exceeded },
         code: refusal.code(),
-        request_id: request.to_string(),
+        request_id: request,
         limit: exceeded.map(|exceeded| exceeded.limit),
         remaining: exceeded.map(|exceeded| exceeded.remaining),
-        resets_at: exceeded.map(|exceeded| exceeded.resets_at.to_string()),
+        resets_at: exceeded.map(|exceeded| exceeded.resets_at),
     };
-    let body = serde_json::to_vec(&problem).expect("a problem is plain data");
+    let mut body = Vec::with_capacity(PROBLEM_BYTES);
+    serde_json::to_writer(&mut body, &problem).expect("a problem is plain data");
     answer(refusal.status(), "application/problem+json", body, request, own, responder).await
 }
 
 fn retry_after(exceeded: Option<Exceeded>) -> u64 {
     exceeded.map_or(FAULT_RETRY_SECONDS, |exceeded| exceeded.retry_after_seconds)
-}
-
-fn detail(refusal: Refusal, exceeded: Option<Exceeded>) -> String {
-    match exceeded {
-        Some(Exceeded { limit, retry_after_seconds, .. }) => format!(
-            "{}: the limit is {limit}; the next call can succeed in {retry_after_seconds} s.",
-            refusal.title()
-        ),
-        None => format!("{}.", refusal.title()),
-    }
 }
 
 /// Answers with a body of the gateway's own.

@@ -64,7 +64,7 @@ pub async fn serve(
         return served(serve_own(core, request, now, head, last, responder).await);
     }
     let decision = decide(gateway, request, now, head, last).await;
-    let decided_ns = gateway.clock.now().monotonic_ns - now.monotonic_ns;
+    let decided_ns = gateway.clock.monotonic_ns() - now.monotonic_ns;
     gateway.metrics.decision_duration.observe(decided_ns as f64 / 1e9);
     match decision {
         Ok(admitted) => {

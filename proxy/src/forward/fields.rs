@@ -151,14 +151,14 @@ fn push_forwarded(trusted: &[ipnet::IpNet], peer: &Peer, head: &RequestHead, own
     let proto: &[u8] = if peer.secure { b"https" } else { b"http" };
     own.push_own(b"X-Forwarded-Proto", proto);
     own.push_own(b"X-Forwarded-Host", head.host.as_bytes());
-    let mut forwarded = Vec::with_capacity(64);
-    forwarded.extend_from_slice(b"for=");
-    forwarded.extend_from_slice(peer.forwarded_for.as_bytes());
-    forwarded.extend_from_slice(b";host=\"");
-    forwarded.extend_from_slice(head.host.as_bytes());
-    forwarded.extend_from_slice(b"\";proto=");
-    forwarded.extend_from_slice(proto);
-    own.push_own(b"Forwarded", &forwarded);
+    own.push_written(b"Forwarded", |forwarded| {
+        forwarded.extend_from_slice(b"for=");
+        forwarded.extend_from_slice(peer.forwarded_for.as_bytes());
+        forwarded.extend_from_slice(b";host=\"");
+        forwarded.extend_from_slice(head.host.as_bytes());
+        forwarded.extend_from_slice(b"\";proto=");
+        forwarded.extend_from_slice(proto);
+    });
 }
 
 #[cfg(test)]

@@ -97,21 +97,27 @@ impl Checkpoint {
     }
 
     /// Adds the records of a segment that are not in the totals yet.
-    pub fn fold<'a>(&mut self, epoch: u64, records: impl Iterator<Item = (u64, &'a Payload)>) {
+    pub fn fold(
+        &mut self,
+        epoch: u64,
+        records: impl Iterator<Item = Result<(u64, Payload), FileError>>,
+    ) -> Result<(), FileError> {
         let folded = self.folded.entry(epoch).or_insert(0);
         let mut newest = Timestamp(i64::MIN);
-        for (sequence, payload) in records {
+        for record in records {
+            let (sequence, payload) = record?;
             if sequence <= *folded {
                 continue;
             }
             *folded = sequence;
-            if let Some(record) = counted(payload) {
+            if let Some(record) = counted(&payload) {
                 newest = newest.max(record.admitted_at);
                 add(&mut self.totals, &record);
             }
         }
         let oldest = Timestamp(newest.0.saturating_sub(PERIOD_MS_MAX));
         self.totals.retain(|(_, period_start), _| *period_start >= oldest);
+        Ok(())
     }
 }
 

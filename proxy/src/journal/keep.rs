@@ -21,7 +21,7 @@ use super::mend::in_quarantine;
 use super::record::Salt;
 use super::recover::{Recovered, recover};
 use super::runs::Run;
-use super::scan::{contents, good_records};
+use super::scan::read_good_records;
 use super::segment::{Open, Sealed, SegmentName};
 use super::{Inner, random};
 
@@ -211,10 +211,12 @@ fn fold_segment(
     if folded >= segment.last() {
         return Ok(false);
     }
-    let content = contents(&segment.path)?;
     let last = segment.last();
-    let records = good_records(&content, &segment.header);
-    checkpoint.fold(epoch, records.take_while(|(sequence, _)| *sequence <= last));
+    let records = read_good_records(&segment.path, &segment.header)?;
+    let is_within = |record: &Result<(u64, _), _>| {
+        record.as_ref().map_or(true, |(sequence, _)| *sequence <= last)
+    };
+    checkpoint.fold(epoch, records.take_while(is_within))?;
     // What cannot be read is not counted, but it is behind us too.
     checkpoint.folded.insert(epoch, last);
     Ok(true)

@@ -1,13 +1,16 @@
 //! Looks at a segment's file without changing it, whatever state it is in.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::error::{FileError, at};
 use super::header::{Header, HeaderError, SLOTS_AT};
 use super::record::{self, Payload, SLOT_BYTES, Slot, SlotBytes};
 use super::segment::SegmentName;
+
+/// Bytes that are read at once.
+const PIECE_BYTES: usize = 32 << 10;
 
 /// What one slot was found to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +130,27 @@ pub fn good_records<'a>(
         Slot::Good(payload) => Some((sequence, payload)),
         Slot::Empty | Slot::Bad => None,
     })
+}
+
+/// The good records of a file, read piece by piece: a large segment costs no memory of its own.
+pub fn read_good_records(
+    path: &Path,
+    header: &Header,
+) -> Result<impl Iterator<Item = Result<(u64, Payload), FileError>>, FileError> {
+    let mut file = File::open(path).map_err(at("open", path))?;
+    file.seek(SeekFrom::Start(SLOTS_AT as u64)).map_err(at("read", path))?;
+    let mut reader = BufReader::with_capacity(PIECE_BYTES, file);
+    let seed = header.salt.seed();
+    let mut slot = [0; SLOT_BYTES];
+    let slots = (header.first..).map_while(move |sequence| match reader.read_exact(&mut slot) {
+        Ok(()) => Some(Ok(match record::read(&slot, seed, sequence) {
+            Slot::Good(payload) => Some((sequence, *payload)),
+            Slot::Empty | Slot::Bad => None,
+        })),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => None,
+        Err(error) => Some(Err(at("read", path)(error))),
+    });
+    Ok(slots.filter_map(Result::transpose))
 }
 
 /// The segment files of a lane, in the order of their names.

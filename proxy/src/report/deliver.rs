@@ -294,13 +294,20 @@ impl Parcel {
             epoch: batch.epoch,
             first: batch.first,
             records: batch.records.len() / USAGE_RECORD_BYTES,
-            bytes: postcard::to_stdvec(&batch).expect("a batch has only sized fields").into(),
+            bytes: encoded(&batch).into(),
         }
     }
 
     fn last(&self) -> u64 {
         self.first + self.records as u64 - 1
     }
+}
+
+/// Into one piece of memory of the right size: a batch is large, and would be moved as it grows.
+fn encoded(batch: &UsageBatch) -> Vec<u8> {
+    const FRAME_BYTES_MAX: usize = 64;
+    let bytes = Vec::with_capacity(batch.records.len() + FRAME_BYTES_MAX);
+    postcard::to_extend(batch, bytes).expect("a batch has only sized fields")
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::fields::Fields;
 use crate::http1::patience::{Elapsed, Patience};
 use crate::http1::response::{write_chunk_size, write_field, write_status};
 use crate::http1::socket::Socket;
-use crate::pass::{Passing, date};
+use crate::pass::{Passing, with_date};
 use crate::request::{Framing, RequestHead};
 use crate::respond::{AnswerHead, Responder};
 
@@ -118,7 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Responder for Http1Responder<'_, 
             write_field(field.name, field.value, self.out);
         }
         if head.fields.first(crate::fields::Known::Date).is_none() {
-            write_field(b"Date", date().as_bytes(), self.out);
+            with_date(|date| write_field(b"Date", date, self.out));
         }
         for field in head.own.iter() {
             write_field(field.name, field.value, self.out);

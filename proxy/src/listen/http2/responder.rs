@@ -17,7 +17,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::AnswerCut;
 use crate::fields::{Fields, Known};
 use crate::http1::patience::{Elapsed, Patience};
-use crate::pass::{Passing, date};
+use crate::pass::{Passing, with_date};
 use crate::respond::{AnswerHead, Responder};
 
 /// Pieces between the upstream's connection and the caller's.
@@ -97,7 +97,7 @@ impl Responder for Http2Responder {
         let fields = response.headers_mut();
         push_all(fields, Passing::answer(head.fields));
         if head.fields.first(Known::Date).is_none() {
-            push(fields, b"date", date().as_bytes());
+            with_date(|date| push(fields, b"date", date));
         }
         push_all(fields, head.own.iter());
         self.head = Some(response);
