@@ -1,6 +1,10 @@
 //! What a call costs: rules by method and path pattern.
 
+mod table;
+
 use serde::{Deserialize, Serialize};
+
+pub use self::table::{RouteError, RouteTable, Unusable};
 
 /// A rule for the calls of a product that match a method and a path pattern.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -153,6 +153,15 @@ async fn a_name_alone_makes_a_draft() {
     &["routes[0].path", "routes[1].path", "routes[2].path", "routes[3].path"])]
 #[case::route_twice(json!({ "routes": [{ "path": "/a/{x}" }, { "path": "/a/{y}" }] }),
     &["routes[1].path"])]
+#[case::route_catch_all_twice(
+    json!({ "routes": [{ "path": "/{*x}", "method": "GET" }, { "path": "/{*y}", "method": "GET" }] }),
+    &["routes[1].path"])]
+#[case::route_ambiguous(json!({ "routes": [{ "path": "/{x}.json", "method": "GET" },
+    { "path": "/{*rest}" }] }), &["routes[1].path"])]
+#[case::route_parameters(json!({ "routes": [{ "path": "/{x}".repeat(26) }] }), &["routes[0].path"])]
+#[case::route_methods_many(
+    json!({ "routes": (0..41).map(|n| json!({ "path": "/a", "method": format!("M{n}") }))
+        .collect::<Vec<_>>() }), &["routes"])]
 #[case::route_method(json!({ "routes": [{ "path": "/a", "method": "get" },
     { "path": "/b", "method": "G T" }] }), &["routes[0].method", "routes[1].method"])]
 #[case::route_cost(json!({ "routes": [{ "path": "/a", "cost": -1 }, { "path": "/b", "cost": 1.5 },

@@ -252,6 +252,27 @@ fn a_route_has_its_own_cost_and_body_limit() {
 }
 
 #[test]
+fn routes_of_one_shape_are_told_apart_by_method_whatever_their_parameters_are_called() {
+    let gateway = start();
+    let route = |method: &str, path: &str, cost| Route {
+        method: Some(method.to_owned()),
+        path: path.to_owned(),
+        cost,
+        units_header: None,
+        body_bytes_max: None,
+    };
+    let routes = vec![route("GET", "/a/{x}", 1), route("POST", "/a/{y}", 3)];
+    gateway.apply(3, [Entry::Product(ProductRules { routes, ..product(1) })]);
+    let mut post =
+        RequestHead { method: http::Method::POST, ..head("/product-1/a/7", Some(&secret(1))) };
+
+    assert_eq!(serve(&gateway, &mut post), Ok(()));
+    assert_eq!(gateway.used(1), 3);
+    assert_eq!(serve(&gateway, &mut head("/product-1/a/7", Some(&secret(1)))), Ok(()));
+    assert_eq!(gateway.used(1), 4);
+}
+
+#[test]
 fn to_move_subscribers_to_new_plans_refuses_no_call() {
     const CHANGES: u8 = 100;
     let gateway = start();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Method;
 use tollgate_common::ids::ProductId;
-use tollgate_common::route::Route;
+use tollgate_common::route::{RouteTable, Unusable};
 use tollgate_common::snapshot::ProductRules;
 
 use crate::metrics::ProductMetrics;
@@ -15,7 +15,7 @@ pub struct ProductEntry {
     /// None: the product has no endpoint that may be called.
     pub upstream: Option<Arc<Upstream>>,
     pub metrics: ProductMetrics,
-    routes: matchit::Router<Vec<Route>>,
+    routes: RouteTable,
 }
 
 /// What a call costs when no route says otherwise.
@@ -46,12 +46,7 @@ impl ProductEntry {
 
     /// The weight of a call to `path`, which begins below the product.
     pub fn weight(&self, method: &Method, path: &str) -> Weight {
-        let route = self.routes.at(path).ok().and_then(|found| {
-            let exact = |route: &&Route| route.method.as_deref() == Some(method.as_str());
-            let any = |route: &&Route| route.method.is_none();
-            found.value.iter().find(exact).or_else(|| found.value.iter().find(any))
-        });
-        match route {
+        match self.routes.find(method.as_str(), path) {
             Some(route) => Weight {
                 cost: route.cost,
                 units_header: route.units_header.clone(),
@@ -66,21 +61,13 @@ impl ProductEntry {
     }
 }
 
-/// Routes by pattern. The control plane has refused patterns that conflict; one that slipped
-/// through is logged and costs the default.
-fn route_table(rules: &ProductRules) -> matchit::Router<Vec<Route>> {
-    let mut patterns: Vec<(&str, Vec<Route>)> = Vec::new();
-    for route in &rules.routes {
-        match patterns.iter_mut().find(|(pattern, _)| *pattern == route.path) {
-            Some((_, routes)) => routes.push(route.clone()),
-            None => patterns.push((&route.path, vec![route.clone()])),
-        }
-    }
-    let mut table = matchit::Router::new();
-    for (pattern, routes) in patterns {
-        if let Err(error) = table.insert(pattern, routes) {
-            tracing::error!(product = rules.name, pattern, %error, "a route cannot be used");
-        }
+/// The control plane has refused routes that conflict; one that slipped through is logged and has no
+/// effect.
+fn route_table(rules: &ProductRules) -> RouteTable {
+    let (table, unusable) = RouteTable::compile(&rules.routes);
+    for Unusable { position, reason } in unusable {
+        let path = &rules.routes[position].path;
+        tracing::error!(product = rules.name, path, %reason, "a route cannot be used");
     }
     table
 }

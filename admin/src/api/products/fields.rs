@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use tollgate_common::catalog::ProductStatus;
 use tollgate_common::catalog::product::{Balance, HealthCheck, UpstreamProtocol, UpstreamSettings};
 use tollgate_common::endpoint::{AddressPolicy, Authority, Endpoint, Host};
-use tollgate_common::route::Route;
+use tollgate_common::route::{Route, RouteTable, Unusable};
 
 use crate::change::ProductFields;
 use crate::json::{Fields, INTEGER_MAX, Object, Text};
@@ -21,6 +21,8 @@ const HOSTS_MAX: usize = 100;
 
 /// A product's routes are one frame of the feed and one set of tries in a gateway.
 const ROUTES_MAX: usize = 1_000;
+/// As many as are registered. A gateway has one trie for each, with the routes for every method too.
+const ROUTE_METHODS_MAX: usize = 40;
 const ROUTE_PATH_LENGTH_MAX: usize = 1_024;
 const ROUTE_COST_MAX: u32 = 1_000_000;
 const HEADER_NAME_LENGTH_MAX: usize = 128;
@@ -109,15 +111,15 @@ fn read_routes(fields: &mut Fields) -> Vec<Route> {
         fields.reject("routes", format!("must have at most {ROUTES_MAX} items"));
         return routes;
     }
-    // The same tries as in a gateway: one for each method, one for what is for every method.
-    let mut tries: std::collections::HashMap<Option<&str>, matchit::Router<()>> =
-        Default::default();
-    for (position, route) in routes.iter().enumerate() {
-        let tree = tries.entry(route.method.as_deref()).or_default();
-        if !route.path.is_empty()
-            && let Err(error) = tree.insert(route.path.as_str(), ())
-        {
-            fields.reject(&format!("routes[{position}].path"), route_error(&error));
+    let methods: HashSet<&str> = routes.iter().filter_map(|it| it.method.as_deref()).collect();
+    if methods.len() > ROUTE_METHODS_MAX {
+        fields.reject("routes", format!("must name at most {ROUTE_METHODS_MAX} methods"));
+        return routes;
+    }
+    for Unusable { position, reason } in RouteTable::compile(&routes).1 {
+        // What is not there has been named already.
+        if !routes[position].path.is_empty() {
+            fields.reject(&format!("routes[{position}].path"), reason.to_string());
         }
     }
     routes
@@ -131,15 +133,6 @@ fn read_route(route: &mut Fields) -> Route {
         units_header: route
             .parsed_optional("units_header", |text| token(text, HEADER_NAME_LENGTH_MAX)),
         body_bytes_max: route.integer_optional("body_bytes_max", 0, INTEGER_MAX),
-    }
-}
-
-fn route_error(error: &matchit::InsertError) -> String {
-    match error {
-        matchit::InsertError::Conflict { with } => {
-            format!("matches the same calls as {with}, for the same method")
-        }
-        error => format!("is no path pattern: {error}"),
     }
 }
 
