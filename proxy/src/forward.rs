@@ -5,6 +5,8 @@ mod fields;
 mod http1;
 mod http2;
 
+use std::time::Instant;
+
 use tollgate_common::ids::RequestId;
 use tollgate_common::outcome::Outcome;
 use tollgate_common::refusal::Refusal;
@@ -17,7 +19,7 @@ use crate::refuse::refuse;
 use crate::request::{Framing, RequestHead};
 use crate::respond::{RequestBody, Responder};
 use crate::serve::{Peer, Served};
-use crate::upstream::{Opened, Target, Upstream};
+use crate::upstream::{ConnectError, Opened, Target, Upstream};
 
 /// All that is known of a call when it is forwarded.
 pub struct Call<'a> {
@@ -36,6 +38,8 @@ pub enum Failure {
     /// The caller's body breaks a rule.
     Refused(Refusal),
     UpstreamUnreachable,
+    /// No connection came about in time.
+    UpstreamNotConnected,
     /// The upstream broke off.
     UpstreamBroke,
     /// What the upstream says is no answer.
@@ -51,6 +55,7 @@ impl Failure {
         match self {
             Failure::CallerGone | Failure::Refused(_) => Outcome::Aborted,
             Failure::UpstreamUnreachable
+            | Failure::UpstreamNotConnected
             | Failure::UpstreamBroke
             | Failure::UpstreamMalformed
             | Failure::UpstreamSilent
@@ -66,7 +71,9 @@ impl Failure {
             Failure::UpstreamUnreachable | Failure::UpstreamBroke | Failure::UpstreamMalformed => {
                 Some(Refusal::UpstreamUnreachable)
             }
-            Failure::UpstreamSilent => Some(Refusal::UpstreamTimeout),
+            Failure::UpstreamNotConnected | Failure::UpstreamSilent => {
+                Some(Refusal::UpstreamTimeout)
+            }
             Failure::NotMetered => Some(Refusal::MeteringUnavailable),
         }
     }
@@ -156,7 +163,7 @@ async fn attempt(
     let upstream = product.upstream.as_ref().ok_or(Failure::UpstreamUnreachable)?;
     let mut retries_left = upstream.settings().retries;
     loop {
-        let (target, way) = open(call, upstream, &mut retries_left).await?;
+        let (target, way) = open(call, upstream).await?;
         call.admitted.grant.sending();
         let exchanged = match way {
             Way::Http1(line) => http1::exchange(line, call, upstream, body, responder).await,
@@ -185,20 +192,28 @@ enum Way {
 }
 
 /// Finds a way: an idle connection, room on a shared one, or a new one. A server that cannot be
-/// reached is passed over, since nothing was sent to it.
-async fn open(
-    call: &Call<'_>,
-    upstream: &Upstream,
-    retries_left: &mut u8,
-) -> Result<(Target, Way), Failure> {
+/// reached is passed over: nothing was sent to it, so this is no retry of the call.
+///
+/// Each address is tried once, and none after as much time as the upstream's settings give to one
+/// connection for each try of the call. So addresses that refuse cost nothing, and those that say
+/// nothing use the time up.
+async fn open(call: &Call<'_>, upstream: &Upstream) -> Result<(Target, Way), Failure> {
     let subscription = call.admitted.grant.admission.subscriber.id();
+    let tries = 1 + u32::from(upstream.settings().retries);
+    let mut give_up = None;
     let mut tried = Vec::new();
+    let mut failure = Failure::UpstreamUnreachable;
     loop {
         let target = upstream.pick(subscription.as_bytes(), &tried).await;
-        let target = target.map_err(|_| Failure::UpstreamUnreachable)?;
+        let target = target.map_err(|_| failure)?;
+        if tried.contains(&target.address()) {
+            return Err(failure);
+        }
         if let Some(line) = call.core.idle_line(target) {
             return Ok((target, Way::Http1(line)));
         }
+        let give_up =
+            *give_up.get_or_insert_with(|| Instant::now() + upstream.connect_timeout() * tries);
         match call.core.http2.open(upstream, target).await {
             Ok(Opened::Http1(stream)) => {
                 return Ok((target, Way::Http1(Box::new(Line::new(stream)))));
@@ -206,12 +221,24 @@ async fn open(
             Ok(Opened::Http2(stream)) => return Ok((target, Way::Http2(Box::new(stream)))),
             Err(error) => {
                 tracing::debug!(request = %call.request, address = %target.address(), %error, "no connection to the upstream");
-                if *retries_left == 0 {
-                    return Err(Failure::UpstreamUnreachable);
+                failure = error.into();
+                if Instant::now() >= give_up {
+                    return Err(failure);
                 }
-                *retries_left -= 1;
                 tried.push(target.address());
             }
+        }
+    }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::Timeout(_) => Self::UpstreamNotConnected,
+            ConnectError::Unreachable(_)
+            | ConnectError::Tls(_)
+            | ConnectError::Protocol
+            | ConnectError::Exhausted(_) => Self::UpstreamUnreachable,
         }
     }
 }

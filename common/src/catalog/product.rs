@@ -54,7 +54,8 @@ pub struct UpstreamSettings {
     pub response_timeout_ms: u64,
     /// The longest silence inside a body or a tunnel.
     pub idle_timeout_ms: u64,
-    /// How often a request that is safe to repeat is tried again when no byte of an answer came.
+    /// How often a request that is safe to repeat is tried again when no byte of an answer came. To
+    /// go to another address when one cannot be connected to is no retry.
     pub retries: u8,
     pub health_check: Option<HealthCheck>,
     /// Send the caller's `Host` instead of the endpoint's.

@@ -1,6 +1,9 @@
 //! Connections to the upstream that are kept, and what happens when one has gone stale.
 
+use std::net::SocketAddr;
+
 use serde_json::json;
+use tokio::net::TcpListener;
 
 use super::house::{House, refused};
 use super::origin::{Step, send};
@@ -96,4 +99,62 @@ async fn what_an_upstream_says_out_of_turn_is_no_answer() {
         assert_eq!(house.get("/x").await.text(), "ok");
     }
     house.accepted(6).await;
+}
+
+/// A port on which nothing listens.
+async fn closed_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+#[tokio::test]
+async fn an_address_that_refuses_costs_no_retry() {
+    let house = House::open().await;
+    let mut addresses = vec![house.origin.address];
+    for _ in 0..3 {
+        addresses.push(closed_port().await);
+    }
+    let upstream = json!({ "addresses": addresses, "retries": 0 });
+    let product = json!({ "name": "spread", "status": "active", "upstream": upstream,
+        "gateway_endpoint": format!("http://{}", house.origin.address) });
+    house.owner.post("products", product).await.ok();
+    let plan = json!({ "name": "plan", "billing_mode": "free" });
+    let plan = house.owner.post("products/spread/plans", plan).await.ok();
+    let (_, key) = house.owner.subscribe("spread", plan["id"].as_str().unwrap()).await;
+    house.knows(&key).await;
+    let mut client = house.connect().await;
+
+    // Whichever address has its turn, each call gets through, also one that may not be repeated.
+    for _ in 0..4 {
+        let head = format!("POST /spread/x HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\n");
+        client.send(head + "Content-Length: 5\r\n\r\nhello").await;
+        let answer = client.answer().await.unwrap();
+        assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
+    }
+
+    let (_, records) = house.accepted(4).await;
+    assert!(records.iter().all(|record| record.attempts == 1), "{records:?}");
+}
+
+#[tokio::test]
+async fn addresses_that_say_nothing_get_the_time_of_one_connection_for_each_try() {
+    for retries in [0, 1] {
+        // Taken by the kernel, and left alone in their TLS handshake.
+        let silent = [0; 3].map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        let addresses = silent.each_ref().map(|listener| listener.local_addr().unwrap());
+        let house = House::with_product(json!({
+            "gateway_endpoint": format!("https://{}", addresses[0]),
+            "upstream": { "addresses": addresses, "connect_timeout_ms": 100, "retries": retries },
+        }))
+        .await;
+
+        refused(&house.get("/x").await, 504, "upstream-timeout");
+
+        let records = house.has_recorded(1).await;
+        assert_eq!((records[0].status, records[0].attempts, records[0].billed), (504, 0, false));
+        let tried = silent.iter().filter(|listener| {
+            listener.set_nonblocking(true).unwrap();
+            listener.accept().is_ok()
+        });
+        assert_eq!(tried.count(), 1 + retries);
+    }
 }
