@@ -115,6 +115,7 @@ struct Inner {
     runs: Mutex<Runs>,
     synced: watch::Sender<Synced>,
     appended: watch::Sender<u64>,
+    others: watch::Sender<usize>,
     sync_bell: Bell,
     keep_bell: Bell,
     counters: Counters,
@@ -265,37 +266,45 @@ impl Journal {
     /// What this directory's processes have counted against quotas, by subscription and period.
     /// For counters that are seeded while there is no ledger to ask. Reads the whole journal.
     pub fn totals(&self) -> Result<Totals, FileError> {
-        Ok(self.read_totals(&Marks::new())?.all)
+        Ok(self.read_seeds(&Marks::new())?.all)
     }
 
     /// Of that, what the ledger's own totals do not hold: these say for each epoch up to which
     /// sequence number they do.
     pub fn totals_after(&self, through: &[(u64, u64)]) -> Result<Totals, FileError> {
-        Ok(self.read_totals(&through.iter().copied().collect())?.unheld)
+        Ok(self.read_seeds(&through.iter().copied().collect())?.unheld)
     }
 
-    /// Of that, what the ledger's own totals do hold.
+    /// Of that, what the ledger's own totals do hold. Not what counters are seeded from, so what
+    /// [`take_adopted`](Self::take_adopted) says stays as it is.
     pub fn totals_through(&self, through: &[(u64, u64)]) -> Result<Totals, FileError> {
-        let LaneTotals { mut all, unheld } =
-            self.read_totals(&through.iter().copied().collect())?;
+        let held = through.iter().copied().collect();
+        let lanes = self.inner.lanes.lock();
+        let LaneTotals { mut all, unheld } = lanes.totals(&held)?;
+        drop(lanes);
         for (key, units) in unheld {
             *all.entry(key).or_default() -= units;
         }
         Ok(all)
     }
 
-    /// What a process that shared the directory has counted after the totals were read last, once
-    /// it has ended: to be added to the counters. Empty but for an upgrade.
+    /// How many processes share the directory that were there before. Changes when one has ended,
+    /// after which [`take_adopted`](Self::take_adopted) says what it has counted.
+    pub fn others(&self) -> watch::Receiver<usize> {
+        self.inner.others.subscribe()
+    }
+
+    /// What processes that shared the directory and have ended had counted after the counters were
+    /// seeded from [`totals`](Self::totals) or [`totals_after`](Self::totals_after): to be added to
+    /// the counters. Each of it is said once. Empty but for an upgrade.
     pub fn take_adopted(&self) -> Totals {
         std::mem::take(&mut self.inner.lanes.lock().adopted)
     }
 
-    fn read_totals(&self, held: &Marks) -> Result<fold::LaneTotals, FileError> {
-        let mut sum = fold::LaneTotals::default();
+    /// Reads what counters are seeded from: what others count from now on is not in it.
+    fn read_seeds(&self, held: &Marks) -> Result<LaneTotals, FileError> {
         let mut lanes = self.inner.lanes.lock();
-        for lane in &lanes.held {
-            sum.add(lane_totals(&lane.held.dir, held)?);
-        }
+        let mut sum = lanes.held_totals(held)?;
         for lane in &mut lanes.busy {
             let totals = lane_totals(&lane.dir, held)?;
             lane.seen = totals.all.clone();
@@ -413,6 +422,7 @@ impl Inner {
             runs: Mutex::default(),
             synced: watch::Sender::default(),
             appended: watch::Sender::default(),
+            others: watch::Sender::default(),
             sync_bell: Bell::default(),
             keep_bell: Bell::default(),
             counters: Counters::default(),
@@ -435,6 +445,7 @@ impl Inner {
         }
         lanes.busy =
             busy.into_iter().map(|dir| BusyLane { dir, seen: Totals::default() }).collect();
+        inner.others.send_replace(lanes.busy.len());
         drop(lanes);
         Ok(inner)
     }

@@ -25,7 +25,7 @@ use crate::core::Core;
 use crate::counters::Counters;
 use crate::counters::local::LocalCounters;
 use crate::gateway::Gateway;
-use crate::journal::{Journal, JournalOptions, OpenError, SyncMode};
+use crate::journal::{Journal, JournalOptions, OpenError, SyncMode, Totals};
 use crate::listen;
 use crate::metrics::Metrics;
 use crate::metrics::node::NodeMetrics;
@@ -131,6 +131,8 @@ pub fn start(options: &Options<'_>, registry: &mut Registry) -> Result<Running, 
         feed::follow(control.clone(), gateway.catalog.clone(), keeper, feed_state, cancel.clone());
     let mut reporting = vec![background.spawn(follow)];
     reporting.extend(report(&gateway, &control, &feed, &server, &cancel, &background));
+    let late = add_late(gateway.clone(), cancel.clone());
+    reporting.push(background.spawn(late));
     if !seeds.complete {
         reporting.push(background.spawn(add_missing(gateway.clone(), control, cancel.clone())));
     }
@@ -289,17 +291,25 @@ fn report(
     [background.spawn(deliver), background.spawn(beat)]
 }
 
+/// In an upgrade: adds what the process that this one relieves counts until it has ended.
+async fn add_late(gateway: Arc<Gateway>, cancel: CancellationToken) {
+    let follow = seeds::follow_predecessors(&gateway.journal, |late| add(&gateway, late));
+    cancel.run_until_cancelled(follow).await;
+}
+
 /// After a start without the admin: adds what it knows and this gateway did not.
 async fn add_missing(gateway: Arc<Gateway>, control: Control, cancel: CancellationToken) {
     let missing = seeds::missing(&control, &gateway.journal);
     let Some(missing) = cancel.run_until_cancelled(missing).await else { return };
     match missing {
-        Ok(totals) => {
-            for ((subscription, period_start), units) in totals {
-                let subscriber = gateway.catalog.subscriber(subscription);
-                gateway.counters.add(subscription, subscriber.as_ref(), period_start, units);
-            }
-        }
+        Ok(totals) => add(&gateway, totals),
         Err(error) => tracing::error!(%error, "what other gateways have used is not known here"),
+    }
+}
+
+fn add(gateway: &Gateway, totals: Totals) {
+    for ((subscription, period_start), units) in totals {
+        let subscriber = gateway.catalog.subscriber(subscription);
+        gateway.counters.add(subscription, subscriber.as_ref(), period_start, units);
     }
 }

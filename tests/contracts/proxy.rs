@@ -26,3 +26,4 @@ mod http2;
 mod http2_calls;
 mod patience;
 mod retries;
+mod succession;

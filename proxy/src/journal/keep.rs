@@ -15,7 +15,7 @@ use super::checkpoint::{self, Checkpoint, Marks, Totals};
 use super::directory::{HeldLane, try_hold};
 use super::document::Loaded;
 use super::error::{FileError, OpenError, at};
-use super::fold::lane_totals;
+use super::fold::{LaneTotals, lane_totals};
 use super::header::Header;
 use super::mend::in_quarantine;
 use super::record::Salt;
@@ -38,7 +38,7 @@ pub struct Lanes {
     /// The first one is written to.
     pub held: Vec<Lane>,
     pub busy: Vec<BusyLane>,
-    /// What was counted in lanes that were taken over, since their totals were last read.
+    /// What was counted in lanes that were taken over, after counters were seeded from them.
     pub adopted: Totals,
 }
 
@@ -50,8 +50,28 @@ pub struct Lane {
 
 pub struct BusyLane {
     pub dir: PathBuf,
-    /// Its totals when they were last read.
+    /// Its totals when counters were seeded from them.
     pub seen: Totals,
+}
+
+impl Lanes {
+    /// What all lanes have counted.
+    pub fn totals(&self, held: &Marks) -> Result<LaneTotals, FileError> {
+        let mut sum = self.held_totals(held)?;
+        for lane in &self.busy {
+            sum.add(lane_totals(&lane.dir, held)?);
+        }
+        Ok(sum)
+    }
+
+    /// What the lanes of this process have counted.
+    pub fn held_totals(&self, held: &Marks) -> Result<LaneTotals, FileError> {
+        let mut sum = LaneTotals::default();
+        for lane in &self.held {
+            sum.add(lane_totals(&lane.held.dir, held)?);
+        }
+        Ok(sum)
+    }
 }
 
 /// The body of the keeping thread.
@@ -182,6 +202,7 @@ impl Inner {
             }
             info!(lane = %held.dir.display(), epochs = recovered.runs.len(), "the journal of a process that has ended is taken over");
             self.take_lane(lanes, held, recovered);
+            self.others.send_replace(lanes.busy.len());
         }
         Ok(())
     }

@@ -10,10 +10,21 @@ use tollgate_common::usage::UsageRecord;
 
 use crate::journal::{Journal, JournalOptions};
 
+const NOW: Timestamp = Timestamp(1_793_000_000_000);
+
 pub fn journal(directory: &Path) -> Arc<Journal> {
+    Arc::new(Journal::open(options(directory), NOW).unwrap())
+}
+
+/// The journal of a process that relieves another.
+pub fn journal_beside(directory: &Path) -> Arc<Journal> {
+    Arc::new(Journal::open_beside(options(directory), NOW).unwrap())
+}
+
+fn options(directory: &Path) -> JournalOptions {
     let mut options = JournalOptions::new(directory.join("journal"));
     options.segment_bytes = 4 << 20;
-    Arc::new(Journal::open(options, Timestamp(1_793_000_000_000)).unwrap())
+    options
 }
 
 pub fn subscription(number: u8) -> SubscriptionId {

@@ -62,6 +62,20 @@ pub async fn missing(control: &Control, journal: &Arc<Journal>) -> Result<Totals
     Ok(rest(&ledger.totals, &held))
 }
 
+/// In an upgrade: waits for each process that shares the journal's directory to end, and gives what
+/// it had counted that the seeds did not hold. Each of it to be added to the counters.
+pub async fn follow_predecessors(journal: &Journal, mut add: impl FnMut(Totals)) {
+    let mut others = journal.others();
+    loop {
+        let left = *others.borrow_and_update();
+        add(journal.take_adopted());
+        // The journal outlives whoever waits for it, so there is no other end.
+        if left == 0 || others.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
 /// Asks until there is an answer.
 async fn ask(control: &Control, journal: &Journal) -> UsageTotals {
     let mut backoff = Backoff::default();
@@ -104,7 +118,7 @@ fn rest(ledger: &[QuotaTotal], held: &Totals) -> Totals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture::{journal, period, subscription, use_units};
+    use crate::report::fixture::{journal, journal_beside, period, subscription, use_units};
     use crate::test_admin::{TestAdmin, control};
 
     fn ledger(units: &[(u8, i64)], through: Vec<(u64, u64)>) -> Vec<u8> {
@@ -145,6 +159,36 @@ mod tests {
             [1, 2, 9].map(|number| of(&seeds.totals, number)),
             [Some(112), Some(3), Some(4)]
         );
+    }
+
+    #[tokio::test]
+    async fn what_a_predecessor_counts_late_is_added_once_it_has_let_go() {
+        let directory = tempfile::tempdir().unwrap();
+        let old = journal(directory.path());
+        use_units(&old, &[(1, 5)]);
+        let new = journal_beside(directory.path());
+        let mut admin = TestAdmin::start().await;
+        let control = admin.control();
+        let seeding = tokio::spawn({
+            let new = new.clone();
+            async move { at_start(&control, &new).await.unwrap() }
+        });
+        admin.asked().await.answer(200, ledger(&[(1, 5)], vec![(old.epoch(), 1)]));
+        let mut totals = seeding.await.unwrap().totals;
+
+        // Each process serves calls, and the old one ends.
+        use_units(&new, &[(1, 100)]);
+        use_units(&old, &[(1, 7), (2, 3)]);
+        old.close().unwrap();
+        follow_predecessors(&new, |late| {
+            for (key, units) in late {
+                *totals.entry(key).or_default() += units;
+            }
+        })
+        .await;
+
+        // Its own calls the new one has drawn itself.
+        assert_eq!([1, 2].map(|number| of(&totals, number)), [Some(12), Some(3)]);
     }
 
     #[tokio::test]

@@ -36,6 +36,7 @@ pub struct House {
     pub origin: Origin,
     pub offer: Offer,
     data: TempDir,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl House {
@@ -62,19 +63,28 @@ impl House {
     pub async fn open_with(plan: Plan) -> Self {
         let origin = Origin::start().await;
         let data = tempfile::tempdir().unwrap();
-        let mut command = command(BINARY, &["run"]);
-        command.envs(on_free_ports(&data));
-        command.env("TOLLGATE_ADMIN__BOOTSTRAP_TOKEN", TOKEN);
-        command.env("TOLLGATE_PROXY__THREADS", "1");
-        // The journal is read again and again.
-        command.env("TOLLGATE_JOURNAL__SEGMENT_BYTES", "256KiB");
-        command.envs(plan.settings);
-        let tollgate = Tollgate::start(command, &["proxy", "admin", "metrics"]);
+        let mut environment = on_free_ports(&data);
+        environment.extend([
+            ("TOLLGATE_ADMIN__BOOTSTRAP_TOKEN", TOKEN.to_owned()),
+            ("TOLLGATE_PROXY__THREADS", "1".to_owned()),
+            // The journal is read again and again.
+            ("TOLLGATE_JOURNAL__SEGMENT_BYTES", "256KiB".to_owned()),
+            ("TOLLGATE_PROXY__UPGRADE_SOCKET", data.path().join("upgrade").display().to_string()),
+        ]);
+        environment.extend(plan.settings);
+        let tollgate = start(&environment);
         let owner = Owner::new(tollgate.address("admin"));
         let offer = sell(&owner, origin.address, plan.product, plan.terms).await;
-        let house = Self { tollgate, owner, origin, offer, data };
+        let house = Self { tollgate, owner, origin, offer, data, environment };
         house.knows(&house.offer.key).await;
         house
+    }
+
+    /// Starts a process that relieves the one that serves, and gives that one back, which ends when
+    /// its calls have.
+    pub fn upgrade(&mut self) -> Tollgate {
+        let successor = start(&self.environment);
+        std::mem::replace(&mut self.tollgate, successor)
     }
 
     pub fn proxy(&self) -> SocketAddr {
@@ -164,6 +174,12 @@ impl House {
         records.retain(|record| record.request.to_string() != last);
         (seen, records)
     }
+}
+
+fn start(environment: &[(&'static str, String)]) -> Tollgate {
+    let mut command = command(BINARY, &["run"]);
+    command.envs(environment.iter().map(|(name, value)| (*name, value)));
+    Tollgate::start(command, &["proxy", "admin", "metrics"])
 }
 
 async fn sell(

@@ -49,6 +49,30 @@ fn an_upgrade_hands_over_every_record_and_every_count() {
 }
 
 #[test]
+fn to_ask_what_the_ledger_holds_forgets_nothing_of_what_a_predecessor_counts() {
+    let dir = directory();
+    let old = open(dir.path());
+    append(&old, 1..=10);
+    let new = Journal::open_beside(options(dir.path()), NOW).unwrap();
+    let mut others = new.others();
+    new.totals().unwrap();
+    append(&old, 11..=20);
+    deliver(&old, 15);
+
+    let held: i64 = new.totals_through(&[(old.epoch(), 15)]).unwrap().values().sum();
+    append(&old, 21..=30);
+    assert_eq!(*others.borrow_and_update(), 1);
+    old.close().unwrap();
+
+    eventually(|| (*others.borrow() == 0).then_some(()));
+    new.totals_through(&[(old.epoch(), 20)]).unwrap();
+    let adopted: i64 = new.take_adopted().values().sum();
+    assert_eq!((held, adopted), ((1..=15).sum(), (11..=30).sum()));
+    new.close().unwrap();
+    assert_eq!(*open(dir.path()).others().borrow(), 0);
+}
+
+#[test]
 fn a_process_that_is_killed_during_an_upgrade_is_taken_over_too() {
     let dir = directory();
     let old = open(dir.path());
