@@ -5,6 +5,8 @@
 //! is held in memory for the repeat of a caller whose connection broke; after that, and after a
 //! restart, the repeat has null in its place, and the caller makes a new key.
 
+mod forget;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use tollgate_common::time::Timestamp;
 
+pub use self::forget::run as forget;
 use crate::access::Caller;
 use crate::answer::Answer;
 use crate::api::body;
@@ -161,9 +164,12 @@ impl Answers {
         (now.0 - at.0 < SECRET_HELD_MS).then(|| secret.clone())
     }
 
+    fn forget_secrets(&self, now: Timestamp) {
+        self.secrets.lock().retain(|_, (_, at)| now.0 - at.0 < SECRET_HELD_MS);
+    }
+
     fn hold(&self, place: Place, secret: SecretString, now: Timestamp) {
         let mut secrets = self.secrets.lock();
-        secrets.retain(|_, (_, at)| now.0 - at.0 < SECRET_HELD_MS);
         if secrets.len() >= SECRETS_MAX {
             let oldest = secrets.iter().min_by_key(|(_, (_, at))| *at);
             let oldest = oldest.map(|(place, _)| place.clone());

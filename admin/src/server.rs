@@ -26,11 +26,11 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::control::Control;
-use crate::ledger;
 use crate::metrics::Metrics;
 use crate::options::AdminOptions;
 use crate::router::router;
 use crate::store::StoreError;
+use crate::{idempotency, ledger};
 use stall::StallGuard;
 
 /// Header fields of a request; the rest of the limits is of the same measure as a gateway's.
@@ -75,7 +75,7 @@ pub struct Running {
     address: SocketAddr,
     control: Arc<Control>,
     served: Vec<JoinHandle<()>>,
-    upkeep: JoinHandle<()>,
+    upkeep: [JoinHandle<()>; 2],
 }
 
 impl Running {
@@ -93,7 +93,9 @@ impl Running {
         for served in self.served {
             served.await.expect("the accepting task neither panics nor is aborted");
         }
-        self.upkeep.await.expect("the ledger's upkeep neither panics nor is aborted");
+        for upkeep in self.upkeep {
+            upkeep.await.expect("upkeep neither panics nor is aborted");
+        }
         self.control.database.close().await;
     }
 }
@@ -132,7 +134,10 @@ pub async fn start_on(
     ledger::metrics::register(&control.ledger, Arc::clone(&control.clock), registry);
     let ledger = Arc::clone(&control.ledger);
     let clock = Arc::clone(&control.clock);
-    let upkeep = tokio::spawn(ledger::upkeep::run(ledger, clock, stop.clone()));
+    let upkeep = [
+        tokio::spawn(ledger::upkeep::run(ledger, clock, stop.clone())),
+        tokio::spawn(idempotency::forget(Arc::clone(&control))),
+    ];
     let room = Arc::new(Semaphore::new(control.options.connections_max));
     let serve = |listener, tls| {
         let port = Port {

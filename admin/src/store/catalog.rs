@@ -75,6 +75,10 @@ pub trait CatalogStore: Send + Sync {
 
     /// The one writer. Waits for the one before; dropped without a commit, it has no effect.
     async fn write(&self) -> Result<Box<dyn CatalogWrite>>;
+
+    /// Forgets answers that were kept before a moment, at most `limit` of them, in a write of its
+    /// own that makes no new state. Says how many it forgot.
+    async fn forget_answers(&self, before: Timestamp, limit: u32) -> Result<u64>;
 }
 
 /// Lists are in the order of their ids, which is that of creation, unless they say otherwise. What
@@ -150,8 +154,8 @@ pub trait CatalogWrite: CatalogRead {
     async fn save_token(&mut self, token: &Token) -> Result<()>;
     async fn delete_token(&mut self, id: TokenId) -> Result<()>;
 
+    /// In the place of an older one under the same key.
     async fn keep_answer(&mut self, actor: &str, key: &str, answer: &KeptAnswer) -> Result<()>;
-    async fn forget_answers_before(&mut self, moment: Timestamp) -> Result<()>;
 
     /// Makes all of it the newest state, whole and for good.
     async fn commit(self: Box<Self>, record: CommitRecord) -> Result<()>;

@@ -58,6 +58,16 @@ impl CatalogStore for MemoryCatalog {
         let state = Arc::clone(&self.newest.read());
         Ok(Box::new(View { state, publish: Some((Arc::clone(&self.newest), turn)) }))
     }
+
+    async fn forget_answers(&self, before: Timestamp, limit: u32) -> Result<u64> {
+        let _turn = self.writer.lock().await;
+        let mut state = State::clone(&self.newest.read());
+        let is_old = |answer: &KeptAnswer| answer.at < before;
+        let old = state.answers.extract_if(.., |_, answer| is_old(answer));
+        let forgotten = old.take(limit as usize).count() as u64;
+        *self.newest.write() = Arc::new(state);
+        Ok(forgotten)
+    }
 }
 
 /// One state, and for a writer its turn and the place where the state goes.
@@ -287,11 +297,6 @@ impl CatalogWrite for View {
 
     async fn keep_answer(&mut self, actor: &str, key: &str, answer: &KeptAnswer) -> Result<()> {
         self.edit().answers.insert((actor.to_owned(), key.to_owned()), answer.clone());
-        Ok(())
-    }
-
-    async fn forget_answers_before(&mut self, moment: Timestamp) -> Result<()> {
-        self.edit().answers.retain(|_, answer| answer.at >= moment);
         Ok(())
     }
 

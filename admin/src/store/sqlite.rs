@@ -49,6 +49,13 @@ impl CatalogStore for SqliteCatalog {
     async fn write(&self) -> Result<Box<dyn CatalogWrite>> {
         Ok(Box::new(View(self.database.write().await?)))
     }
+
+    async fn forget_answers(&self, before: Timestamp, limit: u32) -> Result<u64> {
+        let mut transaction = self.database.write().await?;
+        let forgotten = history::forget_answers(&mut transaction, before, limit).await?;
+        transaction.commit().await?;
+        Ok(forgotten)
+    }
 }
 
 /// A transaction, seen as the catalog at one state.
@@ -209,10 +216,6 @@ impl CatalogWrite for View {
 
     async fn keep_answer(&mut self, actor: &str, key: &str, answer: &KeptAnswer) -> Result<()> {
         history::keep_answer(&mut self.0, actor, key, answer).await
-    }
-
-    async fn forget_answers_before(&mut self, moment: Timestamp) -> Result<()> {
-        history::forget_answers_before(&mut self.0, moment).await
     }
 
     async fn commit(mut self: Box<Self>, record: CommitRecord) -> Result<()> {

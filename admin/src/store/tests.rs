@@ -472,21 +472,31 @@ async fn commits_and_their_frames_are_kept_in_order(
 async fn answers_are_kept_until_they_are_old(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
     let fixture = kind.open().await;
     let mut catalog = fixture.write().await;
-    let answer = KeptAnswer {
+    let answer = |at| KeptAnswer {
         request_digest: [7; 32],
         status: 201,
         location: Some("/x".into()),
         body: "{}".into(),
-        at: Timestamp(100),
+        at: Timestamp(at),
     };
-    catalog.keep_answer("a", "k", &answer).await.unwrap();
-    catalog.keep_answer("b", "k", &KeptAnswer { location: None, ..answer.clone() }).await.unwrap();
+    catalog.keep_answer("a", "k", &answer(1)).await.unwrap();
+    catalog.keep_answer("a", "k", &answer(100)).await.unwrap();
+    for at in [10, 20, 30] {
+        let old = KeptAnswer { location: None, ..answer(at) };
+        catalog.keep_answer("b", &at.to_string(), &old).await.unwrap();
+    }
+    assert_eq!(catalog.kept_answer("a", "k").await.unwrap(), Some(answer(100)));
+    catalog.commit(record(1)).await.unwrap();
 
-    assert_eq!(catalog.kept_answer("a", "k").await.unwrap(), Some(answer));
-    catalog.forget_answers_before(Timestamp(100)).await.unwrap();
-    assert!(catalog.kept_answer("b", "k").await.unwrap().is_some());
-    catalog.forget_answers_before(Timestamp(101)).await.unwrap();
-    assert_eq!(catalog.kept_answer("b", "k").await.unwrap(), None);
+    let store = &fixture.store;
+    assert_eq!(store.forget_answers(Timestamp(100), 2).await.unwrap(), 2);
+    assert_eq!(store.forget_answers(Timestamp(100), 2).await.unwrap(), 1);
+    assert_eq!(store.forget_answers(Timestamp(100), 2).await.unwrap(), 0);
+
+    let mut catalog = fixture.read().await;
+    assert_eq!(catalog.kept_answer("a", "k").await.unwrap(), Some(answer(100)));
+    assert_eq!(catalog.kept_answer("b", "30").await.unwrap(), None);
+    assert_eq!(catalog.revision().await.unwrap(), 1, "nothing that gateways must know");
 }
 
 /// Only what is on a disk can come from another version of the program or grow without end.

@@ -1,7 +1,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Admin, Reply};
+use crate::support::{Admin, PATIENCE, Reply};
 
 async fn post(admin: &Admin, path: &str, key: &str, body: Value) -> Reply {
     admin.call(Method::POST, path).header("idempotency-key", key).json(body).send().await
@@ -112,4 +112,49 @@ async fn a_key_without_end_or_beginning_is_refused() {
         let reply = post(&admin, "/api/v1/products", key, json!({ "name": "a" })).await;
         reply.expect_problem(400, "request-malformed");
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_old_is_forgotten_and_its_key_is_as_new() {
+    let admin = Admin::start().await;
+    for key in ["old", "young"] {
+        post(&admin, "/api/v1/consumers", key, json!({ "name": key })).await.expect(201);
+    }
+    let aged = age(&admin, "old").await;
+    assert_eq!(aged, 1);
+
+    // Not swept yet, it is as good as gone.
+    let again = post(&admin, "/api/v1/consumers", "old", json!({ "name": "other" })).await;
+    assert_eq!((again.status.as_u16(), again.header("idempotency-replayed")), (201, ""));
+    age(&admin, "old").await;
+    let admin = Admin::start_in(admin.stop().await, |_| {}).await;
+
+    let start = tokio::time::Instant::now();
+    while kept(&admin).await != ["young"] {
+        assert!(start.elapsed() < PATIENCE, "{:?}", kept(&admin).await);
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let repeat = post(&admin, "/api/v1/consumers", "young", json!({ "name": "young" })).await;
+    assert_eq!(repeat.header("idempotency-replayed"), "true");
+}
+
+/// Makes an answer a day old.
+async fn age(admin: &Admin, key: &str) -> u64 {
+    let mut transaction = admin.control().database.write().await.unwrap();
+    let aged = sqlx::query(
+        "UPDATE idempotency SET created_at = created_at - 86400000 WHERE idempotency_key = $1",
+    )
+    .bind(key)
+    .execute(&mut *transaction)
+    .await
+    .unwrap();
+    transaction.commit().await.unwrap();
+    aged.rows_affected()
+}
+
+async fn kept(admin: &Admin) -> Vec<String> {
+    sqlx::query_scalar("SELECT idempotency_key FROM idempotency ORDER BY idempotency_key")
+        .fetch_all(admin.control().database.reader())
+        .await
+        .unwrap()
 }

@@ -229,7 +229,11 @@ pub async fn keep_answer(
     sqlx::query(
         "INSERT INTO idempotency (actor, idempotency_key, request_digest, status, location, body,
              created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
+         ON CONFLICT (actor, idempotency_key) DO UPDATE SET
+             request_digest = excluded.request_digest, status = excluded.status,
+             location = excluded.location, body = excluded.body,
+             created_at = excluded.created_at",
     )
     .bind(actor)
     .bind(key)
@@ -243,10 +247,19 @@ pub async fn keep_answer(
     Ok(())
 }
 
-pub async fn forget_answers_before(
+pub async fn forget_answers(
     db: &mut SqliteConnection,
-    moment: Timestamp,
-) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM idempotency WHERE created_at < $1").bind(moment.0).execute(db).await?;
-    Ok(())
+    before: Timestamp,
+    limit: u32,
+) -> Result<u64, StoreError> {
+    let forgotten = sqlx::query(
+        "DELETE FROM idempotency WHERE (actor, idempotency_key) IN (
+             SELECT actor, idempotency_key FROM idempotency
+             WHERE created_at < $1 ORDER BY created_at LIMIT $2)",
+    )
+    .bind(before.0)
+    .bind(limit)
+    .execute(db)
+    .await?;
+    Ok(forgotten.rows_affected())
 }
