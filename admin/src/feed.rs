@@ -92,16 +92,19 @@ impl Feed<'_> {
 
     async fn run_until_end(
         &mut self,
-        mut revision: Revision,
+        asked: Revision,
     ) -> Result<std::convert::Infallible, FeedEnd> {
         let mut newest = self.control.door.newest();
+        // A gateway that has nothing asks as one that has the empty catalog, which is the state
+        // before the first change. It is sent that once.
+        let mut held = (asked != 0).then_some(asked);
         loop {
             newest.borrow_and_update();
-            let reached = self.catch_up(revision).await?;
-            if reached == revision {
-                self.push(&Frame::Heartbeat { revision }).await?;
+            let reached = self.catch_up(held).await?;
+            if held == Some(reached) {
+                self.push(&Frame::Heartbeat { revision: reached }).await?;
             }
-            revision = reached;
+            held = Some(reached);
             self.flush().await?;
             // A second without news is news too. The store is asked again then, in case another
             // process has written to it.
@@ -113,16 +116,16 @@ impl Feed<'_> {
     }
 
     /// Sends what the gateway lacks and says up to where it then is.
-    async fn catch_up(&mut self, revision: Revision) -> Result<Revision, FeedEnd> {
+    async fn catch_up(&mut self, held: Option<Revision>) -> Result<Revision, FeedEnd> {
         let mut catalog = self.control.store.read().await?;
         let newest = catalog.revision().await?;
-        if revision == newest && revision != 0 {
-            return Ok(revision);
+        if held == Some(newest) {
+            return Ok(newest);
         }
-        if revision == 0 || !catalog.is_known(revision).await? {
-            return self.send_all(&mut *catalog, newest).await;
-        }
-        let mut reached = revision;
+        let mut reached = match held {
+            Some(held) if catalog.is_known(held).await? => held,
+            _ => return self.send_all(&mut *catalog, newest).await,
+        };
         loop {
             let commits = catalog.revisions_after(reached, REVISIONS_PAGE).await?;
             let Some(last) = commits.last() else {

@@ -45,13 +45,19 @@ async fn a_gateway_without_anything_gets_everything_that_is_in_force() {
 }
 
 #[tokio::test]
-async fn an_empty_catalog_is_a_whole_one_too() {
+async fn an_empty_catalog_is_a_whole_one_too_and_is_sent_once() {
     let admin = Admin::start().await;
+    let mut feed = admin.follow(0).await;
 
-    let batch = admin.follow(0).await.batch().await;
+    let batch = feed.batch().await;
 
     assert!(batch.full);
     assert!(batch.entries.is_empty());
+    for _ in 0..2 {
+        assert_eq!(feed.frame().await, Frame::Heartbeat { revision: 0 });
+    }
+    admin.product("weather").await;
+    assert_eq!(kinds(&feed.batch().await.entries), ["product"]);
 }
 
 #[tokio::test]
