@@ -2,6 +2,7 @@
 
 pub mod http1;
 pub mod http2;
+mod least_rate;
 mod prefixed;
 
 use std::sync::Arc;

@@ -1,21 +1,16 @@
 //! The body of a request on an HTTP/1.1 connection.
 
-use std::time::Duration;
-
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::Instant;
 use tollgate_common::refusal::Refusal;
 
 use crate::fields::Fields;
 use crate::http1::body::{BodyDecoder, Decoded};
 use crate::http1::patience::{Elapsed, Patience};
 use crate::http1::socket::{READ_BYTES, Socket};
+use crate::listen::least_rate::LeastRate;
 use crate::request::{Framing, RequestHead};
 use crate::respond::{BodyEnd, RequestBody};
-
-/// A sender may pause this long; over it, the average rate counts.
-const RATE_WINDOW: Duration = Duration::from_secs(10);
 
 /// What a caller may send ahead of the answer that it waits for: the head of a next request.
 const AHEAD_BYTES_MAX: usize = READ_BYTES;
@@ -27,10 +22,7 @@ pub struct Http1Body<'a, S> {
     decoder: BodyDecoder,
     /// `100 Continue` is owed before the body is waited for.
     owes_continue: bool,
-    rate_min: u64,
-    /// Bytes taken, and since when.
-    taken: u64,
-    since: Option<Instant>,
+    rate: LeastRate,
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Http1Body<'a, S> {
@@ -47,9 +39,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Http1Body<'a, S> {
             decoder: BodyDecoder::new(head.framing),
             owes_continue: head.expects_continue && buffer.is_empty(),
             buffer,
-            rate_min,
-            taken: 0,
-            since: None,
+            rate: LeastRate::new(rate_min),
         }
     }
 
@@ -72,10 +62,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Http1Body<'a, S> {
             let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
             self.socket.write_all(interim).await.map_err(|_| BodyEnd::Gone)?;
         }
-        let since = *self.since.get_or_insert_with(Instant::now);
-        let earned = Duration::from_secs(self.taken / self.rate_min.max(1));
-        let by = since + RATE_WINDOW + earned;
-        match self.patience.by(by, self.socket.read(self.buffer)).await {
+        match self.patience.by(self.rate.deadline(), self.socket.read(self.buffer)).await {
             Ok(Ok(read)) if read > 0 => Ok(()),
             Ok(_) => Err(BodyEnd::Gone),
             Err(Elapsed) => Err(BodyEnd::Refused(Refusal::RequestTimeout)),
@@ -89,7 +76,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> RequestBody for Http1Body<'_, S> 
             let decoded = self.decoder.decode(self.buffer);
             match decoded.map_err(|_| BodyEnd::Refused(Refusal::RequestMalformed))? {
                 Decoded::Data(piece) => {
-                    self.taken += piece.len() as u64;
+                    self.rate.took(piece.len());
                     return Ok(Some(piece));
                 }
                 Decoded::End => return Ok(None),

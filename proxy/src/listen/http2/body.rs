@@ -1,30 +1,23 @@
 //! The body of a request that came by HTTP/2.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tollgate_common::refusal::Refusal;
 
 use crate::fields::Fields;
 use crate::http1::patience::{Elapsed, Patience};
+use crate::listen::least_rate::LeastRate;
 use crate::request::Framing;
 use crate::respond::{BodyEnd, RequestBody};
-
-/// A sender may pause this long; over it, the average rate counts.
-const RATE_WINDOW: Duration = Duration::from_secs(10);
 
 pub struct Http2Body {
     body: Incoming,
     is_done: bool,
     trailers: Option<Fields>,
     patience: Patience,
-    rate_min: u64,
-    taken: u64,
-    since: Option<Instant>,
+    rate: LeastRate,
     left: CancellationToken,
 }
 
@@ -35,9 +28,7 @@ impl Http2Body {
             is_done: framing == Framing::Empty,
             trailers: None,
             patience: Patience::default(),
-            rate_min,
-            taken: 0,
-            since: None,
+            rate: LeastRate::new(rate_min),
             left,
         }
     }
@@ -46,16 +37,14 @@ impl Http2Body {
 impl RequestBody for Http2Body {
     async fn piece(&mut self) -> Result<Option<Bytes>, BodyEnd> {
         while !self.is_done {
-            let since = *self.since.get_or_insert_with(Instant::now);
-            let by = since + RATE_WINDOW + Duration::from_secs(self.taken / self.rate_min.max(1));
-            let frame = match self.patience.by(by, self.body.frame()).await {
+            let frame = match self.patience.by(self.rate.deadline(), self.body.frame()).await {
                 Ok(Some(frame)) => frame.map_err(|_| BodyEnd::Gone)?,
                 Ok(None) => break,
                 Err(Elapsed) => return Err(BodyEnd::Refused(Refusal::RequestTimeout)),
             };
             match frame.into_data() {
                 Ok(data) => {
-                    self.taken += data.len() as u64;
+                    self.rate.took(data.len());
                     return Ok(Some(data));
                 }
                 Err(frame) => {
