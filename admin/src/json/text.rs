@@ -1,0 +1,65 @@
+//! What owners may type.
+
+/// What a text may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Text {
+    pub length_min: usize,
+    pub length_max: usize,
+    /// Line breaks and tabs are welcome.
+    pub lines: bool,
+}
+
+impl Text {
+    /// Whatever parses it says what is wrong.
+    pub(super) const ANY: Text = Text { length_min: 0, length_max: 4_096, lines: false };
+
+    pub const fn line(length_min: usize, length_max: usize) -> Self {
+        Self { length_min, length_max, lines: false }
+    }
+
+    /// Lengths are in characters. Control characters have no business in a name: they forge lines
+    /// in logs and fields in headers, and steer terminals. Nor have those that turn the direction
+    /// of what stands around them.
+    pub fn check(self, text: &str) -> Result<(), String> {
+        let length = text.chars().count();
+        if length < self.length_min {
+            return Err(format!("must be at least {} characters long", self.length_min));
+        }
+        if length > self.length_max {
+            return Err(format!("must be at most {} characters long", self.length_max));
+        }
+        let is_line = |character| self.lines && matches!(character, '\n' | '\r' | '\t');
+        let is_forbidden = |character: char| {
+            (character.is_control() && !is_line(character))
+                || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
+                || matches!(character, '\u{2066}'..='\u{2069}')
+        };
+        if text.chars().any(is_forbidden) {
+            return Err("must not contain control characters".to_owned());
+        }
+        if self.length_min > 0 && text.trim().is_empty() {
+            return Err("must not be blank".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// A name as an error shows it: in one line and not too long.
+pub(super) fn shown(name: &str) -> String {
+    const SHOWN_MAX: usize = 64;
+    name.chars().filter(|character| !character.is_control()).take(SHOWN_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_could_forge_a_line_or_turn_one_around_is_refused() {
+        for text in ["a\nb", "a\r\nb", "\u{1b}[31m", "a\0", "\u{202e}gnp", "\u{85}"] {
+            assert!(Text::line(0, 100).check(text).is_err(), "{text:?}");
+        }
+        assert!(Text { lines: true, ..Text::line(0, 100) }.check("a\n\tb").is_ok());
+        assert!(Text::line(1, 100).check("  ").is_err());
+    }
+}
