@@ -35,11 +35,11 @@ fn main() {
     let samples = keep(&place);
 
     let catalog = stage::catalog(&background, Metrics::register(&mut Registry::default()));
-    let before = resident_bytes();
+    let before = stage::resident_bytes();
     let start = Instant::now();
     let found = place.load(&catalog);
     let took = start.elapsed();
-    let bytes = resident_bytes() - before;
+    let bytes = stage::resident_bytes() - before;
     assert_eq!(found.revision, Some(1), "the snapshot is whole");
     let per_subscription = bytes / SUBSCRIPTIONS;
     println!("cold start of {SUBSCRIPTIONS} subscriptions from their frames: {took:.2?}");
@@ -124,16 +124,4 @@ fn changes(criterion: &mut Criterion, catalog: &Catalog, samples: &[Subscription
         let plan = || stage::base().split_off(2);
         bencher.iter_batched(plan, &mut apply, BatchSize::SmallInput);
     });
-}
-
-/// What the process has in memory (proc(5)).
-fn resident_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("this is Linux");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a process has one");
-    let kilobytes: u64 = line
-        .split_whitespace()
-        .nth(1)
-        .and_then(|text| text.parse().ok())
-        .expect("proc(5) states kilobytes");
-    kilobytes * 1_024
 }

@@ -216,3 +216,15 @@ fn settings() -> Settings {
         trusted_proxies: vec![],
     }
 }
+
+/// What the process has in memory (proc(5)).
+pub fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("this is Linux");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a process has one");
+    let kilobytes: u64 = line
+        .split_whitespace()
+        .nth(1)
+        .and_then(|text| text.parse().ok())
+        .expect("proc(5) states kilobytes");
+    kilobytes * 1_024
+}
