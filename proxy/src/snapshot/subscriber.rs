@@ -1,5 +1,6 @@
 //! A subscription as a gateway holds it: who calls, on which plan, and what was used.
 
+use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -82,6 +83,13 @@ impl PartialEq for Subscriber {
 }
 
 impl Eq for Subscriber {}
+
+/// A handle hashes and compares as its identity does.
+impl Borrow<SubscriptionId> for Subscriber {
+    fn borrow(&self) -> &SubscriptionId {
+        &self.0.id
+    }
+}
 
 impl Hash for Subscriber {
     fn hash<H: Hasher>(&self, state: &mut H) {
