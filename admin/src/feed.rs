@@ -8,19 +8,16 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tollgate_common::catalog::SubscriptionStatus;
 use tollgate_common::internal::FEED_HEARTBEAT_MS;
 use tollgate_common::snapshot::wire::{self, Frame};
-use tollgate_common::snapshot::{
-    Entry, KeyRules, PlanRules, ProductRules, Revision, SubscriptionRules,
-};
+use tollgate_common::snapshot::{Entry, PlanRules, ProductRules, Revision};
 
 use crate::control::Control;
 use crate::store::StoreError;
-use crate::store::catalog::{CatalogRead, CommittedRevision, Page, SubscriptionFilter};
+use crate::store::catalog::{CatalogRead, CommittedRevision, Page};
 
 /// Bytes that are sent in one piece.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -57,7 +54,7 @@ pub fn follow(control: Arc<Control>, revision: Revision) -> mpsc::Receiver<Chunk
     let (chunks, receiver) = mpsc::channel(CHUNKS_WAITING_MAX);
     tokio::spawn(async move {
         control.metrics.feed_subscribers.inc();
-        let feed = Feed { control: &control, chunks, buffer: BytesMut::new() };
+        let feed = Feed { control: &control, chunks, buffer: Vec::new() };
         let stopping = control.stopping.clone();
         tokio::select! {
             end = feed.run(revision) => match end {
@@ -74,7 +71,7 @@ pub fn follow(control: Arc<Control>, revision: Revision) -> mpsc::Receiver<Chunk
 struct Feed<'c> {
     control: &'c Control,
     chunks: mpsc::Sender<Chunk>,
-    buffer: BytesMut,
+    buffer: Vec<u8>,
 }
 
 impl Feed<'_> {
@@ -209,19 +206,16 @@ impl Feed<'_> {
     }
 
     async fn send_subscriptions(&mut self, catalog: &mut dyn CatalogRead) -> Result<u64, FeedEnd> {
-        let live =
-            SubscriptionFilter { status: Some(SubscriptionStatus::Active), ..Default::default() };
         let mut page = Page { after: None, limit: PAGE };
         let mut sent = 0;
         loop {
-            let subscriptions = catalog.subscriptions(live, page).await?;
+            let subscriptions = catalog.subscriptions_in_force(page).await?;
             let Some(last) = subscriptions.last() else {
                 return Ok(sent);
             };
             page.after = Some(last.id);
             sent += subscriptions.len() as u64;
-            for subscription in &subscriptions {
-                let rules = SubscriptionRules::from(subscription);
+            for rules in subscriptions {
                 self.push(&Frame::Entry(Entry::Subscription(rules))).await?;
             }
         }
@@ -233,26 +227,19 @@ impl Feed<'_> {
         let mut sent = 0;
         loop {
             let keys = catalog.keys_in_force(now, page).await?;
-            let Some(last) = keys.last() else {
+            let Some((last, _)) = keys.last() else {
                 return Ok(sent);
             };
-            page.after = Some(last.id);
+            page.after = Some(*last);
             sent += keys.len() as u64;
-            for key in &keys {
-                let rules = KeyRules {
-                    digest: key.digest,
-                    subscription: key.subscription_id,
-                    expires_at: key.expires_at,
-                };
+            for (_, rules) in keys {
                 self.push(&Frame::Entry(Entry::Key(rules))).await?;
             }
         }
     }
 
     async fn push(&mut self, frame: &Frame) -> Result<(), FeedEnd> {
-        let mut bytes = Vec::with_capacity(FRAME_BYTES_USUAL);
-        wire::encode(frame, &mut bytes);
-        self.buffer.extend_from_slice(&bytes);
+        wire::encode(frame, &mut self.buffer);
         self.flush_full().await
     }
 
@@ -267,7 +254,7 @@ impl Feed<'_> {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let chunk = self.buffer.split().freeze();
+        let chunk = Bytes::from(std::mem::take(&mut self.buffer));
         self.control.metrics.feed_bytes.inc_by(chunk.len() as u64);
         match timeout(STALL, self.chunks.send(Ok(chunk))).await {
             Ok(Ok(())) => Ok(()),
@@ -276,6 +263,3 @@ impl Feed<'_> {
         }
     }
 }
-
-/// Subscriptions and keys, which nearly all frames are, fit in.
-const FRAME_BYTES_USUAL: usize = 128;

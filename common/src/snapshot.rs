@@ -5,7 +5,9 @@ pub mod wire;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::product::UpstreamSettings;
-use crate::catalog::{KeyDigest, OutageMode, PeriodKind, Plan, Product, ProductStatus, QuotaMode};
+use crate::catalog::{
+    Key, KeyDigest, OutageMode, PeriodKind, Plan, Product, ProductStatus, QuotaMode,
+};
 use crate::catalog::{Subscription, SubscriptionStatus};
 use crate::ids::{ConsumerId, PlanId, ProductId, SubscriptionId};
 use crate::outcome::OutcomeSet;
@@ -117,5 +119,11 @@ impl From<&Subscription> for SubscriptionRules {
             status: subscription.status,
             started_at: subscription.started_at,
         }
+    }
+}
+
+impl From<&Key> for KeyRules {
+    fn from(key: &Key) -> Self {
+        Self { digest: key.digest, subscription: key.subscription_id, expires_at: key.expires_at }
     }
 }

@@ -9,7 +9,7 @@ use tollgate_common::catalog::{
     Consumer, Key, KeyDigest, Plan, Product, ProductStatus, Subscription, SubscriptionStatus,
 };
 use tollgate_common::ids::{ConsumerId, KeyId, PlanId, ProductId, SubscriptionId, TokenId};
-use tollgate_common::snapshot::Revision;
+use tollgate_common::snapshot::{KeyRules, Revision, SubscriptionRules};
 use tollgate_common::time::Timestamp;
 
 use super::StoreError;
@@ -108,6 +108,12 @@ pub trait CatalogRead: Send {
         page: Page<SubscriptionId>,
     ) -> Result<Vec<Subscription>>;
 
+    /// Those that are active, as gateways know them.
+    async fn subscriptions_in_force(
+        &mut self,
+        page: Page<SubscriptionId>,
+    ) -> Result<Vec<SubscriptionRules>>;
+
     async fn key(&mut self, id: KeyId) -> Result<Option<Key>>;
     /// All keys that a subscription ever had, oldest first.
     async fn keys(
@@ -115,8 +121,12 @@ pub trait CatalogRead: Send {
         subscription: SubscriptionId,
         page: Page<(Timestamp, KeyId)>,
     ) -> Result<Vec<Key>>;
-    /// Keys of all subscriptions that are neither revoked nor expired.
-    async fn keys_in_force(&mut self, now: Timestamp, page: Page<KeyId>) -> Result<Vec<Key>>;
+    /// Keys of all subscriptions that are neither revoked nor expired, as gateways know them.
+    async fn keys_in_force(
+        &mut self,
+        now: Timestamp,
+        page: Page<KeyId>,
+    ) -> Result<Vec<(KeyId, KeyRules)>>;
 
     async fn token(&mut self, id: TokenId) -> Result<Option<Token>>;
     async fn token_with_digest(&mut self, digest: KeyDigest) -> Result<Option<Token>>;

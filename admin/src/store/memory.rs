@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use parking_lot::RwLock;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tollgate_common::catalog::{
-    Consumer, Key, KeyDigest, Plan, Product, ProductStatus, Subscription,
+    Consumer, Key, KeyDigest, Plan, Product, ProductStatus, Subscription, SubscriptionStatus,
 };
 use tollgate_common::ids::{ConsumerId, KeyId, PlanId, ProductId, SubscriptionId, TokenId};
-use tollgate_common::snapshot::Revision;
+use tollgate_common::snapshot::{KeyRules, Revision, SubscriptionRules};
 use tollgate_common::time::Timestamp;
 
 use super::StoreError;
@@ -164,6 +164,16 @@ impl CatalogRead for View {
         }))
     }
 
+    async fn subscriptions_in_force(
+        &mut self,
+        page: Page<SubscriptionId>,
+    ) -> Result<Vec<SubscriptionRules>> {
+        let active = page_of(&self.state.subscriptions, page, |subscription| {
+            subscription.status == SubscriptionStatus::Active
+        });
+        Ok(active.iter().map(SubscriptionRules::from).collect())
+    }
+
     async fn key(&mut self, id: KeyId) -> Result<Option<Key>> {
         Ok(self.state.keys.get(&id).cloned())
     }
@@ -183,10 +193,15 @@ impl CatalogRead for View {
         Ok(page_of(&by_age, page, |_| true))
     }
 
-    async fn keys_in_force(&mut self, now: Timestamp, page: Page<KeyId>) -> Result<Vec<Key>> {
-        Ok(page_of(&self.state.keys, page, |key| {
+    async fn keys_in_force(
+        &mut self,
+        now: Timestamp,
+        page: Page<KeyId>,
+    ) -> Result<Vec<(KeyId, KeyRules)>> {
+        let in_force = page_of(&self.state.keys, page, |key| {
             key.revoked_at.is_none() && key.expires_at.is_none_or(|at| at > now)
-        }))
+        });
+        Ok(in_force.iter().map(|key| (key.id, KeyRules::from(key))).collect())
     }
 
     async fn token(&mut self, id: TokenId) -> Result<Option<Token>> {

@@ -3,6 +3,7 @@
 mod consumer;
 mod history;
 mod key;
+mod packed;
 mod plan;
 mod product;
 mod subscription;
@@ -13,7 +14,7 @@ use tollgate_common::catalog::{
     Consumer, Key, KeyDigest, Plan, Product, ProductStatus, Subscription,
 };
 use tollgate_common::ids::{ConsumerId, KeyId, PlanId, ProductId, SubscriptionId, TokenId};
-use tollgate_common::snapshot::{Revision, wire};
+use tollgate_common::snapshot::{KeyRules, Revision, SubscriptionRules, wire};
 use tollgate_common::time::Timestamp;
 
 use super::catalog::{
@@ -115,6 +116,13 @@ impl CatalogRead for View {
         subscription::list(&mut self.0, filter, page).await
     }
 
+    async fn subscriptions_in_force(
+        &mut self,
+        page: Page<SubscriptionId>,
+    ) -> Result<Vec<SubscriptionRules>> {
+        subscription::list_in_force(&mut self.0, page).await
+    }
+
     async fn key(&mut self, id: KeyId) -> Result<Option<Key>> {
         key::find(&mut self.0, id).await
     }
@@ -127,7 +135,11 @@ impl CatalogRead for View {
         key::list(&mut self.0, subscription, page).await
     }
 
-    async fn keys_in_force(&mut self, now: Timestamp, page: Page<KeyId>) -> Result<Vec<Key>> {
+    async fn keys_in_force(
+        &mut self,
+        now: Timestamp,
+        page: Page<KeyId>,
+    ) -> Result<Vec<(KeyId, KeyRules)>> {
         key::list_in_force(&mut self.0, now, page).await
     }
 

@@ -12,6 +12,7 @@ use tollgate_common::catalog::{
 use tollgate_common::ids::{ConsumerId, PlanId, ProductId, SubscriptionId, TokenId};
 use tollgate_common::outcome::OutcomeSet;
 use tollgate_common::route::Route;
+use tollgate_common::snapshot::{KeyRules, SubscriptionRules};
 use tollgate_common::time::Timestamp;
 
 use super::catalog::{AuditPlace, CommitRecord, KeptAnswer, Page, SubscriptionFilter};
@@ -368,6 +369,10 @@ async fn subscriptions_are_found_by_what_they_belong_to(
     assert_eq!(found(SubscriptionFilter { status, ..any }).await, [2]);
     let filter = SubscriptionFilter { status, product: Some(product(1).id), ..any };
     assert_eq!(found(filter).await, [0; 0]);
+    let active = SubscriptionRules::from(&subscription(1, &plan(1, 1)));
+    assert_eq!(catalog.subscriptions_in_force(all()).await.unwrap(), [active]);
+    let after = Page { after: Some(active.id), limit: 1 };
+    assert_eq!(catalog.subscriptions_in_force(after).await.unwrap(), []);
 }
 
 #[rstest]
@@ -414,9 +419,11 @@ async fn keys_are_in_the_order_of_their_making_and_only_some_are_in_force(
 
     assert_eq!(first, [ends_later.clone(), ends_now, plain.clone()]);
     assert_eq!(rest, [revoked]);
-    let mut expected = vec![plain, ends_later];
-    expected.sort_by_key(|key| key.id);
+    let mut expected = [plain, ends_later].map(|key| (key.id, KeyRules::from(&key)));
+    expected.sort_by_key(|(id, _)| *id);
     assert_eq!(in_force, expected);
+    let page = Page { after: Some(expected[0].0), limit: 1 };
+    assert_eq!(catalog.keys_in_force(Timestamp(100), page).await.unwrap(), [expected[1]]);
 }
 
 #[rstest]

@@ -1,13 +1,21 @@
 //! Keys, by their digest only.
 
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use tollgate_common::catalog::Key;
+use tollgate_common::catalog::{Key, KeyDigest};
 use tollgate_common::ids::{KeyId, SubscriptionId};
+use tollgate_common::snapshot::KeyRules;
 use tollgate_common::time::Timestamp;
 
+use super::packed::{self, DIGITS, ID_BYTES, PackedRow};
 use crate::store::StoreError;
 use crate::store::catalog::Page;
 use crate::store::column::Columns;
+
+/// Bytes of a key's digest.
+const DIGEST_BYTES: usize = 32;
+
+/// Stands for no expiry where a row has no NULL: no key expires then.
+const NEVER: i64 = i64::MAX;
 
 pub async fn find(db: &mut SqliteConnection, id: KeyId) -> Result<Option<Key>, StoreError> {
     let row = sqlx::query("SELECT * FROM api_keys WHERE id = $1")
@@ -40,22 +48,41 @@ pub async fn list(
     rows.iter().map(key).collect()
 }
 
+/// Only what gateways are told, since there may be millions.
 pub async fn list_in_force(
     db: &mut SqliteConnection,
     now: Timestamp,
     page: Page<KeyId>,
-) -> Result<Vec<Key>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT * FROM api_keys
-         WHERE id > $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
-         ORDER BY id LIMIT $3",
+) -> Result<Vec<(KeyId, KeyRules)>, StoreError> {
+    let packed: Option<Vec<u8>> = sqlx::query_scalar(
+        "SELECT CAST(group_concat(packed, '') AS BLOB) FROM (
+             SELECT id || digest || subscription_id
+                 || printf('%016x', coalesce(expires_at, $4)) AS packed
+             FROM api_keys
+             WHERE id > $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
+             ORDER BY id LIMIT $3)",
     )
     .bind(page.after.map_or(vec![], |id| id.as_bytes().to_vec()))
     .bind(now.0)
     .bind(page.limit)
-    .fetch_all(db)
+    .bind(NEVER)
+    .fetch_one(db)
     .await?;
-    rows.iter().map(key).collect()
+    let rules = |mut row: PackedRow<'_>| {
+        let id = KeyId::from_bytes(row.bytes()?);
+        let rules = KeyRules {
+            digest: KeyDigest(row.bytes()?),
+            subscription: SubscriptionId::from_bytes(row.bytes()?),
+            expires_at: Some(row.number()?).filter(|at| *at != NEVER).map(Timestamp),
+        };
+        Ok((id, rules))
+    };
+    let rows =
+        packed::rows::<{ 2 * ID_BYTES + DIGEST_BYTES + DIGITS }>("api_keys", packed.as_deref())?;
+    let mut found = rows.map(rules).collect::<Result<Vec<_>, StoreError>>()?;
+    // SQLite promises an aggregate no order, though it has kept this one so far.
+    found.sort_by_key(|(id, _)| *id);
+    Ok(found)
 }
 
 pub async fn save(db: &mut SqliteConnection, key: &Key) -> Result<(), StoreError> {

@@ -2,9 +2,12 @@
 
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{QueryBuilder, Sqlite};
-use tollgate_common::catalog::Subscription;
+use tollgate_common::catalog::{Subscription, SubscriptionStatus};
 use tollgate_common::ids::{ConsumerId, PlanId, ProductId, SubscriptionId};
+use tollgate_common::snapshot::SubscriptionRules;
+use tollgate_common::time::Timestamp;
 
+use super::packed::{self, DIGITS, ID_BYTES, PackedRow};
 use crate::store::StoreError;
 use crate::store::catalog::{Page, SubscriptionFilter};
 use crate::store::column::{Columns, word};
@@ -44,6 +47,37 @@ pub async fn list(
     query.push(" ORDER BY id LIMIT ").push_bind(page.limit);
     let rows = query.build().fetch_all(db).await?;
     rows.iter().map(subscription).collect()
+}
+
+/// Only what gateways are told, since there may be millions.
+pub async fn list_in_force(
+    db: &mut SqliteConnection,
+    page: Page<SubscriptionId>,
+) -> Result<Vec<SubscriptionRules>, StoreError> {
+    let packed: Option<Vec<u8>> = sqlx::query_scalar(
+        "SELECT CAST(group_concat(packed, '') AS BLOB) FROM (
+             SELECT id || consumer_id || plan_id || printf('%016x', started_at) AS packed
+             FROM subscriptions WHERE id > $1 AND status = $2 ORDER BY id LIMIT $3)",
+    )
+    .bind(page.after.map_or(vec![], |id| id.as_bytes().to_vec()))
+    .bind(word(SubscriptionStatus::Active))
+    .bind(page.limit)
+    .fetch_one(db)
+    .await?;
+    let rules = |mut row: PackedRow<'_>| {
+        Ok(SubscriptionRules {
+            id: SubscriptionId::from_bytes(row.bytes()?),
+            consumer: ConsumerId::from_bytes(row.bytes()?),
+            plan: PlanId::from_bytes(row.bytes()?),
+            status: SubscriptionStatus::Active,
+            started_at: Timestamp(row.number()?),
+        })
+    };
+    let rows = packed::rows::<{ 3 * ID_BYTES + DIGITS }>("subscriptions", packed.as_deref())?;
+    let mut found = rows.map(rules).collect::<Result<Vec<_>, StoreError>>()?;
+    // SQLite promises an aggregate no order, though it has kept this one so far.
+    found.sort_by_key(|rules| rules.id);
+    Ok(found)
 }
 
 pub async fn save(
