@@ -31,7 +31,13 @@ pub async fn serve(core: &Arc<Core>, accepted: Accepted, drain: Drain) {
         http2::serve_connection(core, stream, peer, &drain).await;
     } else {
         let mut buffer = BytesMut::with_capacity(FIRST_READ_BYTES);
-        let first = read_first(&mut stream, &mut buffer);
+        let first = async {
+            tokio::select! {
+                biased;
+                has_asked = read_first(&mut stream, &mut buffer) => has_asked,
+                () = drain.lingered() => false,
+            }
+        };
         match timeout(core.gateway.settings.header_timeout, first).await {
             Ok(true) if buffer.starts_with(HTTP2_PREFACE) => {
                 let stream = Prefixed::new(buffer.freeze(), stream);

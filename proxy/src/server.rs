@@ -41,7 +41,7 @@ use tokio::time::timeout;
 use self::core::{Core, Listener, Orders};
 use self::slots::Slots;
 
-pub use self::drain::Drain;
+pub use self::drain::{Drain, LINGER};
 pub use self::flood::Flood;
 pub use self::slots::network;
 pub use self::sockets::{Listening, Sockets};

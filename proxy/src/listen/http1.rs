@@ -21,7 +21,7 @@ use crate::http1::socket::Socket;
 use crate::identify::LastCredential;
 use crate::request::RequestHead;
 use crate::serve::{Peer, Served, refuse_unread, serve};
-use crate::server::Drain;
+use crate::server::{Drain, LINGER};
 
 /// Bytes of an unread request body that are thrown away so that the answer before it arrives.
 const LINGER_BYTES_MAX: usize = 256 << 10;
@@ -50,8 +50,7 @@ pub async fn serve_connection<S>(
         credential: LastCredential::default(),
     };
     while let Next::Request { keep } = connection.next_head(core, draining.as_mut()).await {
-        let keep = keep && !drain.is_draining();
-        match connection.serve_one(core, peer, keep).await {
+        match connection.serve_one(core, peer, keep, drain).await {
             After::Keep => {}
             After::Close => break,
             After::Linger => {
@@ -145,11 +144,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let first = self.reading.within(wait, async {
             tokio::select! {
                 biased;
-                read = read => read.unwrap_or(0),
-                () = draining => 0,
+                read = read => Some(read),
+                () = draining => None,
             }
         });
-        matches!(first.await, Ok(read) if read > 0)
+        match first.await {
+            Ok(Some(read)) => matches!(read, Ok(1..)),
+            Ok(None) => {
+                let read = self.socket.read(&mut self.buffer);
+                matches!(self.reading.within(LINGER, read).await, Ok(Ok(1..)))
+            }
+            Err(Elapsed) => false,
+        }
     }
 
     async fn refuse(&mut self, core: &Core, refusal: Refusal) -> Next {
@@ -163,7 +169,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     }
 
     /// Serves the request whose head was read.
-    async fn serve_one(&mut self, core: &Core, peer: &Peer, keep: bool) -> After {
+    async fn serve_one(&mut self, core: &Core, peer: &Peer, keep: bool, drain: &Drain) -> After {
         let settings = &core.gateway.settings;
         let mut responder = Http1Responder::new(
             &self.socket,
@@ -171,7 +177,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             &mut self.writing,
             settings.write_timeout,
         );
-        responder.begin(&self.head, keep);
+        responder.begin(&self.head, keep, drain);
         let mut body = Http1Body::new(
             &self.socket,
             &mut self.buffer,

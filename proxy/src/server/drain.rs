@@ -3,15 +3,23 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::sleep;
+
+/// How long a connection that has nothing to answer stays open while the gateway stops: its client
+/// may be sending just now, and would see its request break off. Far longer than a request is on
+/// its way, so that whoever calls every other second or more often is told to go elsewhere by an
+/// answer; far shorter than a drain may take.
+pub const LINGER: Duration = Duration::from_secs(2);
 
 /// A core's word that it stops. Asking costs one load; each core has its own, so that waiting
 /// connections of different cores share no lock.
 ///
 /// What a connection loop owes: it answers the request it has, and at least one if it has just been
 /// accepted, the last answer with `Connection: close` (HTTP/2: GOAWAY). A kept-alive connection that
-/// is idle should get a moment before it is closed, because its client may be sending just now.
+/// is idle is closed after [`LINGER`] only.
 #[derive(Clone, Debug, Default)]
 pub struct Drain(Arc<Signal>);
 
@@ -37,6 +45,13 @@ impl Drain {
                 notified.await;
             }
         }
+    }
+
+    /// Ready once whoever was sending when draining started, or when this was asked, must have been
+    /// heard.
+    pub async fn lingered(&self) {
+        self.started().await;
+        sleep(LINGER).await;
     }
 
     pub(super) fn start(&self) {

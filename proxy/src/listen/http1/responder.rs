@@ -14,6 +14,7 @@ use crate::http1::socket::Socket;
 use crate::pass::{Passing, with_date};
 use crate::request::{Framing, RequestHead};
 use crate::respond::{AnswerHead, Responder};
+use crate::server::Drain;
 
 /// A piece up to this size is copied behind the head; a larger one is written from where it is.
 const COPY_BYTES_MAX: usize = 16 << 10;
@@ -26,6 +27,8 @@ pub struct Http1Responder<'a, S> {
     /// One piece must be taken within this time.
     write_timeout: Duration,
     keep: bool,
+    /// None: the connection is not kept in any case.
+    drain: Option<&'a Drain>,
     is_head_request: bool,
     chunked: bool,
     upgraded: bool,
@@ -45,14 +48,17 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Http1Responder<'a, S> {
             patience,
             write_timeout,
             keep: true,
+            drain: None,
             is_head_request: false,
             chunked: false,
             upgraded: false,
         }
     }
 
-    /// Begins the answer to a request. `keep`: the connection may serve another.
-    pub fn begin(&mut self, head: &RequestHead, keep: bool) {
+    /// Begins the answer to a request. `keep`: the connection may serve another, unless the gateway
+    /// is stopping when the answer's head is written.
+    pub fn begin(&mut self, head: &RequestHead, keep: bool, drain: &'a Drain) {
+        self.drain = Some(drain);
         self.is_head_request = head.method == Method::HEAD;
         // What came behind a wish to upgrade is not a request if the upstream goes on in HTTP.
         self.keep = keep && !head.upgrade;
@@ -90,6 +96,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Http1Responder<'a, S> {
                 self.out.extend_from_slice(b"Content-Length: 0\r\n");
             }
             Framing::Chunked | Framing::UntilClose | Framing::Length(_) | Framing::Empty => {}
+        }
+        if self.drain.is_some_and(Drain::is_draining) {
+            self.keep = false;
         }
         if !self.keep && !self.upgraded {
             self.out.extend_from_slice(b"Connection: close\r\n");
