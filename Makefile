@@ -1,6 +1,6 @@
 # The short names of what is done often. Each is one script or one cargo command.
 
-.PHONY: demo check test bench docs deny
+.PHONY: demo check test bench docs deny kill-loop faults-long
 
 demo: ## Start everything on loopback, with something to sell
 	scripts/demo
@@ -13,6 +13,13 @@ test: ## The tests alone
 
 bench: ## What a call costs, and what a large catalog does
 	cargo bench --bench decide --bench snapshot
+
+kill-loop: ## SIGKILL under load, two hundred times in each form
+	TOLLGATE_FAULT_KILLS=200 cargo test --test faults -- --nocapture --test-threads 1 kill::
+
+faults-long: ## An outage of the control plane of a minute, and twenty upgrades in a row, under load
+	TOLLGATE_FAULT_OUTAGE_SECONDS=60 TOLLGATE_FAULT_UPGRADES=20 \
+		cargo test --test faults -- --nocapture --test-threads 1 outage:: upgrade::
 
 docs: ## Write docs/configuration.md anew from the declarations
 	-cargo test --quiet --package tollgate-config --lib reference::tests::the_page_is_up_to_date

@@ -1,0 +1,216 @@
+//! Gateway and control plane, as one process or as two, that can be killed and started again.
+
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+use tollgate_test_support::owner::{Offer, Owner, TOKEN};
+use tollgate_test_support::raw_http1::{Answer, RawHttp1};
+use tollgate_test_support::tollgate::{Tollgate, command, on_free_ports};
+
+use crate::BINARY;
+
+/// What is awaited comes in time on a machine that works, however busy it is.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Ports that are not given to connections, so that one is still free after a restart.
+const FIXED_PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `tollgate run`
+    Together,
+    /// `tollgate proxy` and `tollgate admin`
+    Apart,
+}
+
+pub struct House {
+    form: Form,
+    settings: Vec<(&'static str, String)>,
+    /// Of the gateway, or of both.
+    pub data: TempDir,
+    store: TempDir,
+    admin_listen: SocketAddr,
+    gateway: Option<Tollgate>,
+    admin: Option<Tollgate>,
+}
+
+impl House {
+    pub fn open(form: Form) -> Self {
+        Self::open_with(form, &[])
+    }
+
+    /// With these settings of the gateway.
+    pub fn open_with(form: Form, settings: &[(&'static str, &str)]) -> Self {
+        Self::open_in(tempfile::tempdir().unwrap(), form, settings)
+    }
+
+    /// With the gateway's data in this directory.
+    pub fn open_in(data: TempDir, form: Form, settings: &[(&'static str, &str)]) -> Self {
+        let settings = settings.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let admin_listen = match form {
+            Form::Together => "127.0.0.1:0".parse().unwrap(),
+            Form::Apart => free_address(),
+        };
+        let store = tempfile::tempdir().unwrap();
+        let mut house =
+            Self { form, settings, data, store, admin_listen, gateway: None, admin: None };
+        house.start_admin();
+        house.start_gateway();
+        house
+    }
+
+    pub fn start_gateway(&mut self) {
+        self.gateway = Some(Tollgate::start(self.gateway_command(), self.gateway_roles()));
+    }
+
+    /// Starts it and kills it before it has come far.
+    pub async fn start_in_vain(&mut self, after: Duration) {
+        let mut command = self.gateway_command();
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        sleep(after).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// SIGKILL, and its end.
+    pub fn kill_gateway(&mut self) {
+        drop(self.gateway.take());
+    }
+
+    /// Nothing to start where the gateway's process has it.
+    pub fn start_admin(&mut self) {
+        if self.form == Form::Together {
+            return;
+        }
+        let mut command = command(BINARY, &["admin"]);
+        command.envs(on_free_ports(&self.store));
+        command.env("TOLLGATE_ADMIN__LISTEN", self.admin_listen.to_string());
+        self.admin = Some(Tollgate::start(with_tokens(command), &["admin", "metrics"]));
+    }
+
+    pub fn kill_admin(&mut self) {
+        drop(self.admin.take());
+    }
+
+    /// Starts a successor, which takes the sockets from the gateway that runs, and waits for the end
+    /// of that one.
+    pub fn upgrade(&mut self) {
+        let successor = Tollgate::start(self.gateway_command(), self.gateway_roles());
+        let mut relieved = self.gateway.replace(successor).unwrap();
+        let status = relieved.wait();
+        let log = relieved.log_to_end();
+        assert!(status.success(), "{status}: {log}");
+        assert!(log.contains("a successor has taken over"), "{log}");
+        assert!(!log.contains("connections were cut"), "{log}");
+    }
+
+    fn gateway_command(&self) -> Command {
+        let role = match self.form {
+            Form::Together => "run",
+            Form::Apart => "proxy",
+        };
+        let mut command = command(BINARY, &[role]);
+        command.envs(on_free_ports(&self.data));
+        if self.form == Form::Apart {
+            command.env("TOLLGATE_PROXY__ADMIN_URL", format!("http://{}/", self.admin_listen));
+        }
+        command.envs(self.settings.iter().cloned());
+        with_tokens(command)
+    }
+
+    fn gateway_roles(&self) -> &'static [&'static str] {
+        match self.form {
+            Form::Together => &["proxy", "admin", "metrics"],
+            Form::Apart => &["proxy", "metrics"],
+        }
+    }
+
+    pub fn gateway(&mut self) -> &mut Tollgate {
+        self.gateway.as_mut().unwrap()
+    }
+
+    pub fn proxy(&self) -> SocketAddr {
+        self.gateway.as_ref().unwrap().address("proxy")
+    }
+
+    pub fn owner(&self) -> Owner {
+        let admin = self.admin.as_ref().or(self.gateway.as_ref());
+        Owner::new(admin.unwrap().address("admin"))
+    }
+
+    /// So many products of one upstream, each with a subscription that has a quota and is far from
+    /// it.
+    pub async fn sell(&self, upstream: &str, products: usize) -> Vec<Offer> {
+        let owner = self.owner();
+        let mut offers = Vec::new();
+        for number in 0..products {
+            let plan = json!({ "monthly_quota": 1_000_000_000 });
+            offers.push(owner.sell(&format!("product-{number}"), upstream, plan).await);
+        }
+        self.knows(&offers).await;
+        offers
+    }
+
+    /// Waits until the gateway knows the keys.
+    pub async fn knows(&self, offers: &[Offer]) {
+        for offer in offers {
+            let known = async || self.own_usage(offer).await.status == 200;
+            eventually("the gateway knows the key", known).await;
+        }
+    }
+
+    async fn own_usage(&self, offer: &Offer) -> Answer {
+        let mut client = RawHttp1::connect(self.proxy()).await.unwrap();
+        client.get("/.tollgate/usage", &offer.key).await.unwrap()
+    }
+
+    /// What the gateway's counter says that a subscription has used of its quota.
+    pub async fn counted(&self, offer: &Offer) -> usize {
+        let usage: Value = serde_json::from_slice(&self.own_usage(offer).await.body).unwrap();
+        let limits = usage["limits"].as_array().unwrap();
+        let month = limits.iter().find(|limit| limit["name"] == "month").unwrap();
+        month["used"].as_u64().unwrap() as usize
+    }
+
+    /// What the gateway's metrics say now.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let metrics = self.gateway.as_ref().unwrap().address("metrics");
+        let mut client = RawHttp1::connect(metrics).await.unwrap();
+        let text = client.get("/metrics", "").await.unwrap().text();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
+    }
+
+    /// Waits until the ledger has all that is in the gateway's journal.
+    pub async fn has_delivered(&self) {
+        let is_empty = async || self.metric("tollgate_journal_undelivered_records").await == 0.0;
+        eventually("the journal is delivered", is_empty).await;
+    }
+}
+
+/// Asks until it is so.
+pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so().await {
+        assert!(start.elapsed() < PATIENCE, "in vain: {what}");
+        sleep(PAUSE).await;
+    }
+}
+
+fn with_tokens(mut command: Command) -> Command {
+    command.env("TOLLGATE_ADMIN__BOOTSTRAP_TOKEN", TOKEN);
+    command.env("TOLLGATE_NODE_TOKEN", "a-node-token-of-the-tests");
+    command
+}
+
+fn free_address() -> SocketAddr {
+    let mut tries = std::iter::repeat_with(|| rand::random_range(FIXED_PORTS)).take(1_000);
+    let bound = tries.find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
+    bound.expect("one of a thousand ports is free").local_addr().unwrap()
+}

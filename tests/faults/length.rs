@@ -1,0 +1,33 @@
+//! How long the long tests are. `make kill-loop` and `make faults-long` set the variables.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+/// Kills in each form of the kill tests.
+pub fn kills() -> usize {
+    of("TOLLGATE_FAULT_KILLS", 5)
+}
+
+/// How long the control plane is away.
+pub fn outage_seconds() -> u64 {
+    of("TOLLGATE_FAULT_OUTAGE_SECONDS", 3)
+}
+
+/// Upgrades in a row.
+pub fn upgrades() -> usize {
+    of("TOLLGATE_FAULT_UPGRADES", 3)
+}
+
+fn of<T: FromStr + Display>(variable: &str, short: T) -> T {
+    let chosen = match std::env::var(variable) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{variable} is {text:?}")),
+        Err(_) => short,
+    };
+    say(&format!("{variable}={chosen}"));
+    chosen
+}
+
+/// Shown with `--no-capture`, and when a test fails.
+pub fn say(text: &str) {
+    println!("{text}");
+}
