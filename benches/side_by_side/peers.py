@@ -84,6 +84,24 @@ def start_upstream(stage, core):
     return upstream
 
 
+def missing_redis():
+    return None if shutil.which("redis-server") else "Redis (apt-get install redis-server)"
+
+
+def redis_version():
+    # Redis server v=7.0.15 sha=...
+    return f"Redis {first_line(['redis-server', '--version']).split('v=')[1].split()[0]}"
+
+
+def start_redis(stage):
+    """A Redis of its own for a peer, on the load's core: it is not what is measured. Says its port."""
+    port = free_port()
+    settings = ["--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    redis = stage.start(f"redis-{port}", ["redis-server", *settings], core=stage.load_core)
+    redis.wait_listening(port)
+    return port
+
+
 class Nginx:
     name = "nginx"
     title = "nginx + limit_req"
@@ -98,6 +116,32 @@ class Nginx:
     def start(self, stage):
         proxied, refused = free_port(), free_port()
         config = stage.fill("nginx.conf", PROXIED=proxied, REFUSED=refused)
+        command = ["nginx", "-e", "stderr", "-p", stage.directory, "-c", config]
+        process = stage.start(self.name, command)
+        process.wait_listening(refused)
+        return Started(process, Endpoint(proxied, KEY), Endpoint(refused, KEY))
+
+
+class NginxRedis(Nginx):
+    """The hand-made gateway: Lua in nginx asks Redis on each call."""
+
+    name = "nginx-redis"
+    title = "nginx + Lua asking Redis"
+    apt = "libnginx-mod-http-lua"
+    module = Path("/usr/lib/nginx/modules/ngx_http_lua_module.so")
+
+    def missing(self):
+        if not self.module.exists():
+            return f"nginx's Lua module (apt-get install {self.apt})"
+        return super().missing() or missing_redis()
+
+    def version(self):
+        return redis_version()
+
+    def start(self, stage):
+        proxied, refused = free_port(), free_port()
+        stage.fill("nginx_redis.lua", REDIS=start_redis(stage))
+        config = stage.fill("nginx_redis.conf", PROXIED=proxied, REFUSED=refused)
         command = ["nginx", "-e", "stderr", "-p", stage.directory, "-c", config]
         process = stage.start(self.name, command)
         process.wait_listening(refused)

@@ -17,7 +17,7 @@ import install
 import perf
 import report
 from load import CONNECTIONS, check, measure, wrk
-from peers import ROOT, Envoy, HAProxy, Nginx, PassThrough, Stage, first_line, start_upstream
+from peers import ROOT, Envoy, HAProxy, Nginx, NginxRedis, PassThrough, Stage, first_line, start_upstream
 from process import Failed, free_port
 from tollgate import Tollgate, TollgateProxy
 
@@ -26,6 +26,7 @@ RESULTS = ROOT / "benches" / "RESULTS.md"
 SCENARIOS = ["proxied", "refused"]
 PEERS = [
     Nginx(),
+    NginxRedis(),
     HAProxy(),
     Envoy(),
     PassThrough("hyper", "hyper", "pass-through on hyper"),

@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 
 from load import PATH, Endpoint
-from peers import ROOT, Started, first_line
+from peers import ROOT, Started, first_line, missing_redis, start_redis
 from process import START_SECONDS_MAX, Failed
 
 BINARY = ROOT / "target" / "release" / "tollgate"
@@ -51,19 +51,38 @@ class TollgateProxy(Tollgate):
 
     def start(self, stage):
         token, node_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-        environment = settings(stage, "tollgate-admin", token)
+        environment = settings(stage, f"{self.name}-admin", token)
         environment["TOLLGATE_NODE_TOKEN"] = node_token
         environment["TOLLGATE_PROXY__ALLOW_LOOPBACK_UPSTREAMS"] = "true"
         admin = stage.start(
-            "tollgate-admin", [BINARY, "admin"], core=stage.load_core, environment=environment
+            f"{self.name}-admin", [BINARY, "admin"], core=stage.load_core, environment=environment
         )
         admin_address = listening(admin, "admin")
         environment = {**settings(stage, self.name, token), **proxy_settings()}
         del environment["TOLLGATE_ADMIN__BOOTSTRAP_TOKEN"]
         environment["TOLLGATE_NODE_TOKEN"] = node_token
         environment["TOLLGATE_PROXY__ADMIN_URL"] = f"http://{admin_address}"
+        environment.update(self.counters(stage))
         process = stage.start(self.name, [BINARY, "proxy"], environment=environment)
         return set_up(stage, process, listening(process, "proxy"), admin_address, token)
+
+
+    def counters(self, stage):
+        """Settings of where limits are counted; by default in the gateway itself."""
+        return {}
+
+
+class TollgateShared(TollgateProxy):
+    """As `tollgate-proxy`, with limits that other gateways could share."""
+
+    name = "tollgate-shared"
+    title = "Tollgate, limits shared over Redis"
+
+    def missing(self):
+        return super().missing() or missing_redis()
+
+    def counters(self, stage):
+        return {"TOLLGATE_COUNTERS__REDIS_URL": f"redis://127.0.0.1:{start_redis(stage)}"}
 
 
 def settings(stage, name, token):
