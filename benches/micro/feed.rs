@@ -126,8 +126,7 @@ fn cold_start(admin: &server::Running) {
     let found = place.load(&*catalog);
     let (keeper, keeping) = keep::start(place, &found).expect("a thread can be started");
     let (state, mut is_at) = watch::channel(FeedState::default());
-    let following =
-        background.spawn(follow(control, catalog.clone(), keeper, state, cancel.clone()));
+    let following = background.spawn(follow(control, catalog, keeper, state, cancel.clone()));
     background
         .block_on(is_at.wait_for(|state| state.revision.is_some()))
         .expect("the feed is followed");

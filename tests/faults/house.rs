@@ -178,8 +178,8 @@ impl House {
         month["used"].as_u64().unwrap() as usize
     }
 
-    /// What the gateway's metrics say now.
-    pub async fn metric(&self, name: &str) -> f64 {
+    /// What the gateway's metrics say now, of something that is counted.
+    pub async fn metric(&self, name: &str) -> u64 {
         let metrics = self.gateway.as_ref().unwrap().address("metrics");
         let mut client = RawHttp1::connect(metrics).await.unwrap();
         let text = client.get("/metrics", "").await.unwrap().text();
@@ -189,7 +189,7 @@ impl House {
 
     /// Waits until the ledger has all that is in the gateway's journal.
     pub async fn has_delivered(&self) {
-        let is_empty = async || self.metric("tollgate_journal_undelivered_records").await == 0.0;
+        let is_empty = async || self.metric("tollgate_journal_undelivered_records").await == 0;
         eventually("the journal is delivered", is_empty).await;
     }
 }

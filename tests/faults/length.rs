@@ -28,6 +28,7 @@ fn of<T: FromStr + Display>(variable: &str, short: T) -> T {
 }
 
 /// Shown with `--no-capture`, and when a test fails.
+#[expect(clippy::print_stdout, reason = "a long run shows how it goes")]
 pub fn say(text: &str) {
     println!("{text}");
 }
