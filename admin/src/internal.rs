@@ -1,6 +1,7 @@
 //! What gateways ask: [`tollgate_common::internal`] is the other side of it.
 
 pub mod heartbeat;
+pub mod node_totals;
 pub mod snapshot;
 pub mod usage;
 pub mod usage_totals;

@@ -17,7 +17,8 @@ mod last_used;
 mod mark;
 pub mod meter;
 pub mod metrics;
-pub mod refusals;
+pub mod node;
+mod refusals;
 mod series;
 pub mod sweep;
 mod tally;
@@ -164,6 +165,16 @@ impl Ledger {
     pub async fn totals(&self, node: NodeId, now: Timestamp) -> Result<UsageTotals, StoreError> {
         let mut transaction = self.database.read().await?;
         Ok(totals::read(&mut transaction, node, now).await?)
+    }
+
+    /// What each gateway has used of a subscription's quota in a period.
+    pub async fn node_totals(
+        &self,
+        subscription: SubscriptionId,
+        period_start: Timestamp,
+    ) -> Result<Vec<(NodeId, i64)>, StoreError> {
+        let mut transaction = self.database.read().await?;
+        Ok(node::totals(&mut transaction, subscription, period_start).await?)
     }
 
     pub async fn usage(&self, query: &UsageQuery) -> Result<UsagePage, StoreError> {

@@ -6,7 +6,9 @@ use axum::Router;
 use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, MethodRouter, on};
-use tollgate_common::internal::{HEARTBEAT_PATH, SNAPSHOT_PATH, USAGE_PATH, USAGE_TOTALS_PATH};
+use tollgate_common::internal::{
+    HEARTBEAT_PATH, NODE_TOTALS_PATH, SNAPSHOT_PATH, USAGE_PATH, USAGE_TOTALS_PATH,
+};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::access::{Action, authenticate};
@@ -76,6 +78,7 @@ fn internal_routes() -> Router<Arc<Control>> {
     Router::new()
         .route(SNAPSHOT_PATH, on(MethodFilter::GET, internal::snapshot::snapshot))
         .route(USAGE_PATH, on(MethodFilter::POST, internal::usage::usage))
+        .route(NODE_TOTALS_PATH, on(MethodFilter::GET, internal::node_totals::node_totals))
         .route(USAGE_TOTALS_PATH, on(MethodFilter::GET, internal::usage_totals::usage_totals))
         .route(HEARTBEAT_PATH, on(MethodFilter::POST, internal::heartbeat::heartbeat))
 }

@@ -5,6 +5,7 @@
 //! | `GET /internal/v1/snapshot?revision=R` | - | endless stream of [`wire`](crate::snapshot::wire) frames: all of it when `R` is 0 or unknown, else what changed since; then changes as they are committed, and a heartbeat each second |
 //! | `POST /internal/v1/usage` | [`UsageBatch`] | [`UsageAck`] |
 //! | `GET /internal/v1/usage-totals?node=&epoch=` | - | [`UsageTotals`] |
+//! | `GET /internal/v1/node-totals?subscription=&period_start=` | - | pairs of [`NodeId`] and units: what each gateway has used of a quota, as far as the ledger has it |
 //! | `POST /internal/v1/heartbeat` | [`NodeStatus`] | 204 |
 //!
 //! Bodies other than the snapshot are postcard. Errors are problem+json.
@@ -19,6 +20,7 @@ use crate::time::Timestamp;
 pub const SNAPSHOT_PATH: &str = "/internal/v1/snapshot";
 pub const USAGE_PATH: &str = "/internal/v1/usage";
 pub const USAGE_TOTALS_PATH: &str = "/internal/v1/usage-totals";
+pub const NODE_TOTALS_PATH: &str = "/internal/v1/node-totals";
 pub const HEARTBEAT_PATH: &str = "/internal/v1/heartbeat";
 
 /// How often an idle snapshot feed says that it is alive.

@@ -7,12 +7,6 @@ use crate::mistake::{Mistake, Place};
 use crate::tree::{Content, Key, Node};
 use crate::value::{Fault, Value};
 
-/// Keys that have their place in the schema of a later version, with what to say about them.
-const NOT_YET: [(&str, &str); 2] = [
-    ("counters", "shared counters are not available in this version"),
-    ("counters.redis_url", "shared counters are not available in this version"),
-];
-
 /// What stands under a key: a value, a list, or a section of further keys.
 pub(crate) trait Field: Sized {
     /// Notes every mistake; None if there was one.
@@ -139,7 +133,7 @@ impl<'t> Reader<'t> {
         for (key, _) in entries {
             if !known.contains(&key.name.as_str()) {
                 let path = join(&path, &key.name);
-                let message = unknown(&path, &key.name, known);
+                let message = unknown(&key.name, known);
                 self.note(key.place.clone(), path, message);
             }
         }
@@ -261,10 +255,7 @@ fn shown(text: &str) -> String {
     shown
 }
 
-pub(crate) fn unknown(path: &str, name: &str, known: &[&str]) -> String {
-    if let Some((_, message)) = NOT_YET.iter().find(|(later, _)| *later == path) {
-        return (*message).to_owned();
-    }
+pub(crate) fn unknown(name: &str, known: &[&str]) -> String {
     match known.iter().map(|known| (distance(name, known), known)).min() {
         Some((1..=2, near)) => format!("there is no such setting; did you mean `{near}`?"),
         _ => "there is no such setting".to_owned(),

@@ -1,6 +1,7 @@
 //! Every setting, its default, and the reason for it.
 
 mod admin;
+mod counters;
 mod journal;
 mod ledger;
 mod log;
@@ -10,6 +11,7 @@ mod store;
 mod tls;
 
 pub use admin::AdminSettings;
+pub use counters::CountersSettings;
 pub use journal::{JournalSettings, JournalSync};
 pub use ledger::LedgerSettings;
 pub use log::{LogFormat, LogSettings};
@@ -40,6 +42,8 @@ section! {
         metrics: MetricsSettings = MetricsSettings::default();
         /// The gateway's durable log of usage.
         journal: JournalSettings = JournalSettings::default();
+        /// The counters of rate limits and quotas.
+        counters: CountersSettings = CountersSettings::default();
         /// The control plane's database.
         store: StoreSettings = StoreSettings::default();
         /// The control plane's record of what was used.

@@ -95,7 +95,7 @@ fn overlay(
                 root.set(&path, &place, &text);
             }
         } else if !is_kubernetes_service(key) {
-            let message = unknown(&setting, &setting, &known);
+            let message = unknown(&setting, &known);
             mistakes.push(Mistake { place, setting, message });
         }
     }
@@ -201,7 +201,7 @@ mod tests {
             "    header_timeout: 2s\n",
             "admin: 127.0.0.1:9090\n",
             "counters:\n",
-            "  redis_url: redis://:secret@127.0.0.1\n",
+            "  redis_url: redis://:secret@127.0.0.1:x\n",
             "store:\n",
             "  url: postgres://user:secret@127.0.0.1/tollgate\n",
             "metrics: *elsewhere\n",
@@ -225,7 +225,7 @@ mod tests {
         t.yaml:12:21: proxy.limits.header_timeout: must be from 100ms to 5m
         t.yaml:13:5: `header_timeout` is set twice
         t.yaml:14:8: admin: must be a section of settings
-        t.yaml:15:1: counters: shared counters are not available in this version
+        t.yaml:16:14: counters.redis_url: a port must be from 1 to 65535
         t.yaml:18:8: store.url: PostgreSQL is not available in this version
         t.yaml:19:10: aliases are not read here: write the value out
         t.yaml:21:9: journal.sync: `sometimes` is not always or interval
@@ -288,7 +288,7 @@ mod tests {
             ("TOLLGATE_PROXY__LISTEN", "8080"),
             ("TOLLGATE_PROXY__LISTNE", "127.0.0.1:8080"),
             ("TOLLGATE_NODE_TOKEN", "two words"),
-            ("TOLLGATE_COUNTERS__REDIS_URL", "redis://:secret@127.0.0.1"),
+            ("TOLLGATE_COUNTERS__REDIS_URL", "redis://:secret@a,b"),
             ("TOLLGATE_METRICS__LISTEN", "127.0.0.1:9090"),
         ])
         .unwrap_err()
@@ -296,7 +296,7 @@ mod tests {
 
         assert!(!all.contains("secret@") && !all.contains("two words"));
         assert_snapshot!(all, @r"
-        TOLLGATE_COUNTERS__REDIS_URL: counters.redis_url: shared counters are not available in this version
+        TOLLGATE_COUNTERS__REDIS_URL: counters.redis_url: several hosts are for redis-sentinel:// and redis-cluster://
         TOLLGATE_METRICS__LISTEN: metrics.listen: is the same address and port as admin.listen
         TOLLGATE_NODE_TOKEN: node_token: must be a secret of visible ASCII characters without blanks
         TOLLGATE_PROXY__LISTEN: proxy.listen: `8080` is not an address and port such as 127.0.0.1:8080

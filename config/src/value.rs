@@ -2,10 +2,12 @@
 
 mod duration;
 mod log_filter;
+mod redis_url;
 mod size;
 mod store_url;
 
 pub use log_filter::LogFilter;
+pub use redis_url::{Host, RedisUrl, Servers};
 pub use size::ByteSize;
 pub use store_url::StoreUrl;
 
@@ -82,6 +84,7 @@ leaves!(
     Url,
     SecretString,
     LogFilter,
+    RedisUrl,
     StoreUrl,
     crate::settings::JournalSync,
     crate::settings::LogFormat,

@@ -13,12 +13,13 @@ use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode};
 use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::timeout;
-use tollgate_common::ids::NodeId;
+use tollgate_common::ids::{NodeId, SubscriptionId};
 use tollgate_common::internal::{
-    FEED_HEARTBEAT_MS, HEARTBEAT_PATH, NodeStatus, SNAPSHOT_PATH, USAGE_PATH, USAGE_TOTALS_PATH,
-    UsageAck, UsageTotals,
+    FEED_HEARTBEAT_MS, HEARTBEAT_PATH, NODE_TOTALS_PATH, NodeStatus, SNAPSHOT_PATH, USAGE_PATH,
+    USAGE_TOTALS_PATH, UsageAck, UsageTotals,
 };
 use tollgate_common::snapshot::Revision;
+use tollgate_common::time::Timestamp;
 use url::Url;
 
 /// A peer that does not complete a connection by then is away.
@@ -147,6 +148,19 @@ impl Control {
         url.query_pairs_mut()
             .append_pair("node", &node.to_string())
             .append_pair("epoch", &epoch.to_string());
+        self.ask(self.http.get(url), TOTALS_BYTES_MAX).await
+    }
+
+    /// What each gateway has used of a quota in a period, as far as the ledger has it.
+    pub async fn node_totals(
+        &self,
+        subscription: SubscriptionId,
+        period_start: Timestamp,
+    ) -> Result<Vec<(NodeId, i64)>, ControlError> {
+        let mut url = self.url(NODE_TOTALS_PATH);
+        url.query_pairs_mut()
+            .append_pair("subscription", &subscription.to_string())
+            .append_pair("period_start", &period_start.0.to_string());
         self.ask(self.http.get(url), TOTALS_BYTES_MAX).await
     }
 

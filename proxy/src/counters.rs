@@ -3,7 +3,9 @@
 //! A draw takes from rate and quota together or from neither. What is drawn and does not count in
 //! the end is given back to the period that it was drawn from.
 
+pub mod lease;
 pub mod local;
+pub mod shared;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -43,6 +45,23 @@ pub trait Counters: Send + Sync {
         period_start: Timestamp,
         units: i64,
     );
+
+    /// How the counters are doing.
+    fn state(&self) -> CountersState;
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountersState {
+    /// Shared counters can be asked; those of this process always can.
+    pub is_available: bool,
+    /// Times that shared counters were asked.
+    pub round_trips: u64,
+    /// Calls that were drawn ahead: what a loss of the counters could let through.
+    pub leases_outstanding: u64,
+}
+
+impl CountersState {
+    pub const LOCAL: Self = Self { is_available: true, round_trips: 0, leases_outstanding: 0 };
 }
 
 /// A draw that is done, or one that waits for others, within the waiting budget.

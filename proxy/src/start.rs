@@ -16,14 +16,17 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tollgate_common::endpoint::AddressPolicy;
 use tollgate_common::time::Clock;
-use tollgate_config::settings::{JournalSettings, JournalSync, ProxySettings};
+use tollgate_config::RedisUrl;
+use tollgate_config::settings::{CountersSettings, JournalSettings, JournalSync, ProxySettings};
 use url::Url;
 
 use crate::clock::SystemClock;
 use crate::control::{Control, ControlSettings, ControlSettingsError};
 use crate::core::Core;
 use crate::counters::Counters;
+use crate::counters::lease::exchange::Process;
 use crate::counters::local::LocalCounters;
+use crate::counters::shared::{self, Questions, Servers, ServersError, SharedCounters};
 use crate::gateway::Gateway;
 use crate::journal::{Journal, JournalOptions, OpenError, SyncMode, Totals};
 use crate::listen;
@@ -45,6 +48,7 @@ use crate::upstream::{Context, ContextError, ContextOptions};
 pub struct Options<'a> {
     pub proxy: &'a ProxySettings,
     pub journal: &'a JournalSettings,
+    pub counters: &'a CountersSettings,
     pub data_dir: &'a Path,
     pub admin_url: &'a Url,
     pub node_token: &'a str,
@@ -64,6 +68,8 @@ pub enum StartError {
     Control(#[from] ControlSettingsError),
     #[error(transparent)]
     Upstreams(#[from] ContextError),
+    #[error(transparent)]
+    Servers(#[from] ServersError),
     #[error(transparent)]
     Server(#[from] server::StartError),
     #[error("the last good snapshot cannot be kept: {0}")]
@@ -101,17 +107,17 @@ pub fn start(options: &Options<'_>, registry: &mut Registry) -> Result<Running, 
     let base = options.admin_url;
     let control =
         Control::new(&ControlSettings { base, node_token: options.node_token, trusted: &[] })?;
-    let counters = LocalCounters::default();
-    let seeds = background.block_on(seeds::at_start(&control, &journal))?;
-    for ((subscription, period_start), units) in seeds.totals {
-        counters.seed(subscription, period_start, units);
-    }
+    let cancel = CancellationToken::new();
+    let (counters, counting) = match &options.counters.redis_url {
+        None => count_alone(&background, &control, &journal)?,
+        Some(url) => count_together(url, options, &clock, &catalog, &journal)?,
+    };
 
     let refusals = Arc::new(Refusals::default());
     let gateway = Arc::new(Gateway {
         settings: settings(options.proxy),
         catalog,
-        counters: Box::new(counters),
+        counters,
         journal,
         refusals,
         flood: Flood::new(options.proxy.limits.unknown_key_rate),
@@ -126,18 +132,75 @@ pub fn start(options: &Options<'_>, registry: &mut Registry) -> Result<Running, 
         feed: feed.clone(),
         journal_bytes_max: options.journal.bytes_max.bytes(),
     }));
-    let cancel = CancellationToken::new();
     let follow =
         feed::follow(control.clone(), gateway.catalog.clone(), keeper, feed_state, cancel.clone());
     let mut reporting = vec![background.spawn(follow)];
     reporting.extend(report(&gateway, &control, &feed, &server, &cancel, &background));
     let late = add_late(gateway.clone(), cancel.clone());
     reporting.push(background.spawn(late));
-    if !seeds.complete {
-        reporting.push(background.spawn(add_missing(gateway.clone(), control, cancel.clone())));
+    match counting {
+        Counting::Alone { knows_all: true } => {}
+        Counting::Alone { knows_all: false } => {
+            reporting.push(background.spawn(add_missing(gateway.clone(), control, cancel.clone())));
+        }
+        Counting::Shared { counters, questions, servers } => {
+            counters.take_up();
+            let asking = shared::run(counters, questions, *servers, control, cancel.clone());
+            reporting.push(background.spawn(asking));
+        }
     }
     drop(keeping);
     Ok(Running { gateway, server, feed, cancel, reporting, background })
+}
+
+/// What counting needs besides the counters.
+enum Counting {
+    Alone {
+        /// The ledger was asked; otherwise what other gateways had used is added later.
+        knows_all: bool,
+    },
+    Shared {
+        counters: SharedCounters,
+        questions: Questions,
+        servers: Box<Servers>,
+    },
+}
+
+fn count_alone(
+    background: &Runtime,
+    control: &Control,
+    journal: &Arc<Journal>,
+) -> Result<(Box<dyn Counters>, Counting), StartError> {
+    let counters = LocalCounters::default();
+    let seeds = background.block_on(seeds::at_start(control, journal))?;
+    for ((subscription, period_start), units) in seeds.totals {
+        counters.seed(subscription, period_start, units);
+    }
+    Ok((Box::new(counters), Counting::Alone { knows_all: seeds.complete }))
+}
+
+/// Each gateway says what it has used itself, so that is all that it starts from.
+fn count_together(
+    url: &RedisUrl,
+    options: &Options<'_>,
+    clock: &SystemClock,
+    catalog: &Arc<Catalog>,
+    journal: &Arc<Journal>,
+) -> Result<(Box<dyn Counters>, Counting), StartError> {
+    let settings = options.counters;
+    let servers = Box::new(Servers::new(url, settings)?);
+    let (counters, questions) = SharedCounters::new(shared::Options {
+        process: Process { node: journal.node(), epoch: journal.epoch() },
+        catalog: catalog.clone(),
+        clock: Arc::new(*clock),
+        wait_max: settings.wait_max,
+        nodes_min: u64::from(settings.nodes_min),
+    });
+    for ((subscription, period_start), units) in journal.totals().map_err(SeedsError::from)? {
+        counters.seed(subscription, period_start, units);
+    }
+    let boxed = Box::new(counters.clone());
+    Ok((boxed, Counting::Shared { counters, questions, servers }))
 }
 
 impl Running {
@@ -283,8 +346,11 @@ fn report(
         address: server.addresses().first().map(SocketAddr::to_string).unwrap_or_default(),
         started_at: gateway.clock.now().wall,
     };
-    let figures =
-        move || Figures { journal_lag_records: journal.stats().undelivered, leases_outstanding: 0 };
+    let counted = gateway.clone();
+    let figures = move || Figures {
+        journal_lag_records: journal.stats().undelivered,
+        leases_outstanding: counted.counters.state().leases_outstanding,
+    };
     let refusals = gateway.refusals.clone();
     let beat =
         heartbeat::run(control.clone(), identity, figures, feed.clone(), refusals, cancel.clone());

@@ -16,6 +16,7 @@ pub fn start(
     let options = Options {
         proxy: &ground.settings.proxy,
         journal: &ground.settings.journal,
+        counters: &ground.settings.counters,
         data_dir: &ground.settings.data_dir,
         admin_url,
         node_token: ground.node_token.expose_secret(),

@@ -20,6 +20,7 @@ mod upgrade;
 mod drain;
 
 mod full_disk;
+mod shared_counting;
 mod torn;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tollgate");

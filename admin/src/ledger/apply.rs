@@ -10,6 +10,7 @@ use tollgate_common::time::Timestamp;
 use super::batch::CheckedBatch;
 use super::history::{self, HistoryBounds};
 use super::mark::{self, Judgement, Mark, Source};
+use super::node;
 use super::series::{Resolved, SeriesCache};
 use super::tally::{Counts, Tally};
 use super::upsert::Upsert;
@@ -23,6 +24,9 @@ static DAYS: LazyLock<Upsert<9>> =
     LazyLock::new(|| Upsert::new("ledger_day", &["day", "series"], &SUMS));
 static QUOTAS: LazyLock<Upsert<3>> =
     LazyLock::new(|| Upsert::new("ledger_quota", &["period_start_at", "series"], &["units"]));
+static NODE_QUOTAS: LazyLock<Upsert<4>> = LazyLock::new(|| {
+    Upsert::new("ledger_node_quota", &["period_start_at", "series", "node"], &["units"])
+});
 
 /// What became of one batch of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +92,7 @@ pub async fn apply(
 fn take(batch: &CheckedBatch, skip: usize, mark: Mark, tally: &mut Tally) -> Mark {
     let mut admitted_newest = mark.admitted_newest;
     for record in batch.records_from(skip) {
-        tally.add(&record);
+        tally.add(batch.node, &record);
         admitted_newest = admitted_newest.max(record.admitted_at);
     }
     Mark { through: batch.first + batch.count() as u64 - 1, admitted_newest }
@@ -143,7 +147,14 @@ async fn write(
     let mut quotas: Vec<[i64; 3]> =
         tally.quotas().map(|(series, start, units)| [start.0, numbers[series], units]).collect();
     quotas.sort_unstable();
-    QUOTAS.run(connection, &quotas).await
+    QUOTAS.run(connection, &quotas).await?;
+    let nodes = node::numbers(connection, tally.node_quotas().map(|(node, ..)| node)).await?;
+    let mut quotas: Vec<[i64; 4]> = tally
+        .node_quotas()
+        .map(|(node, series, start, units)| [start.0, numbers[series], nodes[&node], units])
+        .collect();
+    quotas.sort_unstable();
+    NODE_QUOTAS.run(connection, &quotas).await
 }
 
 /// In the order of [`SUMS`].

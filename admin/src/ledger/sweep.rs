@@ -122,9 +122,19 @@ async fn sweep_once(
     )
     .bind(minutes_from.start().start().0)
     .bind(ROWS_AT_ONCE)
+    .execute(&mut *connection)
+    .await?;
+    let node_quotas = sqlx::query(
+        "DELETE FROM ledger_node_quota WHERE (period_start_at, series, node) IN (
+             SELECT period_start_at, series, node FROM ledger_node_quota
+             WHERE period_start_at < $1 ORDER BY period_start_at, series, node LIMIT $2)",
+    )
+    .bind(minutes_from.start().start().0)
+    .bind(ROWS_AT_ONCE)
     .execute(connection)
     .await?;
-    Ok(batches as u64 + refusals + minutes.rows_affected() + quotas.rows_affected())
+    let sums = minutes.rows_affected() + quotas.rows_affected() + node_quotas.rows_affected();
+    Ok(batches as u64 + refusals + sums)
 }
 
 const fn days_before(now: Timestamp, days: i64) -> Day {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::AddAssign;
 
 use foldhash::fast::RandomState;
-use tollgate_common::ids::{KeyId, PlanId, ProductId, SubscriptionId};
+use tollgate_common::ids::{KeyId, NodeId, PlanId, ProductId, SubscriptionId};
 use tollgate_common::time::Timestamp;
 use tollgate_common::usage::UsageRecord;
 
@@ -89,17 +89,21 @@ pub struct Tally {
     index: FastMap<(SubscriptionId, PlanId), SeriesIndex>,
     minutes: FastMap<(SeriesIndex, Minute), Counts>,
     quotas: FastMap<(SeriesIndex, Timestamp), i64>,
+    node_quotas: FastMap<(NodeId, SeriesIndex, Timestamp), i64>,
     keys: FastMap<KeyId, Minute>,
 }
 
 impl Tally {
-    pub fn add(&mut self, record: &UsageRecord) {
+    /// Adds a record that came from a gateway.
+    pub fn add(&mut self, node: NodeId, record: &UsageRecord) {
         let minute = Minute::of(record.admitted_at);
         let series = self.index_of(record);
         self.records += 1;
         *self.minutes.entry((series, minute)).or_default() += Counts::of(record);
         if record.counted && record.period_start != Timestamp::default() {
-            *self.quotas.entry((series, record.period_start)).or_default() += record.units;
+            let start = record.period_start;
+            *self.quotas.entry((series, start)).or_default() += record.units;
+            *self.node_quotas.entry((node, series, start)).or_default() += record.units;
         }
         let used = self.keys.entry(record.key).or_insert(minute);
         *used = minute.max(*used);
@@ -127,6 +131,11 @@ impl Tally {
 
     pub fn quotas(&self) -> impl Iterator<Item = (SeriesIndex, Timestamp, i64)> {
         self.quotas.iter().map(|((series, start), units)| (*series, *start, *units))
+    }
+
+    pub fn node_quotas(&self) -> impl Iterator<Item = (NodeId, SeriesIndex, Timestamp, i64)> {
+        let all = self.node_quotas.iter();
+        all.map(|((node, series, start), units)| (*node, *series, *start, *units))
     }
 
     pub fn keys(&self) -> impl Iterator<Item = (KeyId, Minute)> {

@@ -7,6 +7,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 const STEPS: &[(i64, &str, &str)] = &[
     (1, "catalog", include_str!("../../migrations/0001_catalog.sql")),
     (2, "ledger", include_str!("../../migrations/0002_ledger.sql")),
+    (3, "node quota", include_str!("../../migrations/0003_node_quota.sql")),
 ];
 
 /// The newest schema that this program knows.

@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use governor::clock::Clock as GovernorClock;
@@ -15,13 +16,15 @@ use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed, StateStore};
 use governor::{Quota, RateLimiter};
+use once_cell::race::OnceBox;
 use parking_lot::Mutex;
 use tollgate_common::catalog::QuotaMode;
 use tollgate_common::ids::SubscriptionId;
 use tollgate_common::period::Period;
 use tollgate_common::time::{Now, Timestamp};
 
-use super::{Counters, Drawing, Drawn, Limits, QuotaLeft, RateLeft, Verdict};
+use super::shared::Entry;
+use super::{Counters, CountersState, Drawing, Drawn, Limits, QuotaLeft, RateLeft, Verdict};
 use crate::snapshot::plan::PlanEntry;
 use crate::snapshot::subscriber::Subscriber;
 
@@ -30,6 +33,8 @@ use crate::snapshot::subscriber::Subscriber;
 pub struct Balance {
     rate: InMemoryState,
     quota: Mutex<QuotaUsed>,
+    /// Where the limits are shared, what this gateway holds of them.
+    shared: OnceBox<Arc<Entry>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,6 +94,10 @@ impl RateRule {
 }
 
 impl Balance {
+    pub fn shared(&self) -> &OnceBox<Arc<Entry>> {
+        &self.shared
+    }
+
     /// The cell's theoretical arrival time, read and left as it is.
     fn rate_debt_until(&self) -> u64 {
         let read = |tat: Option<Nanos>| Err(tat.map_or(0, Nanos::as_u64));
@@ -190,6 +199,10 @@ impl Counters for LocalCounters {
         } else if seed.0 < period_start {
             *seed = (period_start, units);
         }
+    }
+
+    fn state(&self) -> CountersState {
+        CountersState::LOCAL
     }
 }
 

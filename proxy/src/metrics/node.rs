@@ -14,6 +14,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use tokio::sync::watch;
 use tollgate_common::time::Timestamp;
 
+use crate::counters::CountersState;
 use crate::gateway::Gateway;
 use crate::journal::{JournalStats, SYNC_BUCKETS_MS};
 use crate::snapshot::feed::FeedState;
@@ -37,7 +38,7 @@ impl Collector for NodeMetrics {
         let mut out = Out(&mut encoder);
         out.journal(&journal, self.journal_bytes_max, now)?;
         out.snapshot(&self.feed.borrow())?;
-        out.counters()
+        out.counters(self.gateway.counters.state())
     }
 }
 
@@ -126,17 +127,21 @@ impl Out<'_, '_> {
     }
 
     /// Counters in the process are always there, are asked without a round trip, and lend nothing.
-    fn counters(&mut self) -> fmt::Result {
+    fn counters(&mut self, state: CountersState) -> fmt::Result {
         self.gauge(
             "tollgate_counters_available",
             "1 while the counters of limits can be reached",
-            1,
+            u64::from(state.is_available),
         )?;
-        self.counter("tollgate_counters_round_trips", "Times that shared counters were asked", 0)?;
+        self.counter(
+            "tollgate_counters_round_trips",
+            "Times that shared counters were asked",
+            state.round_trips,
+        )?;
         self.gauge(
             "tollgate_leases_outstanding",
             "Calls drawn ahead from shared counters and not yet spent",
-            0,
+            state.leases_outstanding,
         )
     }
 

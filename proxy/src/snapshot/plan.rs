@@ -8,6 +8,7 @@ use tollgate_common::ids::PlanId;
 use tollgate_common::snapshot::PlanRules;
 
 use super::product::ProductEntry;
+use crate::counters::lease::terms::RateTerms;
 use crate::counters::local::RateRule;
 use crate::metrics::PlanMetrics;
 
@@ -16,6 +17,8 @@ pub struct PlanEntry {
     pub product: Arc<ProductEntry>,
     /// None: calls per minute are not limited.
     pub rate: Option<RateRule>,
+    /// The same as shared counters have it.
+    pub rate_terms: Option<RateTerms>,
     /// The calendar of the quota; None: no quota, so no period either.
     pub quota_time_zone: Option<TimeZone>,
     /// The name as a header field may carry it.
@@ -25,13 +28,15 @@ pub struct PlanEntry {
 
 impl PlanEntry {
     pub fn new(rules: PlanRules, product: Arc<ProductEntry>, metrics: PlanMetrics) -> Self {
-        let rate = rules.rate_limit.and_then(NonZeroU32::new).map(|limit| {
-            let burst = rules.burst.and_then(NonZeroU32::new).unwrap_or(limit);
-            RateRule::new(limit, burst)
-        });
+        let rate_limit = rules
+            .rate_limit
+            .and_then(NonZeroU32::new)
+            .map(|limit| (limit, rules.burst.and_then(NonZeroU32::new).unwrap_or(limit)));
+        let rate = rate_limit.map(|(limit, burst)| RateRule::new(limit, burst));
+        let rate_terms = rate_limit.map(|(limit, burst)| RateTerms::new(limit, burst));
         let quota_time_zone = rules.quota.map(|_| time_zone(&rules));
         let field_name = field_text(&rules.name);
-        Self { rules, product, rate, quota_time_zone, field_name, metrics }
+        Self { rules, product, rate, rate_terms, quota_time_zone, field_name, metrics }
     }
 
     pub fn id(&self) -> PlanId {

@@ -1,6 +1,7 @@
 //! What the tests of the whole system share.
 
 pub mod http;
+pub mod redis;
 pub mod tollgate;
 
 pub mod owner;

@@ -1,0 +1,267 @@
+//! The quota's half of a lease: what this process has used in the period, what it may still use,
+//! and what is known of all others.
+
+use tollgate_common::period::Period;
+use tollgate_common::snapshot::Revision;
+
+use super::exchange::{Meeting, QuotaAsk, Reply, Seeds, Status};
+use super::terms::QuotaTerms;
+
+/// What of a quota is used up, the first wait before the counters are asked again: what others hold
+/// and do not use comes back after half a second.
+const AGAIN_NS_MIN: u64 = 250_000_000;
+
+/// The longest: a call that did not count gives its unit back at any time.
+const AGAIN_NS_MAX: u64 = 16_000_000_000;
+
+/// Of what is held more than so many times the demand, the rest goes back.
+const EXCESS: u64 = 4;
+
+#[derive(Clone, Debug, Default)]
+pub struct QuotaLease {
+    pub period: Period,
+    /// Units used by this process, whether or not they were granted.
+    pub total: i64,
+    /// Units granted and not used.
+    pub hold: u64,
+    /// What earlier processes of this node had used.
+    pub past: i64,
+    pub is_past_whole: bool,
+    /// Total and hold as the counters have them; None: not known.
+    told: Option<(i64, u64)>,
+    /// This process has introduced itself.
+    pub has_met: bool,
+    pub seeds: Option<Seeds>,
+    /// By all, with what is held, as last seen. None: never seen.
+    used_seen: Option<i64>,
+    held_by_others: u64,
+    /// Of what is used, what others have: used and not held.
+    others: i64,
+    /// Nothing can be had before.
+    pub refused_until_ns: u64,
+    refusals: u32,
+    /// Used since the counters were last told, on no grant of theirs.
+    pub apart: u64,
+    /// Drawn ahead again when less is in hand.
+    pub low: u64,
+}
+
+/// What was said with a question, for when it is answered.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Told {
+    period: Period,
+    total: i64,
+    hold: u64,
+    apart: u64,
+    has_met: bool,
+    has_seeds: bool,
+    need: u64,
+    want: u64,
+}
+
+/// What the counters had for a question.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Had {
+    /// The answer was about this period.
+    pub is_known: bool,
+    /// Less was left than the calls that wait lack.
+    pub is_short: bool,
+    left: u64,
+}
+
+impl Had {
+    /// Whether so much cannot be had.
+    pub fn cannot_pay(&self, units: u64) -> bool {
+        self.is_short && self.left < units
+    }
+}
+
+impl QuotaLease {
+    /// Begins a period. What was held of the one before is of no use any more.
+    pub fn enter(&mut self, period: Period, past: i64, is_past_whole: bool) {
+        *self = Self { period, past, is_past_whole, ..Self::default() };
+    }
+
+    pub fn spend(&mut self, cost: u64) {
+        self.hold -= cost;
+        self.total += cost as i64;
+    }
+
+    /// Uses units that the counters have not granted.
+    pub fn spend_apart(&mut self, cost: u64) {
+        let granted = self.hold.min(cost);
+        self.hold -= granted;
+        self.total += cost as i64;
+        self.apart += cost - granted;
+    }
+
+    /// What came out otherwise than it was drawn.
+    pub fn correct(&mut self, units: i64, is_hard: bool) {
+        self.total += units;
+        if !is_hard {
+            return;
+        }
+        self.hold = match u64::try_from(units) {
+            Ok(more) => self.hold.saturating_sub(more),
+            Err(_) => self.hold + units.unsigned_abs(),
+        };
+        if units < 0 {
+            self.refused_until_ns = 0;
+        }
+    }
+
+    pub fn ask(
+        &mut self,
+        terms: &QuotaTerms,
+        revision: Revision,
+        waiting: Waiting,
+        ahead: u64,
+        alive: &std::sync::Arc<[u64]>,
+    ) -> (QuotaAsk, Told) {
+        let need = waiting.units.saturating_sub(self.hold);
+        let want = need.max((waiting.units + ahead).saturating_sub(self.hold));
+        let meeting = (!self.has_met).then(|| Meeting {
+            past: self.past,
+            is_whole: self.is_past_whole,
+            alive: alive.clone(),
+        });
+        let told = Told {
+            period: self.period,
+            total: self.total,
+            hold: self.hold,
+            apart: self.apart,
+            has_met: meeting.is_some(),
+            has_seeds: self.seeds.is_some(),
+            need,
+            want,
+        };
+        let ask = QuotaAsk {
+            period_start: self.period.start,
+            period_end: self.period.end,
+            unused_until: terms.unused_until.max(self.period.start),
+            limit: terms.limit,
+            revision,
+            total: self.total,
+            hold: self.hold,
+            first: waiting.first,
+            need,
+            want,
+            meeting,
+            seeds: self.seeds.clone(),
+        };
+        // Until an answer says otherwise.
+        self.told = None;
+        (ask, told)
+    }
+
+    pub fn take(&mut self, told: &Told, reply: &Reply) -> Had {
+        if told.period != self.period {
+            return Had::default();
+        }
+        match reply.status {
+            Status::Stale => return Had::default(),
+            Status::Unknown => {
+                self.has_met = false;
+                return Had::default();
+            }
+            Status::Done | Status::Unseeded | Status::Counting => {}
+        }
+        self.has_met |= told.has_met;
+        if told.has_seeds && reply.status == Status::Done {
+            self.seeds = None;
+        }
+        self.hold += reply.units;
+        self.apart -= told.apart.min(self.apart);
+        // What calls wait for is as good as used, there and here.
+        let spent = if told.need > 0 { told.hold + told.need.min(reply.units) } else { 0 };
+        let (total, hold) = (told.total + spent as i64, told.hold + reply.units - spent);
+        self.told = Some((total, hold));
+        self.others = reply.used - reply.held as i64 - total - self.past;
+        self.held_by_others = reply.held.saturating_sub(hold);
+        // While lost counts come in, what was seen before is nearer to the truth.
+        self.used_seen = match (reply.status, self.used_seen) {
+            (Status::Done, _) | (_, None) => Some(reply.used),
+            (_, Some(seen)) => Some(seen.max(reply.used)),
+        };
+        self.low = u64::MAX;
+        if told.want > 0 && reply.units == 0 {
+            // So little is left that each call draws for itself.
+            self.low = 0;
+        }
+        Had { is_known: true, is_short: told.need > reply.units, left: reply.left }
+    }
+
+    /// Keeps so much in hand before asking again, unless too little is left for that.
+    pub fn keep(&mut self, units: u64) {
+        self.low = self.low.min(units);
+    }
+
+    /// The counters have no more.
+    pub fn refuse(&mut self, chance: u32, now_ns: u64) {
+        self.refusals = if self.held_by_others > 0 { 0 } else { self.refusals + 1 };
+        let wait_ns = (AGAIN_NS_MIN << self.refusals.min(10)).min(AGAIN_NS_MAX);
+        let jitter_ns = u128::from(wait_ns / 4) * u128::from(chance) / u128::from(u32::MAX);
+        self.refused_until_ns = now_ns + wait_ns + jitter_ns as u64;
+    }
+
+    pub fn granted(&mut self) {
+        self.refusals = 0;
+        self.refused_until_ns = 0;
+    }
+
+    /// Gives back what is held without need.
+    pub fn release(&mut self, is_idle: bool, ahead: u64) {
+        if is_idle {
+            self.hold = 0;
+        } else if self.is_excessive(ahead) {
+            self.hold = 2 * ahead.max(1);
+        }
+    }
+
+    pub fn is_excessive(&self, ahead: u64) -> bool {
+        self.hold > EXCESS * ahead.max(1)
+    }
+
+    /// The counters know what there is to know.
+    pub fn is_told(&self) -> bool {
+        self.told == Some((self.total, self.hold))
+    }
+
+    pub fn is_unused(&self) -> bool {
+        self.total == 0 && self.hold == 0 && self.told.is_none()
+    }
+
+    /// What this gateway may use of a limit while it stands alone: an equal part of what was left.
+    pub fn part(&self, limit: u64, nodes: u64) -> u64 {
+        let left = match self.used_seen {
+            Some(used) => i64::try_from(limit).unwrap_or(i64::MAX) - used,
+            None => {
+                let part = i64::try_from(limit / nodes).unwrap_or(i64::MAX);
+                return u64::try_from(part - self.past - self.total).unwrap_or(0) + self.apart;
+            }
+        };
+        u64::try_from(left).unwrap_or(0) / nodes
+    }
+
+    pub fn is_exhausted(&self, limit: u64) -> bool {
+        self.used_seen.is_some_and(|used| used >= i64::try_from(limit).unwrap_or(i64::MAX))
+    }
+
+    /// Used by all, without what is only held.
+    pub fn used(&self) -> i64 {
+        self.others + self.past + self.total
+    }
+
+    /// Used by all, with what is held.
+    pub fn used_or_held(&self) -> i64 {
+        self.used() + self.held_by_others as i64
+    }
+}
+
+/// The calls that wait.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Waiting {
+    pub calls: u64,
+    pub units: u64,
+    pub first: u64,
+}

@@ -1,0 +1,183 @@
+//! The rate's half of a lease: calls in hand until a moment, and what is known of the shared debt.
+//!
+//! The debt is time: each call adds an interval, and time pays it back. Calls that are drawn ahead
+//! are paid for as if they were spent at the end of their lease, so that over any span all gateways
+//! together admit at most the burst and the rate, however late a call in hand is spent.
+
+use super::exchange::{RateAsk, Reply};
+use super::terms::RateTerms;
+
+/// The longest that calls are drawn ahead for.
+const LEASE_NS_MAX: u64 = 500_000_000;
+
+/// A lease takes up so much of the window at the most, since it is paid for to its end.
+const LEASE_PART_OF_WINDOW: u64 = 16;
+
+/// A shorter lease is not worth having.
+const LEASE_NS_MIN: u64 = 10_000_000;
+
+/// Clocks run at speeds that differ, so a lease is spent for a little less than it lasts.
+const SPENT_PART: (u64, u64) = (15, 16);
+
+/// Refused while calls are many, a gateway asks again after this time, jittered: what has become
+/// free by then is one draw and not one for each call.
+const PAUSE_NS: u64 = 50_000_000;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Lot {
+    calls: u64,
+    until_ns: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct RateLease {
+    /// The older one is spent first.
+    lots: [Lot; 2],
+    /// Nothing can be had before.
+    pub refused_until_ns: u64,
+    debt_ns: u64,
+    seen_at_ns: u64,
+    /// Debt of calls that passed without the counters, and when it was that much.
+    owed_ns: u64,
+    owed_at_ns: u64,
+    /// Drawn ahead again when fewer are in hand.
+    pub low: u64,
+}
+
+impl RateLease {
+    pub fn in_hand(&mut self, now_ns: u64) -> u64 {
+        for lot in &mut self.lots {
+            if lot.until_ns <= now_ns {
+                *lot = Lot::default();
+            }
+        }
+        if self.lots[0].calls == 0 {
+            self.lots = [self.lots[1], Lot::default()];
+        }
+        self.lots[0].calls + self.lots[1].calls
+    }
+
+    /// Spends a call that is in hand: [`in_hand`](Self::in_hand) has just said so.
+    pub fn spend(&mut self) {
+        self.lots[0].calls -= 1;
+        if self.lots[0].calls == 0 {
+            self.lots = [self.lots[1], Lot::default()];
+        }
+    }
+
+    pub fn ask(&mut self, terms: &RateTerms, waiting: u64, ahead: Ahead, now_ns: u64) -> RateAsk {
+        let in_hand = self.in_hand(now_ns);
+        let lease_ns = if ahead.is_worth_it { lease_ns(terms) } else { 0 };
+        // What lasts for three quarters of a lease is not left over at its end.
+        let ahead = if lease_ns > 0 { (ahead.calls_in)(lease_ns / 4 * 3) } else { 0 };
+        let need = waiting.saturating_sub(in_hand);
+        RateAsk {
+            interval_ns: terms.interval_ns,
+            window_ns: terms.window_ns,
+            need,
+            want: need.max((waiting + ahead).saturating_sub(in_hand)),
+            lease_ns,
+            owed_ns: self.owed(now_ns),
+            seen_ns: self.debt(now_ns),
+        }
+    }
+
+    /// Takes what was granted. `asked_at_ns` is from before the question was sent, so that a lease
+    /// never ends later here than there.
+    pub fn take(&mut self, ask: &RateAsk, reply: &Reply, asked_at_ns: u64, now_ns: u64) {
+        (self.debt_ns, self.seen_at_ns) = (reply.debt_ns, now_ns);
+        self.owed_ns = self.owed(now_ns).saturating_sub(ask.owed_ns);
+        self.owed_at_ns = now_ns;
+        if reply.calls == 0 {
+            return;
+        }
+        self.in_hand(now_ns);
+        let (part, whole) = SPENT_PART;
+        let until_ns = match reply.is_leased {
+            true => asked_at_ns + ask.lease_ns / whole * part,
+            // Only for those that wait, and they are served before this is over.
+            false => now_ns + 1,
+        };
+        let new = Lot { calls: reply.calls, until_ns };
+        match &mut self.lots {
+            [Lot { calls: 0, .. }, _] => self.lots = [new, Lot::default()],
+            [_, later] if later.calls == 0 => *later = new,
+            [_, later] => {
+                *later = Lot {
+                    calls: later.calls + new.calls,
+                    until_ns: later.until_ns.min(new.until_ns),
+                };
+            }
+        }
+    }
+
+    /// What was granted to be spent at once is spent, or lost.
+    pub fn drop_unleased(&mut self, now_ns: u64) {
+        for lot in &mut self.lots {
+            if lot.until_ns <= now_ns + 1 {
+                *lot = Lot::default();
+            }
+        }
+    }
+
+    /// The counters have nothing for the calls that wait.
+    pub fn refuse(
+        &mut self,
+        terms: &RateTerms,
+        wait_ns: u64,
+        is_busy: bool,
+        chance: u32,
+        now: u64,
+    ) {
+        let pause_ns =
+            if is_busy { PAUSE_NS.min(terms.window_ns / LEASE_PART_OF_WINDOW) } else { 0 };
+        let jitter_ns = (pause_ns / 2) as u128 * u128::from(chance) / u128::from(u32::MAX);
+        self.refused_until_ns = now + wait_ns.max(1).max(pause_ns / 2 + jitter_ns as u64);
+    }
+
+    pub fn debt(&self, now_ns: u64) -> u64 {
+        self.debt_ns.saturating_sub(now_ns.saturating_sub(self.seen_at_ns))
+    }
+
+    fn owed(&self, now_ns: u64) -> u64 {
+        self.owed_ns.saturating_sub(now_ns.saturating_sub(self.owed_at_ns))
+    }
+
+    /// Lets a call pass without the counters, whatever the rate.
+    pub fn owe(&mut self, terms: &RateTerms, parts: u64, now_ns: u64) {
+        self.debt_ns = self.debt(now_ns).saturating_add(parts * terms.interval_ns);
+        self.seen_at_ns = now_ns;
+        let owed_ns = self.owed(now_ns) + terms.interval_ns;
+        (self.owed_ns, self.owed_at_ns) = (owed_ns.min(terms.window_ns), now_ns);
+    }
+
+    /// Whether a call fits where this gateway has one of so many equal parts of the rate: each
+    /// call then weighs as many times as there are parts.
+    pub fn fits_part(&self, terms: &RateTerms, parts: u64, now_ns: u64) -> bool {
+        let debt_ns = self.debt(now_ns);
+        debt_ns == 0 || debt_ns + parts * terms.interval_ns <= terms.window_ns
+    }
+
+    /// Until a call fits a part again.
+    pub fn part_wait(&self, terms: &RateTerms, parts: u64, now_ns: u64) -> u64 {
+        let over_ns =
+            (self.debt(now_ns) + parts * terms.interval_ns).saturating_sub(terms.window_ns);
+        over_ns.min(self.debt(now_ns))
+    }
+
+    /// Calls drawn ahead that can be spent.
+    pub fn outstanding(&self, now_ns: u64) -> u64 {
+        self.lots.iter().filter(|lot| lot.until_ns > now_ns).map(|lot| lot.calls).sum()
+    }
+}
+
+/// Whether and how much to draw ahead.
+pub struct Ahead<'a> {
+    pub is_worth_it: bool,
+    pub calls_in: &'a dyn Fn(u64) -> u64,
+}
+
+fn lease_ns(terms: &RateTerms) -> u64 {
+    let lease_ns = LEASE_NS_MAX.min(terms.window_ns / LEASE_PART_OF_WINDOW);
+    if lease_ns >= LEASE_NS_MIN { lease_ns } else { 0 }
+}

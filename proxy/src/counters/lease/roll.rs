@@ -1,0 +1,86 @@
+//! Whether the shared counters still know what they were told.
+//!
+//! Subscriptions are spread over buckets, and each bucket has a roll in which every gateway says
+//! again and again that it is there, with the number of the word. A roll that was begun anew, or that
+//! has an older word than was acknowledged, tells that the bucket was emptied or put back.
+
+/// Buckets: enough to spread evenly over the nodes of a cluster, few enough to look after each.
+pub const BUCKETS: usize = 32;
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Roll {
+    since_ms: Option<i64>,
+    sent: u64,
+    acknowledged: u64,
+}
+
+/// An answer of `beat.lua`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    pub since_ms: i64,
+    /// The last word of this process that is known there.
+    pub last: u64,
+    /// Gateways that are there.
+    pub nodes: u64,
+}
+
+impl Roll {
+    /// The number of the next word.
+    pub fn next(&mut self) -> u64 {
+        self.sent += 1;
+        self.sent
+    }
+
+    /// Takes the answer to a word. True: what was told before is lost.
+    pub fn hear(&mut self, word: u64, heard: Heard) -> bool {
+        let is_lost = self.since_ms.is_some_and(|since_ms| since_ms != heard.since_ms)
+            || heard.last < self.acknowledged;
+        self.since_ms = Some(heard.since_ms);
+        self.acknowledged = self.acknowledged.max(word);
+        is_lost
+    }
+}
+
+impl Heard {
+    pub fn read(numbers: &[i64]) -> Option<Self> {
+        let [since_ms, last, nodes] = *numbers else { return None };
+        Some(Self { since_ms, last: u64::try_from(last).ok()?, nodes: u64::try_from(nodes).ok()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(since_ms: i64, last: u64) -> Heard {
+        Heard { since_ms, last, nodes: 1 }
+    }
+
+    #[test]
+    fn a_roll_that_is_new_or_forgot_a_word_tells_of_a_loss() {
+        let mut roll = Roll::default();
+        let first = roll.next();
+        assert!(!roll.hear(first, heard(5, 0)));
+        let second = roll.next();
+        assert!(!roll.hear(second, heard(5, first)));
+
+        let third = roll.next();
+        assert!(roll.hear(third, heard(5, first)), "the second word is forgotten");
+        let fourth = roll.next();
+        assert!(!roll.hear(fourth, heard(5, third)));
+        let fifth = roll.next();
+        assert!(roll.hear(fifth, heard(6, 0)), "begun anew");
+    }
+
+    #[test]
+    fn a_word_that_never_arrived_is_not_missed() {
+        let mut roll = Roll::default();
+        let first = roll.next();
+        roll.hear(first, heard(5, 0));
+        roll.next();
+
+        let third = roll.next();
+
+        assert!(!roll.hear(third, heard(5, first)));
+    }
+}

@@ -1,0 +1,264 @@
+//! Counting that many gateways share, over Redis or Valkey.
+//!
+//! Puts the rules of [`lease`](super::lease) to work: calls draw from what this gateway holds, on
+//! their own thread; questions are put to the servers by a task beside them, and what they answer
+//! is told to the calls that wait. A subscription's lease lives as long as the subscription does in
+//! the catalog, since it remembers what was used in the period.
+
+mod asking;
+mod entry;
+mod servers;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tollgate_common::catalog::QuotaMode;
+use tollgate_common::ids::SubscriptionId;
+use tollgate_common::period::Period;
+use tollgate_common::time::{Clock, Now, Timestamp};
+
+use self::asking::Question;
+pub use self::entry::Entry;
+use self::entry::{Desk, Waiter};
+use super::lease::Step;
+use super::lease::exchange::Process;
+use super::lease::roll::BUCKETS;
+use super::lease::terms::{QuotaTerms, Terms};
+use super::{Counters, CountersState, Drawing, Drawn, Limits};
+use crate::snapshot::catalog::Catalog;
+use crate::snapshot::plan::PlanEntry;
+use crate::snapshot::subscriber::Subscriber;
+
+pub use self::asking::run;
+pub use self::servers::{Servers, ServersError};
+
+/// What shared counting needs to know of its gateway.
+pub struct Options {
+    pub process: Process,
+    pub catalog: Arc<Catalog>,
+    pub clock: Arc<dyn Clock>,
+    /// What a call may wait for the counters.
+    pub wait_max: Duration,
+    /// At least so many gateways share a limit while the counters are away.
+    pub nodes_min: u64,
+}
+
+#[derive(Clone)]
+pub struct SharedCounters(Arc<Inner>);
+
+struct Inner {
+    process: Process,
+    catalog: Arc<Catalog>,
+    clock: Arc<dyn Clock>,
+    wait_max: Duration,
+    questions: mpsc::UnboundedSender<Question>,
+    /// Of each bucket, the subscriptions that have called.
+    entries: [Mutex<Vec<Arc<Entry>>>; BUCKETS],
+    /// Those that hold something, or are owed a look.
+    active: Mutex<Vec<Arc<Entry>>>,
+    /// What earlier processes of this gateway have used, of subscriptions that have not called yet.
+    past: Mutex<HashMap<(SubscriptionId, Timestamp), i64>>,
+    /// Gateways that there are.
+    nodes: AtomicU64,
+    is_available: AtomicBool,
+    round_trips: AtomicU64,
+}
+
+/// The questions that calls put, to be carried to the servers by [`run`].
+pub struct Questions(mpsc::UnboundedReceiver<Question>);
+
+impl SharedCounters {
+    pub fn new(options: Options) -> (Self, Questions) {
+        let (questions, asked) = mpsc::unbounded_channel();
+        let inner = Inner {
+            process: options.process,
+            catalog: options.catalog,
+            clock: options.clock,
+            wait_max: options.wait_max,
+            questions,
+            entries: std::array::from_fn(|_| Mutex::default()),
+            active: Mutex::default(),
+            past: Mutex::default(),
+            nodes: AtomicU64::new(options.nodes_min.max(1)),
+            is_available: AtomicBool::new(false),
+            round_trips: AtomicU64::new(0),
+        };
+        (Self(Arc::new(inner)), Questions(asked))
+    }
+
+    /// Takes up the subscriptions that earlier processes of this gateway have used, so that what one
+    /// that was killed still held goes back, whether or not they are called again.
+    pub fn take_up(&self) {
+        let now = self.0.clock.now();
+        let used: Vec<SubscriptionId> =
+            self.0.past.lock().keys().map(|(subscription, _)| *subscription).collect();
+        for subscription in used {
+            let Some(subscriber) = self.0.catalog.subscriber(subscription) else { continue };
+            let Some(plan) = self.0.catalog.tables().plan(subscriber.plan()).cloned() else {
+                continue;
+            };
+            let entry = self.0.entry(&subscriber);
+            let mut desk = entry.desk.lock();
+            self.0.prepare(&mut desk, &subscriber, &plan, now);
+            desk.lease.lost();
+            self.0.go_on(&entry, &mut desk, now.monotonic_ns);
+        }
+    }
+}
+
+impl Inner {
+    fn entry<'s>(&self, subscriber: &'s Subscriber) -> &'s Arc<Entry> {
+        let cell = subscriber.balance().shared();
+        cell.get_or_init(|| {
+            let entry = Arc::new(Entry::new(subscriber.id(), self.clock.monotonic_ns()));
+            self.entries[entry.bucket].lock().push(entry.clone());
+            Box::new(entry)
+        })
+    }
+
+    fn nodes(&self) -> u64 {
+        self.nodes.load(Ordering::Relaxed)
+    }
+
+    /// Sees to it that the lease is of this moment's terms and period.
+    fn prepare(&self, desk: &mut Desk, subscriber: &Subscriber, plan: &PlanEntry, now: Now) {
+        let unused_until = subscriber.started_at();
+        let quota = plan.rules.quota.map(|quota| match plan.rules.quota_mode {
+            QuotaMode::Hard => QuotaTerms::hard(quota, unused_until),
+            QuotaMode::Soft => QuotaTerms::soft(quota, unused_until),
+        });
+        desk.lease.set_terms(Terms {
+            quota,
+            rate: plan.rate_terms,
+            outage: plan.rules.outage_mode,
+            revision: self.catalog.revision(),
+        });
+        let Some(time_zone) = &plan.quota_time_zone else { return };
+        let known = desk.lease.period();
+        // Never back, whatever the wall clock does.
+        if known.contains(now.wall) || now.wall < known.start {
+            return;
+        }
+        let period = Period::of(plan.rules.period, time_zone, subscriber.started_at(), now.wall);
+        if period.start != known.start {
+            let past = self.past.lock().remove(&(subscriber.id(), period.start));
+            desk.lease.enter(period, past.unwrap_or(0), true);
+        }
+    }
+
+    /// Puts the next question when it is time for one.
+    fn ask_ahead(&self, entry: &Arc<Entry>, desk: &mut Desk, now_ns: u64) {
+        if desk.lease.asks_ahead(now_ns) {
+            self.ask(entry, desk, now_ns);
+        }
+    }
+
+    fn ask(&self, entry: &Arc<Entry>, desk: &mut Desk, now_ns: u64) {
+        let alive = Arc::from([]);
+        if let Some(ask) = desk.lease.ask(self.nodes(), &alive, now_ns) {
+            self.watch(entry, desk);
+            // The other end is only gone when the gateway stops.
+            let _ = self.questions.send(Question { entry: entry.clone(), ask });
+        }
+    }
+
+    /// Sees to it that the lease is looked at again although no call comes.
+    fn watch(&self, entry: &Arc<Entry>, desk: &mut Desk) {
+        if !std::mem::replace(&mut desk.is_watched, true) {
+            self.active.lock().push(entry.clone());
+        }
+    }
+
+    /// What follows an answer, or that there was none.
+    fn go_on(&self, entry: &Arc<Entry>, desk: &mut Desk, now_ns: u64) {
+        if desk.lease.stands_apart(now_ns) {
+            let decided = desk.lease.forsake(self.nodes(), now_ns);
+            desk.tell(decided, now_ns);
+        }
+        self.ask_ahead(entry, desk, now_ns);
+    }
+}
+
+impl Counters for SharedCounters {
+    fn draw<'a>(
+        &'a self,
+        subscriber: &'a Subscriber,
+        plan: &'a PlanEntry,
+        cost: u32,
+        now: Now,
+    ) -> Drawing<'a> {
+        let inner = &*self.0;
+        let entry = inner.entry(subscriber);
+        let mut desk = entry.desk.lock();
+        inner.prepare(&mut desk, subscriber, plan, now);
+        let (cost, now_ns) = (u64::from(cost), now.monotonic_ns);
+        let verdict = match desk.lease.draw(cost, now_ns) {
+            Step::Decided(verdict) => verdict,
+            Step::Dry if desk.lease.stands_apart(now_ns) => {
+                desk.lease.draw_apart(cost, inner.nodes(), now_ns)
+            }
+            Step::Dry => {
+                let waiter = Waiter::new(inner, entry, &mut desk, cost);
+                inner.ask_ahead(entry, &mut desk, now_ns);
+                drop(desk);
+                return Drawing::Waiting(Box::pin(waiter.decided()));
+            }
+        };
+        inner.ask_ahead(entry, &mut desk, now_ns);
+        inner.watch(entry, &mut desk);
+        Drawing::Done(Drawn { verdict, limits: desk.lease.limits(verdict, now_ns) })
+    }
+
+    fn correct(&self, subscriber: &Subscriber, period: Period, units: i64) {
+        let entry = self.0.entry(subscriber);
+        let mut desk = entry.desk.lock();
+        desk.lease.correct(period, units);
+        self.0.watch(entry, &mut desk);
+    }
+
+    fn look(&self, subscriber: &Subscriber, plan: &PlanEntry, now: Now) -> Limits {
+        let entry = self.0.entry(subscriber);
+        let mut desk = entry.desk.lock();
+        self.0.prepare(&mut desk, subscriber, plan, now);
+        desk.lease.limits(super::Verdict::Admitted, now.monotonic_ns)
+    }
+
+    fn seed(&self, subscription: SubscriptionId, period_start: Timestamp, units: i64) {
+        self.0.past.lock().insert((subscription, period_start), units);
+    }
+
+    fn add(
+        &self,
+        subscription: SubscriptionId,
+        subscriber: Option<&Subscriber>,
+        period_start: Timestamp,
+        units: i64,
+    ) {
+        if let Some(subscriber) = subscriber {
+            let entry = self.0.entry(subscriber);
+            let mut desk = entry.desk.lock();
+            if desk.lease.period().start == period_start {
+                desk.lease.add_past(units, true);
+                desk.lease.lost();
+                self.0.ask_ahead(entry, &mut desk, self.0.clock.monotonic_ns());
+                return;
+            }
+        }
+        *self.0.past.lock().entry((subscription, period_start)).or_default() += units;
+    }
+
+    fn state(&self) -> CountersState {
+        let now_ns = self.0.clock.monotonic_ns();
+        let active = self.0.active.lock().clone();
+        let outstanding = active.iter().map(|entry| entry.desk.lock().lease.outstanding(now_ns));
+        CountersState {
+            is_available: self.0.is_available.load(Ordering::Relaxed),
+            round_trips: self.0.round_trips.load(Ordering::Relaxed),
+            leases_outstanding: outstanding.sum(),
+        }
+    }
+}

@@ -1,0 +1,226 @@
+-- One draw of one gateway: from the rate and the quota of a subscription together, or from neither.
+--
+-- KEYS  1 the bucket's roll, 2 the quota of one period, 3 the rate; all of one slot
+-- ARGV  in the order in which they are taken below
+--
+-- What a gateway has used it states as a whole, never as a difference, so that a repeat changes
+-- nothing and what was lost here comes back with its next draw. Fields of a quota:
+--
+--   used held seeded    what all have used and hold; of that, what is held; the ledger was asked
+--   p:<node>:<epoch>    "total hold seq" of one process
+--   n:<node>            "total epoch": what processes of a node before that epoch have used
+--   l:<node>            what the ledger says of a node that has not spoken yet
+--   revision limit at   the newest limit that anyone has stated, and when
+--
+-- Everything is read before anything is written, so that a key of a wrong type changes nothing.
+
+local DONE, STALE, UNKNOWN, UNSEEDED, COUNTING = 0, 1, 2, 3, 4
+
+local taken = 0
+local function text()
+  taken = taken + 1
+  return ARGV[taken]
+end
+local function number()
+  return tonumber(text())
+end
+local function whole(value)
+  return string.format('%.0f', value)
+end
+
+local node, epoch, seq = text(), text(), number()
+-- How long after its making a roll still waits for gateways to speak; how far clocks may differ.
+local roll_ms, skew_ms = number(), number()
+local counts, limit, revision = text() == '1', number(), number()
+local total, hold = number(), number()
+local first, need, want, nodes = number(), number(), number(), number()
+local unused_until_ms, expires_ms = number(), number()
+-- Stated by a process that comes here for the first time, as far as it knows.
+local past, past_is_whole = number(), text() == '1'
+local interval_ns, window_ns = number(), number()
+local calls_need, calls_want, lease_ns = number(), number(), number()
+local owed_ns, seen_ns = number(), number()
+local alive = {}
+for _ = 1, number() do
+  alive['p:' .. node .. ':' .. text()] = true
+end
+-- -1: the ledger was not asked.
+local seeds = number()
+
+local time = redis.call('TIME')
+local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local now_ms = math.floor(now_us / 1000)
+
+local function parts(field)
+  local field_total, field_hold, field_seq = string.match(field, '^(%-?%d+) (%d+) (%d+)$')
+  return tonumber(field_total), tonumber(field_hold), tonumber(field_seq)
+end
+
+local own = 'p:' .. node .. ':' .. epoch
+local since_ms = tonumber(redis.call('HGET', KEYS[1], 'since'))
+local quota, rate = {}, {}
+if counts then
+  quota = redis.call('HMGET', KEYS[2], 'used', 'held', 'seeded', 'revision', 'limit', 'at', own)
+end
+if interval_ns > 0 then
+  rate = redis.call('HMGET', KEYS[3], 'debt', 'at', own)
+end
+
+local was_total, was_hold, was_seq = 0, 0, 0
+if counts and quota[7] then
+  was_total, was_hold, was_seq = parts(quota[7])
+elseif not counts and rate[3] then
+  was_seq = tonumber(rate[3])
+end
+if seq <= was_seq then
+  return {STALE, was_seq}
+end
+if counts and not quota[7] and not past then
+  return {UNKNOWN, 0}
+end
+
+local is_roll_new = not since_ms
+since_ms = since_ms or now_ms
+-- Whatever was used, was used under this roll: then what is missing was never there.
+local is_whole = unused_until_ms >= since_ms + skew_ms
+
+local status = DONE
+local used, held, seeded, granted = 0, 0, 0, 0
+local limited_at = now_ms
+local set, gone = {}, {}
+local function put(name, value)
+  set[#set + 1] = name
+  set[#set + 1] = value
+end
+
+if counts then
+  used, held = tonumber(quota[1]) or 0, tonumber(quota[2]) or 0
+  seeded = tonumber(quota[3]) or (is_whole and 1 or 0)
+  used = used - was_total - was_hold + total + hold
+  held = held - was_hold + hold
+  if past then
+    local was_past, was_epoch = 0, 0
+    local prefix = 'p:' .. node .. ':'
+    local all = redis.call('HGETALL', KEYS[2])
+    for i = 1, #all, 2 do
+      local name = all[i]
+      if name == 'n:' .. node then
+        was_past, was_epoch = string.match(all[i + 1], '^(%-?%d+) (%d+)$')
+        was_past, was_epoch = tonumber(was_past), tonumber(was_epoch)
+      elseif name == 'l:' .. node then
+        used = used - tonumber(all[i + 1])
+        if not past_is_whole then
+          past = math.max(past, tonumber(all[i + 1]))
+        end
+        gone[#gone + 1] = name
+      elseif string.sub(name, 1, #prefix) == prefix and not alive[name]
+          and tonumber(string.sub(name, #prefix + 1)) < tonumber(epoch) then
+        -- A process that has ended: what it had used is in the past that is stated now.
+        local ended_total, ended_hold = parts(all[i + 1])
+        used, held = used - ended_total - ended_hold, held - ended_hold
+        gone[#gone + 1] = name
+      end
+    end
+    if was_epoch > tonumber(epoch) then
+      -- This process is being relieved, and its successor has spoken for all before it.
+      past = was_past
+    else
+      if not past_is_whole then
+        past = math.max(past, was_past)
+      end
+      was_epoch = epoch
+    end
+    used = used - was_past + past
+    put('n:' .. node, whole(past) .. ' ' .. was_epoch)
+  end
+  for _ = 1, seeds do
+    local other, units = text(), number()
+    if other ~= node then
+      local known = redis.call('HMGET', KEYS[2], 'n:' .. other, 'l:' .. other)
+      local said = tonumber(known[2]) or 0
+      -- Who has spoken knows better; of two answers of the ledger the later is the larger.
+      if not known[1] and units > said then
+        used = used - said + units
+        put('l:' .. other, whole(units))
+      end
+    end
+  end
+  if seeds >= 0 then
+    seeded = 1
+  end
+  local known_revision = tonumber(quota[4])
+  if known_revision and revision < known_revision and now_ms - tonumber(quota[6]) < 60000 then
+    revision, limit, limited_at = known_revision, tonumber(quota[5]), tonumber(quota[6])
+  end
+  if seeded == 0 then
+    status = UNSEEDED
+  elseif not is_whole and now_ms >= since_ms and now_ms - since_ms < roll_ms then
+    status = COUNTING
+  elseif limit >= 0 then
+    local left = math.max(0, limit - used)
+    granted = math.min(left, math.max(need, math.min(want, math.floor(left / (2 * nodes)))))
+  end
+end
+
+local calls, wait_ns, debt_ns, is_leased = 0, 0, 0, 0
+if interval_ns > 0 then
+  if rate[2] then
+    -- A clock that ran back lets no time pass, and takes none away.
+    local elapsed_ns = math.max(0, now_us - tonumber(rate[2])) * 1000
+    debt_ns = math.max(0, tonumber(rate[1]) - elapsed_ns)
+  else
+    debt_ns = seen_ns
+  end
+  debt_ns = math.max(debt_ns, math.min(debt_ns + owed_ns, window_ns))
+  local can_pay = not counts or limit < 0 or hold + granted >= first
+  if status == DONE and can_pay and calls_want > 0 then
+    local function room(from_ns)
+      return math.max(0, math.floor((window_ns - from_ns) / interval_ns))
+    end
+    -- What is spent later than now is paid for as if it were spent at the very end of its lease.
+    local leased_from_ns = math.max(debt_ns, lease_ns)
+    if lease_ns > 0 and room(leased_from_ns) >= math.max(calls_need, 1) then
+      calls, is_leased = math.min(calls_want, room(leased_from_ns)), 1
+      debt_ns = leased_from_ns + calls * interval_ns
+    else
+      calls = math.min(calls_need, room(debt_ns))
+      debt_ns = debt_ns + calls * interval_ns
+    end
+  end
+  if calls < math.max(calls_need, 1) then
+    wait_ns = math.max(0, debt_ns + interval_ns - window_ns)
+  end
+  if calls == 0 and calls_need > 0 then
+    granted = 0
+  end
+end
+
+if is_roll_new then
+  redis.call('HSET', KEYS[1], 'since', whole(since_ms))
+end
+if counts then
+  -- What calls wait for is as good as used.
+  local spent = need > 0 and hold + math.min(need, granted) or 0
+  used, held = used + granted, held + granted - spent
+  put('used', whole(used))
+  put('held', whole(held))
+  put('seeded', whole(seeded))
+  put('revision', whole(revision))
+  put('limit', whole(limit))
+  put('at', whole(limited_at))
+  put(own, whole(total + spent) .. ' ' .. whole(hold + granted - spent) .. ' ' .. whole(seq))
+  if #gone > 0 then
+    redis.call('HDEL', KEYS[2], unpack(gone))
+  end
+  redis.call('HSET', KEYS[2], unpack(set))
+  if past or not quota[1] then
+    redis.call('PEXPIREAT', KEYS[2], whole(expires_ms))
+  end
+end
+if interval_ns > 0 then
+  redis.call('HSET', KEYS[3], 'debt', whole(debt_ns), 'at', whole(now_us), own, whole(seq))
+  -- A debt that is paid back is the same as none; the rest is for repeats that come late.
+  redis.call('PEXPIRE', KEYS[3], whole(math.ceil(debt_ns / 1000000) + 60000))
+end
+return {status, was_seq, used, held, granted, calls, debt_ns, wait_ns, is_leased,
+  math.max(0, since_ms + roll_ms - now_ms), limit >= 0 and math.max(0, limit - used) or 0}
