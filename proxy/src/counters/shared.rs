@@ -105,7 +105,7 @@ impl SharedCounters {
             let mut desk = entry.desk.lock();
             self.0.prepare(&mut desk, &subscriber, &plan, now);
             desk.lease.lost();
-            self.0.go_on(&entry, &mut desk, now.monotonic_ns);
+            self.0.go_on(entry, &mut desk, now.monotonic_ns);
         }
     }
 }

@@ -26,7 +26,7 @@ pub struct Heard {
 
 impl Roll {
     /// The number of the next word.
-    pub fn next(&mut self) -> u64 {
+    pub fn next_word(&mut self) -> u64 {
         self.sent += 1;
         self.sent
     }
@@ -59,27 +59,27 @@ mod tests {
     #[test]
     fn a_roll_that_is_new_or_forgot_a_word_tells_of_a_loss() {
         let mut roll = Roll::default();
-        let first = roll.next();
+        let first = roll.next_word();
         assert!(!roll.hear(first, heard(5, 0)));
-        let second = roll.next();
+        let second = roll.next_word();
         assert!(!roll.hear(second, heard(5, first)));
 
-        let third = roll.next();
+        let third = roll.next_word();
         assert!(roll.hear(third, heard(5, first)), "the second word is forgotten");
-        let fourth = roll.next();
+        let fourth = roll.next_word();
         assert!(!roll.hear(fourth, heard(5, third)));
-        let fifth = roll.next();
+        let fifth = roll.next_word();
         assert!(roll.hear(fifth, heard(6, 0)), "begun anew");
     }
 
     #[test]
     fn a_word_that_never_arrived_is_not_missed() {
         let mut roll = Roll::default();
-        let first = roll.next();
+        let first = roll.next_word();
         roll.hear(first, heard(5, 0));
-        roll.next();
+        roll.next_word();
 
-        let third = roll.next();
+        let third = roll.next_word();
 
         assert!(!roll.hear(third, heard(5, first)));
     }

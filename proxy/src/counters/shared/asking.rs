@@ -216,7 +216,7 @@ async fn beat(asking: Arc<Asking>) {
     let name = format!("{}:{}", inner.process.node, inner.process.epoch);
     loop {
         ticks.tick().await;
-        let words = rolls.each_mut().map(Roll::next);
+        let words = rolls.each_mut().map(Roll::next_word);
         let beats = words.iter().enumerate().map(|(bucket, word)| {
             let arguments =
                 [name.clone(), word.to_string(), SILENT_MS.to_string(), FORGOTTEN_MS.to_string()];

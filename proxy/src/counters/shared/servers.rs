@@ -243,8 +243,7 @@ fn sentinels(
     certificates: Option<TlsCertificates>,
 ) -> Result<SentinelClient, RedisError> {
     let hosts = url.hosts.iter().map(|host| address(host, url.tls));
-    let mut builder =
-        SentinelClientBuilder::new(hosts, master.to_owned(), SentinelServerType::Master)?;
+    let mut builder = SentinelClientBuilder::new(hosts, master, SentinelServerType::Master)?;
     builder = builder.set_client_to_redis_db(i64::from(url.database));
     if url.tls {
         builder = builder

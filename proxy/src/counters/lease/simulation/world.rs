@@ -76,7 +76,6 @@ enum Event {
     Beat { node: usize },
     BeatHeard { node: usize, life: u64, word: u64, numbers: Vec<i64> },
     Deliver { node: usize },
-    Crash { node: usize },
     Start { node: usize },
     Fault,
     Heal,
@@ -280,7 +279,6 @@ impl World {
                     self.nodes[node].delivered = self.nodes[node].journal.clone();
                 }
             }
-            Event::Crash { node } => self.crash(node),
             Event::Start { node } => self.start(node),
             Event::Fault => self.fault(),
             Event::Heal => {
@@ -584,7 +582,7 @@ impl World {
             return;
         }
         let life = self.nodes[node].life;
-        let word = self.nodes[node].roll.next();
+        let word = self.nodes[node].roll.next_word();
         let name = format!("{}:{life}", node_id(node));
         let arguments = [name, word.to_string(), "5000".into(), "86400000".into()];
         let numbers = self.server.run(Script::Beat, &["roll".to_owned()], &arguments);
