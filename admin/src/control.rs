@@ -17,7 +17,7 @@ use crate::nodes::Nodes;
 use crate::options::AdminOptions;
 use crate::problem::Problem;
 use crate::request::RequestId;
-use crate::store::{CatalogRead, CatalogStore, Database, SqliteCatalog, StoreError};
+use crate::store::{CatalogRead, CatalogStore, Database, SqlCatalog, StoreError};
 
 pub struct Control {
     pub options: AdminOptions,
@@ -44,7 +44,7 @@ impl Control {
         stopping: CancellationToken,
     ) -> Result<Self, StoreError> {
         let database = Database::open(&options.database).await?;
-        let store: Arc<dyn CatalogStore> = Arc::new(SqliteCatalog::open(database.clone()).await?);
+        let store: Arc<dyn CatalogStore> = Arc::new(SqlCatalog::open(database.clone()).await?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let ledger = Arc::new(Ledger::open(database.clone(), options.retention).await?);
         let door = Door::open(Arc::clone(&store), Arc::clone(&clock)).await?;

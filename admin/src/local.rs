@@ -14,7 +14,7 @@ use crate::api::tokens::create::NAME;
 use crate::change::{Door, TokenFields};
 use crate::fresh::SystemClock;
 use crate::problem::Problem;
-use crate::store::{CatalogStore, Database, SqliteCatalog, StoreError};
+use crate::store::{CatalogStore, Database, SqlCatalog, StoreError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum LocalError {
@@ -34,7 +34,7 @@ pub async fn create_token(
 ) -> Result<SecretString, LocalError> {
     NAME.check(name).map_err(LocalError::Name)?;
     let database = Database::open(database).await?;
-    let store: Arc<dyn CatalogStore> = Arc::new(SqliteCatalog::open(database.clone()).await?);
+    let store: Arc<dyn CatalogStore> = Arc::new(SqlCatalog::open(database.clone()).await?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let door = Door::open(store, clock).await?;
     let fields = TokenFields { name: name.to_owned(), role, expires_at: None };

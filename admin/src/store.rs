@@ -8,12 +8,12 @@ mod column;
 pub mod database;
 pub mod memory;
 mod migrations;
-pub mod sqlite;
+pub mod sql;
 
 pub use catalog::{CatalogRead, CatalogStore, CatalogWrite};
 pub use database::{Database, Transaction};
 pub use memory::MemoryCatalog;
-pub use sqlite::SqliteCatalog;
+pub use sql::SqlCatalog;
 
 /// Why the store could not do what it was asked for.
 #[derive(Debug, thiserror::Error)]

@@ -5,8 +5,8 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 const STEPS: &[(i64, &str, &str)] = &[
-    (1, "catalog", include_str!("../../migrations/0001_catalog.sql")),
-    (2, "ledger", include_str!("../../migrations/0002_ledger.sql")),
+    (1, "catalog", include_str!("../../migrations/sqlite/0001_catalog.sql")),
+    (2, "ledger", include_str!("../../migrations/sqlite/0002_ledger.sql")),
 ];
 
 /// The newest schema that this program knows.

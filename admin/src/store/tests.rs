@@ -16,7 +16,7 @@ use tollgate_common::snapshot::{KeyRules, SubscriptionRules};
 use tollgate_common::time::Timestamp;
 
 use super::catalog::{AuditPlace, CommitRecord, KeptAnswer, Page, SubscriptionFilter};
-use super::{CatalogRead, CatalogStore, CatalogWrite, Database, MemoryCatalog, SqliteCatalog};
+use super::{CatalogRead, CatalogStore, CatalogWrite, Database, MemoryCatalog, SqlCatalog};
 use crate::access::{Role, Token};
 use crate::audit::AuditRecord;
 
@@ -40,7 +40,7 @@ impl Kind {
             Self::Sqlite => {
                 let path = directory.path().join("tollgate.db");
                 let database = Database::open(&path).await.unwrap();
-                Box::new(SqliteCatalog::open(database).await.unwrap())
+                Box::new(SqlCatalog::open(database).await.unwrap())
             }
         };
         Fixture { store, _directory: directory }
@@ -517,7 +517,7 @@ mod on_disk {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("tollgate.db");
         let database = Database::open(&path).await.unwrap();
-        let store = SqliteCatalog::open(database.clone()).await.unwrap();
+        let store = SqlCatalog::open(database.clone()).await.unwrap();
         store.write().await.unwrap().commit(record(1)).await.unwrap();
         let mut transaction = database.write().await.unwrap();
         sqlx::query("UPDATE catalog_state SET frames_format = $1")
@@ -527,7 +527,7 @@ mod on_disk {
             .unwrap();
         transaction.commit().await.unwrap();
 
-        let store = SqliteCatalog::open(database).await.unwrap();
+        let store = SqlCatalog::open(database).await.unwrap();
 
         let mut catalog = store.read().await.unwrap();
         assert_eq!(catalog.revision().await.unwrap(), 1);
@@ -538,7 +538,7 @@ mod on_disk {
     async fn old_frames_are_cut_off_by_size() {
         let directory = tempfile::tempdir().unwrap();
         let database = Database::open(&directory.path().join("tollgate.db")).await.unwrap();
-        let store = SqliteCatalog::open(database).await.unwrap();
+        let store = SqlCatalog::open(database).await.unwrap();
         for revision in 1..=3 {
             let frames = vec![b"x".to_vec(); 50_000];
             let record = CommitRecord { frames, ..record(revision) };

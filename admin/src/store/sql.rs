@@ -28,11 +28,11 @@ use crate::audit::AuditRecord;
 type Result<T> = std::result::Result<T, StoreError>;
 
 #[derive(Clone, Debug)]
-pub struct SqliteCatalog {
+pub struct SqlCatalog {
     database: Database,
 }
 
-impl SqliteCatalog {
+impl SqlCatalog {
     pub async fn open(database: Database) -> Result<Self> {
         let mut transaction = database.write().await?;
         history::adopt_format(&mut transaction, wire::FORMAT).await?;
@@ -42,7 +42,7 @@ impl SqliteCatalog {
 }
 
 #[async_trait]
-impl CatalogStore for SqliteCatalog {
+impl CatalogStore for SqlCatalog {
     async fn read(&self) -> Result<Box<dyn CatalogRead>> {
         Ok(Box::new(View(self.database.read().await?)))
     }
