@@ -4,6 +4,7 @@ pub mod http;
 pub mod tollgate;
 
 pub mod owner;
+pub mod postgres;
 pub mod upstream;
 
 pub mod raw_http1;
