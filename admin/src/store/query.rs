@@ -57,12 +57,14 @@ impl<'r, T> Column<'r> for T where
 {
 }
 
+type Read<T> = fn(Row) -> Result<T, sqlx::Error>;
+
 /// A statement with its values, and how its rows are read.
 pub struct Query<'q, T = Row> {
     text: SqlStr,
     values: Vec<Value<'q>>,
     is_kept: bool,
-    read: fn(Row) -> Result<T, sqlx::Error>,
+    read: Read<T>,
 }
 
 /// A statement whose rows are read column by column. Parameters are `$1`, `$2` and so on.
@@ -93,7 +95,7 @@ where
 }
 
 impl<'q, T> Query<'q, T> {
-    fn new(text: impl SqlSafeStr, read: fn(Row) -> Result<T, sqlx::Error>) -> Self {
+    fn new(text: impl SqlSafeStr, read: Read<T>) -> Self {
         Self { text: text.into_sql_str(), values: Vec::new(), is_kept: true, read }
     }
 
@@ -175,7 +177,7 @@ impl<'q, T> Query<'q, T> {
         }
     }
 
-    fn prepare<DB>(self) -> (Prepared<'q, DB, DB::Arguments>, fn(Row) -> Result<T, sqlx::Error>)
+    fn prepare<DB>(self) -> (Prepared<'q, DB, DB::Arguments>, Read<T>)
     where
         DB: Database + HasStatementCache,
         Option<i64>: Encode<'q, DB> + Type<DB>,
