@@ -42,3 +42,48 @@ pub(super) fn migrator(dialect: Dialect) -> Migrator {
     });
     Migrator::with_migrations(steps.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::store::Database;
+    use crate::store::query::query_as;
+    use crate::store::tests::on_a_server;
+
+    /// Table, column, type and whether NULL is refused.
+    type Column = (String, String, String, i64);
+
+    async fn columns(database: &Database, question: &'static str) -> Vec<Column> {
+        let mut transaction = database.read().await.unwrap();
+        let mut columns: Vec<Column> =
+            query_as(question).fetch_all(&mut transaction).await.unwrap();
+        columns.retain(|(table, ..)| !table.starts_with("_sqlx") && !table.starts_with("sqlite_"));
+        columns.sort();
+        columns
+    }
+
+    #[tokio::test]
+    async fn both_databases_have_the_same_tables_and_columns() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = Database::open_file(&directory.path().join("tollgate.db")).await.unwrap();
+        let server = on_a_server().await;
+
+        let in_file = columns(
+            &file,
+            "SELECT t.name, c.name,
+                 CASE c.type WHEN 'INTEGER' THEN 'bigint' WHEN 'BLOB' THEN 'bytea'
+                     ELSE lower(c.type) END,
+                 c.\"notnull\" OR c.pk > 0
+             FROM sqlite_schema t JOIN pragma_table_info(t.name) c WHERE t.type = 'table'",
+        );
+        let on_server = columns(
+            &server,
+            "SELECT table_name::TEXT, column_name::TEXT, data_type::TEXT,
+                 CASE is_nullable WHEN 'NO' THEN 1 ELSE 0 END::BIGINT
+             FROM information_schema.columns WHERE table_schema = 'public'",
+        );
+
+        let (in_file, on_server) = (in_file.await, on_server.await);
+        assert!(in_file.len() > 100, "{}", in_file.len());
+        assert_eq!(in_file, on_server);
+    }
+}
