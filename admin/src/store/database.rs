@@ -19,6 +19,7 @@ use super::query::Dialect;
 use super::{StoreError, migrations};
 
 pub use postgres::Server;
+pub(super) use postgres::answered;
 
 #[derive(Clone, Debug)]
 pub enum Database {
@@ -100,14 +101,16 @@ impl Transaction {
     pub async fn commit(self) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(transaction) => Ok(transaction.commit().await?),
-            Self::Postgres(transaction) => postgres::commit(transaction).await,
+            // A commit whose answer is lost may have happened. The ledger's marks, and the answers
+            // that are kept for repeats, make asking again harmless.
+            Self::Postgres(transaction) => Ok(answered(transaction.commit()).await?),
         }
     }
 
     pub async fn rollback(self) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(transaction) => Ok(transaction.rollback().await?),
-            Self::Postgres(transaction) => Ok(transaction.rollback().await?),
+            Self::Postgres(transaction) => Ok(answered(transaction.rollback()).await?),
         }
     }
 }

@@ -6,9 +6,6 @@
 //! where it is written, by [`Dialect`].
 
 use std::borrow::Cow;
-use std::future::Future;
-use std::io;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -18,13 +15,9 @@ use sqlx::postgres::{PgRow, Postgres};
 use sqlx::query::Query as Prepared;
 use sqlx::sqlite::{Sqlite, SqliteRow};
 use sqlx::{Database, Decode, FromRow, SqlSafeStr, SqlStr, Type};
-use tokio::time::timeout;
 
 use super::Transaction;
-
-/// How long a statement may be without an answer of PostgreSQL: longer than the server itself lets
-/// one run, so that this ends only what waits for a server that is gone.
-const ANSWER_MAX: Duration = Duration::from_secs(45);
+use super::database::answered;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
@@ -194,14 +187,6 @@ impl<'q, T> Query<'q, T> {
         }
         (query, self.read)
     }
-}
-
-/// Waits for PostgreSQL, but not for ever.
-async fn answered<T>(
-    answer: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, sqlx::Error> {
-    let late = |_| sqlx::Error::Io(io::Error::from(io::ErrorKind::TimedOut));
-    timeout(ANSWER_MAX, answer).await.map_err(late)?
 }
 
 impl Row {

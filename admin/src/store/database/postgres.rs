@@ -7,11 +7,13 @@
 
 mod listen;
 
+use std::future::Future;
+use std::io;
 use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgPool, Postgres};
+use sqlx::{ConnectOptions, Connection, PgPool};
 use tokio::time::timeout;
 use tollgate_config::PostgresUrl;
 
@@ -22,8 +24,8 @@ use crate::store::query::Dialect;
 /// Enough for a page of the console, a few reports and two gateways that read everything at once.
 const READERS_MAX: u32 = 6;
 
-/// One for each part that has a turn.
-const WRITERS_MAX: u32 = 2;
+/// Whoever waits for a turn inside this process waits for the one connection of its part.
+const WRITERS_MAX: u32 = 1;
 
 /// One that listens, and one that says something.
 const SIDE_MAX: u32 = 2;
@@ -41,6 +43,10 @@ const TURN_WAIT_MAX: &str = "10s";
 /// The longest statement: a page of usage over three years takes some 100 ms.
 const STATEMENT_MAX: &str = "30s";
 
+/// How long a statement may be without an answer: longer than the server lets one run, so that this
+/// ends only what waits for a server that is gone.
+const ANSWER_MAX: Duration = Duration::from_secs(45);
+
 /// How long a writer may think between two statements. It never thinks for more than milliseconds.
 const WRITER_IDLE_MAX: &str = "10s";
 
@@ -52,7 +58,8 @@ const MIGRATION_WAIT_MAX: &str = "5min";
 
 #[derive(Clone, Debug)]
 pub struct Server {
-    writers: PgPool,
+    catalog: PgPool,
+    ledger: PgPool,
     readers: PgPool,
     side: PgPool,
 }
@@ -79,7 +86,8 @@ impl Server {
             options.clone().options(limits)
         };
         Ok(Self {
-            writers: pool(WRITERS_MAX).connect_lazy_with(idle(WRITER_IDLE_MAX)),
+            catalog: pool(WRITERS_MAX).connect_lazy_with(idle(WRITER_IDLE_MAX)),
+            ledger: pool(WRITERS_MAX).connect_lazy_with(idle(WRITER_IDLE_MAX)),
             readers: pool(READERS_MAX).connect_lazy_with(idle(READER_IDLE_MAX)),
             side: pool(SIDE_MAX).connect_lazy_with(idle(WRITER_IDLE_MAX)),
         })
@@ -89,30 +97,35 @@ impl Server {
     /// `READ COMMITTED` sees all that is committed, and nobody else writes to the part.
     pub async fn write(&self, part: Part) -> Result<Transaction, StoreError> {
         let begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
-        let mut transaction = self.writers.begin_with(begin).await?;
-        sqlx::query("SELECT pg_advisory_xact_lock($1)")
-            .bind(turn(part))
-            .execute(&mut *transaction)
-            .await?;
+        let writer = match part {
+            Part::Catalog => &self.catalog,
+            Part::Ledger => &self.ledger,
+        };
+        let mut transaction = answered(writer.begin_with(begin)).await?;
+        let take_turn = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(turn(part));
+        answered(take_turn.execute(&mut *transaction)).await?;
         Ok(Transaction::Postgres(transaction))
     }
 
     pub async fn read(&self) -> Result<Transaction, StoreError> {
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        Ok(Transaction::Postgres(self.readers.begin_with(begin).await?))
+        Ok(Transaction::Postgres(answered(self.readers.begin_with(begin)).await?))
     }
 
     pub async fn close(&self) {
         self.side.close().await;
         self.readers.close().await;
-        self.writers.close().await;
+        self.ledger.close().await;
+        self.catalog.close().await;
     }
 }
 
-/// A commit whose answer is lost may have happened. The ledger's marks and the answers that are
-/// kept for repeats make asking again harmless.
-pub async fn commit(transaction: sqlx::Transaction<'static, Postgres>) -> Result<(), StoreError> {
-    Ok(transaction.commit().await?)
+/// Waits for the server, but not for ever.
+pub async fn answered<T>(
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let late = |_| sqlx::Error::Io(io::ErrorKind::TimedOut.into());
+    timeout(ANSWER_MAX, answer).await.map_err(late)?
 }
 
 fn options(url: &PostgresUrl) -> Result<PgConnectOptions, StoreError> {
@@ -140,7 +153,7 @@ async fn connect(
     let limits = [("lock_timeout", MIGRATION_WAIT_MAX)];
     let options = options.clone().options(limits);
     let connected = timeout(CONNECT_TIMEOUT, options.connect()).await;
-    let late = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+    let late = |_| sqlx::Error::Io(io::ErrorKind::TimedOut.into());
     let failed = |source| StoreError::Connect { url: url.to_string(), source: Box::new(source) };
     connected.map_err(late).and_then(|connected| connected).map_err(failed)
 }
