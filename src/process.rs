@@ -31,7 +31,7 @@ use url::Url;
 use crate::announce::{self, Listener};
 use crate::command::Failure;
 use crate::process_metrics;
-use crate::status::Status;
+use crate::status::{Serving, Status};
 use crate::status_server;
 use admin::Admin;
 use serve::tell_service_manager;
@@ -94,7 +94,8 @@ impl Process {
         if let (Some(feed), Some(_)) = (&feed, &admin) {
             ground.runtime.block_on(first_snapshot(feed.clone()));
         }
-        ground.status.started(feed);
+        let store_is_there = admin.as_ref().map(Admin::store_is_there);
+        ground.status.started(Serving { feed, store_is_there });
 
         let addresses = Addresses {
             proxy: proxy.as_ref().and_then(|proxy| proxy.addresses().first().copied()),

@@ -11,9 +11,16 @@ use tollgate_proxy::snapshot::feed::FeedState;
 #[derive(Default)]
 pub struct Status {
     registries: RwLock<Vec<Arc<Registry>>>,
-    /// Set once everything is up. None inside: there is no gateway in this process.
-    started: OnceLock<Option<watch::Receiver<FeedState>>>,
+    /// Set once everything is up.
+    started: OnceLock<Serving>,
     draining: AtomicBool,
+}
+
+/// What the process serves with. None: that half is not in this process.
+#[derive(Debug, Default)]
+pub struct Serving {
+    pub feed: Option<watch::Receiver<FeedState>>,
+    pub store_is_there: Option<watch::Receiver<bool>>,
 }
 
 /// Why the process should get no traffic.
@@ -21,6 +28,7 @@ pub struct Status {
 pub enum NotReady {
     Starting,
     NoSnapshot,
+    NoStore,
     Draining,
 }
 
@@ -29,6 +37,7 @@ impl NotReady {
         match self {
             Self::Starting => "starting",
             Self::NoSnapshot => "the gateway has no catalog yet",
+            Self::NoStore => "the database cannot be reached",
             Self::Draining => "draining",
         }
     }
@@ -42,8 +51,8 @@ impl Status {
     }
 
     /// Everything is up; a gateway also needs its first snapshot.
-    pub fn started(&self, feed: Option<watch::Receiver<FeedState>>) {
-        let _ = self.started.set(feed);
+    pub fn started(&self, serving: Serving) {
+        let _ = self.started.set(serving);
     }
 
     pub fn draining(&self) {
@@ -54,10 +63,18 @@ impl Status {
         if self.draining.load(Ordering::Relaxed) {
             return Some(NotReady::Draining);
         }
-        match self.started.get() {
-            None => Some(NotReady::Starting),
-            Some(Some(feed)) if feed.borrow().revision.is_none() => Some(NotReady::NoSnapshot),
-            Some(_) => None,
+        let Some(serving) = self.started.get() else {
+            return Some(NotReady::Starting);
+        };
+        match serving {
+            Serving { feed: Some(feed), .. } if feed.borrow().revision.is_none() => {
+                Some(NotReady::NoSnapshot)
+            }
+            // A gateway goes on without the database, so one in this process is still ready.
+            Serving { feed: None, store_is_there: Some(is_there) } if !*is_there.borrow() => {
+                Some(NotReady::NoStore)
+            }
+            Serving { .. } => None,
         }
     }
 
@@ -83,7 +100,7 @@ mod tests {
         let (feed, receiver) = watch::channel(FeedState::default());
 
         assert_eq!(status.not_ready(), Some(NotReady::Starting));
-        status.started(Some(receiver));
+        status.started(Serving { feed: Some(receiver), store_is_there: None });
         assert_eq!(status.not_ready(), Some(NotReady::NoSnapshot));
         feed.send_modify(|state| state.revision = Some(7));
         assert_eq!(status.not_ready(), None);
@@ -92,10 +109,26 @@ mod tests {
     }
 
     #[test]
-    fn a_process_without_a_gateway_is_ready_when_it_has_started() {
+    fn a_process_without_a_gateway_is_ready_while_its_database_is_there() {
         let status = Status::default();
+        let (store, is_there) = watch::channel(true);
 
-        status.started(None);
+        status.started(Serving { feed: None, store_is_there: Some(is_there) });
+        assert_eq!(status.not_ready(), None);
+        store.send_replace(false);
+        assert_eq!(status.not_ready(), Some(NotReady::NoStore));
+        store.send_replace(true);
+        assert_eq!(status.not_ready(), None);
+    }
+
+    #[test]
+    fn a_gateway_serves_without_the_database_of_its_process() {
+        let status = Status::default();
+        let (_feed, receiver) =
+            watch::channel(FeedState { revision: Some(7), ..Default::default() });
+        let (_store, is_there) = watch::channel(false);
+
+        status.started(Serving { feed: Some(receiver), store_is_there: Some(is_there) });
 
         assert_eq!(status.not_ready(), None);
     }

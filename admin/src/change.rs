@@ -30,6 +30,7 @@ pub use token::TokenFields;
 use crate::access::Caller;
 use crate::audit::{AuditRecord, Deed, state};
 use crate::fresh::Ids;
+use crate::idempotency;
 use crate::problem::Problem;
 use crate::store::catalog::{CommitRecord, KeptAnswer};
 use crate::store::{CatalogStore, CatalogWrite, StoreError};
@@ -77,6 +78,15 @@ impl Door {
         })
     }
 
+    /// Takes word of a revision that another control plane has committed.
+    pub fn hear(&self, revision: Revision) {
+        self.newest.send_if_modified(|known| {
+            let is_news = revision > *known;
+            *known = revision.max(*known);
+            is_news
+        });
+    }
+
     /// The newest revision, and word of each later one.
     pub fn newest(&self) -> watch::Receiver<Revision> {
         self.newest.subscribe()
@@ -84,8 +94,13 @@ impl Door {
 }
 
 impl Change {
-    /// Keeps the answer for repeats of the request, in the same transaction.
+    /// Keeps the answer for repeats of the request, in the same transaction. Another control plane
+    /// may have done the same request since it was looked for; this one is not done then.
     pub async fn keep_answer(&mut self, key: &str, answer: &KeptAnswer) -> Result<(), Problem> {
+        let kept = self.catalog.kept_answer(self.caller.actor(), key).await?;
+        if kept.is_some_and(|kept| idempotency::is_kept(&kept, self.now)) {
+            return Err(idempotency::in_use());
+        }
         Ok(self.catalog.keep_answer(self.caller.actor(), key, answer).await?)
     }
 

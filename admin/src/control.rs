@@ -16,17 +16,19 @@ use crate::metrics::Metrics;
 use crate::nodes::Nodes;
 use crate::options::AdminOptions;
 use crate::problem::Problem;
+use crate::replicas::Replicas;
 use crate::request::RequestId;
-use crate::store::{CatalogRead, CatalogStore, Database, SqliteCatalog, StoreError};
+use crate::store::{CatalogRead, CatalogStore, Database, SqlCatalog, StoreError};
 
 pub struct Control {
     pub options: AdminOptions,
     pub store: Arc<dyn CatalogStore>,
-    /// For the ledger, which keeps its tables in the same file.
+    /// For the ledger, which keeps its tables beside the catalog's.
     pub database: Database,
     pub ledger: Arc<Ledger>,
     pub door: Door,
     pub nodes: Nodes,
+    pub replicas: Replicas,
     pub answers: Answers,
     pub metrics: Metrics,
     pub clock: Arc<dyn Clock>,
@@ -43,8 +45,8 @@ impl Control {
         metrics: Metrics,
         stopping: CancellationToken,
     ) -> Result<Self, StoreError> {
-        let database = Database::open(&options.database).await?;
-        let store: Arc<dyn CatalogStore> = Arc::new(SqliteCatalog::open(database.clone()).await?);
+        let database = Database::open(&options.store).await?;
+        let store: Arc<dyn CatalogStore> = Arc::new(SqlCatalog::open(database.clone()).await?);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let ledger = Arc::new(Ledger::open(database.clone(), options.retention).await?);
         let door = Door::open(Arc::clone(&store), Arc::clone(&clock)).await?;
@@ -59,6 +61,7 @@ impl Control {
             ledger,
             door,
             nodes: Nodes::default(),
+            replicas: Replicas::default(),
             answers: Answers::default(),
             metrics,
             clock,

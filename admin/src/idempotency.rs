@@ -100,8 +100,7 @@ async fn repeat_or_run(
     };
     let place = (caller.actor().to_owned(), key.clone());
     if !control.answers.under_way.lock().insert(place.clone()) {
-        let detail = "wait for its answer, then ask again with the same key";
-        return Err(Problem::new(Code::IdempotencyKeyInUse, detail));
+        return Err(in_use());
     }
     let under_way = UnderWay { control: Arc::clone(&control), place };
 
@@ -109,7 +108,7 @@ async fn repeat_or_run(
     let content = body::read(content, control.options.body_bytes_max).await?;
     let request_digest = digest(&parts, &content);
     let kept = control.catalog().await?.kept_answer(caller.actor(), &key).await?;
-    if let Some(kept) = kept.filter(|kept| control.now().0 - kept.at.0 < ANSWER_KEPT_MS) {
+    if let Some(kept) = kept.filter(|kept| is_kept(kept, control.now())) {
         if kept.request_digest != request_digest {
             let detail = "its first use was another request; choose a new key";
             return Err(Problem::new(Code::IdempotencyKeyReused, detail));
@@ -120,6 +119,17 @@ async fn repeat_or_run(
     let actor = caller.actor().to_owned();
     request.extensions_mut().insert(Repeatable(Some(Kept { actor, key, request_digest })));
     Ok(next.run(request).await)
+}
+
+/// Whether a repeat still gets this answer.
+pub fn is_kept(answer: &KeptAnswer, now: Timestamp) -> bool {
+    now.0 - answer.at.0 < ANSWER_KEPT_MS
+}
+
+/// The first of the requests with a key is not answered yet.
+pub fn in_use() -> Problem {
+    let detail = "wait for its answer, then ask again with the same key";
+    Problem::new(Code::IdempotencyKeyInUse, detail)
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

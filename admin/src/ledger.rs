@@ -40,7 +40,7 @@ pub use lag::Lag;
 pub use mark::Source;
 pub use tally::Counts;
 
-use crate::store::{Database, StoreError};
+use crate::store::{Database, Part, StoreError};
 use apply::{Applied, Verdict};
 use batch::CheckedBatch;
 use combine::{Answer, Group, Waiting};
@@ -82,8 +82,10 @@ pub enum ApplyError {
 
 impl Ledger {
     pub async fn open(database: Database, retention: Retention) -> Result<Self, StoreError> {
+        let lag = LagBoard::default();
+        lag.catch_up(&mut database.read().await?).await?;
         Ok(Self {
-            lag: LagBoard::load(database.reader()).await?,
+            lag,
             database,
             retention,
             waiting: Waiting::default(),
@@ -133,7 +135,7 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<Applied, StoreError> {
         let bounds = self.retention.history();
-        let mut transaction = self.database.write().await?;
+        let mut transaction = self.database.write(Part::Ledger).await?;
         let applied = apply::apply(&mut transaction, &group.batches, cache, bounds, now).await?;
         if applied.tally.records == 0 {
             transaction.rollback().await?;
@@ -201,14 +203,15 @@ impl Ledger {
 
     /// Why a call was counted or refused; None when nothing is known of it (any more).
     pub async fn explain(&self, request: RequestId) -> Result<Option<Explanation>, StoreError> {
-        let trace = history::find(self.database.reader(), request).await?;
-        let refused = refusals::find(self.database.reader(), request).await?;
+        let mut transaction = self.database.read().await?;
+        let trace = history::find(&mut transaction, request).await?;
+        let refused = refusals::find(&mut transaction, request).await?;
         Ok(Explanation::of(request, trace, refused))
     }
 
     /// Since when single calls are kept; None before the first.
     pub async fn kept_since(&self) -> Result<Option<Timestamp>, StoreError> {
-        Ok(history::kept_since(self.database.reader()).await?)
+        Ok(history::kept_since(&mut self.database.read().await?).await?)
     }
 
     /// Takes what a gateway says about refusals and about the records that it still holds.
@@ -220,6 +223,19 @@ impl Ledger {
     ) -> Result<(), StoreError> {
         self.lag.pending(node, journal_lag_records);
         refusals::record(&self.database, node, refusals).await
+    }
+
+    /// Takes what a gateway says to another control plane about the records that it still holds.
+    pub fn hear_of(&self, node: NodeId, journal_lag_records: u64) {
+        self.lag.pending(node, journal_lag_records);
+    }
+
+    /// Takes over what other control planes have applied to a database that is shared.
+    pub async fn catch_up(&self) -> Result<(), StoreError> {
+        if self.database.shared().is_some() {
+            self.lag.catch_up(&mut self.database.read().await?).await?;
+        }
+        Ok(())
     }
 
     /// How far the ledger is behind each gateway that it has heard of.

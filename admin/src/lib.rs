@@ -26,6 +26,7 @@ pub mod fresh;
 
 pub mod feed;
 pub mod nodes;
+pub mod replicas;
 
 pub mod ledger;
 pub mod store;

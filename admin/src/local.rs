@@ -3,18 +3,18 @@
 //! Whoever may write the file may do everything; so nobody is asked for a token here. It goes
 //! through the same door as every change and is in the audit. The control plane may be running.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use secrecy::SecretString;
 use tollgate_common::time::Clock;
+use tollgate_config::StoreUrl;
 
 use crate::access::{Caller, Role};
 use crate::api::tokens::create::NAME;
 use crate::change::{Door, TokenFields};
 use crate::fresh::SystemClock;
 use crate::problem::Problem;
-use crate::store::{CatalogStore, Database, SqliteCatalog, StoreError};
+use crate::store::{CatalogStore, Database, SqlCatalog, StoreError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum LocalError {
@@ -28,13 +28,13 @@ pub enum LocalError {
 
 /// Makes a token; its text exists nowhere else.
 pub async fn create_token(
-    database: &Path,
+    store: &StoreUrl,
     role: Role,
     name: &str,
 ) -> Result<SecretString, LocalError> {
     NAME.check(name).map_err(LocalError::Name)?;
-    let database = Database::open(database).await?;
-    let store: Arc<dyn CatalogStore> = Arc::new(SqliteCatalog::open(database.clone()).await?);
+    let database = Database::open(store).await?;
+    let store: Arc<dyn CatalogStore> = Arc::new(SqlCatalog::open(database.clone()).await?);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let door = Door::open(store, clock).await?;
     let fields = TokenFields { name: name.to_owned(), role, expires_at: None };

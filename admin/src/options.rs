@@ -1,12 +1,12 @@
 //! What the control plane is told at its start.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use tollgate_common::endpoint::AddressPolicy;
+use tollgate_config::StoreUrl;
 
 use crate::ledger::sweep::Retention;
 
@@ -15,8 +15,8 @@ pub struct AdminOptions {
     pub listen: SocketAddr,
     /// How to speak TLS; None is plain HTTP.
     pub tls: Option<Arc<rustls::ServerConfig>>,
-    /// The SQLite file; it is made when there is none.
-    pub database: PathBuf,
+    /// Where the store is.
+    pub store: StoreUrl,
     /// A token with the role `platform_owner` that is not in the store.
     pub bootstrap_token: Option<SecretString>,
     /// What gateways show; None closes `/internal`.
@@ -37,12 +37,12 @@ pub struct AdminOptions {
 }
 
 impl AdminOptions {
-    /// The defaults, for a database.
-    pub fn new(listen: SocketAddr, database: PathBuf) -> Self {
+    /// The defaults, for a store; a path is that of a SQLite file.
+    pub fn new(listen: SocketAddr, store: impl Into<StoreUrl>) -> Self {
         Self {
             listen,
             tls: None,
-            database,
+            store: store.into(),
             bootstrap_token: None,
             node_token: None,
             retention: Retention::default(),

@@ -207,16 +207,12 @@ impl Problem {
 /// The store's failures. What they are in particular is for the log, not for the caller.
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        let code = match &error {
-            StoreError::Database(sqlx::Error::PoolTimedOut | sqlx::Error::Io(_)) => {
-                Code::StoreUnavailable
-            }
-            StoreError::Database(_) | StoreError::Content { .. } => Code::Internal,
-            StoreError::Open { .. } | StoreError::Newer { .. } | StoreError::Migrate(_) => {
-                Code::StoreUnavailable
-            }
+        // The answer to a commit can be lost, so what a store that is gone has done is not known.
+        let problem = if error.is_passing() {
+            Self::new(Code::StoreUnavailable, "the request may not be done; it can be sent again")
+        } else {
+            Self::new(Code::Internal, "the request was not done; it can be sent again")
         };
-        let problem = Self::new(code, "the request was not done; it can be sent again");
         Self { cause: Some(error.to_string()), ..problem }
     }
 }

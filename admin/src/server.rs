@@ -17,7 +17,7 @@ use hyper_util::server::conn::auto;
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -30,7 +30,7 @@ use crate::metrics::Metrics;
 use crate::options::AdminOptions;
 use crate::router::router;
 use crate::store::StoreError;
-use crate::{idempotency, ledger};
+use crate::{idempotency, ledger, replicas};
 use stall::StallGuard;
 
 /// Header fields of a request; the rest of the limits is of the same measure as a gateway's.
@@ -75,7 +75,7 @@ pub struct Running {
     address: SocketAddr,
     control: Arc<Control>,
     served: Vec<JoinHandle<()>>,
-    upkeep: [JoinHandle<()>; 2],
+    upkeep: [JoinHandle<()>; 3],
 }
 
 impl Running {
@@ -86,6 +86,11 @@ impl Running {
 
     pub fn control(&self) -> &Arc<Control> {
         &self.control
+    }
+
+    /// Whether the store can be reached, as far as is known.
+    pub fn store_is_there(&self) -> watch::Receiver<bool> {
+        self.control.replicas.store_is_there()
     }
 
     /// Waits until the order to stop has been carried out.
@@ -137,6 +142,7 @@ pub async fn start_on(
     let upkeep = [
         tokio::spawn(ledger::upkeep::run(ledger, clock, stop.clone())),
         tokio::spawn(idempotency::forget(Arc::clone(&control))),
+        tokio::spawn(replicas::run(Arc::clone(&control))),
     ];
     let room = Arc::new(Semaphore::new(control.options.connections_max));
     let serve = |listener, tls| {

@@ -13,7 +13,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tollgate_admin::options::AdminOptions;
-use tollgate_admin::store::Database;
+use tollgate_admin::store::query::query;
+use tollgate_admin::store::{Database, Part};
 use tollgate_admin::{feed, server};
 use tollgate_common::snapshot::wire::{self, Frame};
 use tollgate_proxy::control::{Control, ControlSettings};
@@ -139,11 +140,11 @@ fn cold_start(admin: &server::Running) {
 
 /// A product, a plan, and a million subscriptions with a key each, as years of changes leave them.
 async fn fill(path: &Path) {
-    let database = Database::open(path).await.expect("the directory is ours");
-    let mut transaction = database.write().await.expect("nobody else writes");
+    let database = Database::open_file(path).await.expect("the directory is ours");
+    let mut transaction = database.write(Part::Catalog).await.expect("nobody else writes");
     for statement in STATEMENTS {
-        sqlx::query(statement)
-            .execute(&mut *transaction)
+        query(statement)
+            .execute(&mut transaction)
             .await
             .expect("the schema is as the statements say");
     }

@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 
 use crate::section::section;
+use crate::value::StoreUrl;
 
 section! {
     /// All settings of a process, whatever its role.
@@ -64,11 +65,8 @@ impl Settings {
         self.data_dir.join("snapshot")
     }
 
-    /// The store's file.
-    pub fn store_file(&self) -> PathBuf {
-        match &self.store.url {
-            Some(url) => url.path().to_owned(),
-            None => self.data_dir.join("tollgate.db"),
-        }
+    /// Where the store is.
+    pub fn store_url(&self) -> StoreUrl {
+        self.store.url.clone().unwrap_or_else(|| self.data_dir.join("tollgate.db").into())
     }
 }

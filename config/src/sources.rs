@@ -203,7 +203,7 @@ mod tests {
             "counters:\n",
             "  redis_url: redis://:secret@127.0.0.1:x\n",
             "store:\n",
-            "  url: postgres://user:secret@127.0.0.1/tollgate\n",
+            "  url: postgres://user:secret@127.0.0.1\n",
             "metrics: *elsewhere\n",
             "journal:\n",
             "  sync: sometimes\n",
@@ -226,7 +226,7 @@ mod tests {
         t.yaml:13:5: `header_timeout` is set twice
         t.yaml:14:8: admin: must be a section of settings
         t.yaml:16:14: counters.redis_url: a port must be from 1 to 65535
-        t.yaml:18:8: store.url: PostgreSQL is not available in this version
+        t.yaml:18:8: store.url: must name one database, as in postgres://user@host/database
         t.yaml:19:10: aliases are not read here: write the value out
         t.yaml:21:9: journal.sync: `sometimes` is not always or interval
         t.yaml:22:1: colour: there is no such setting

@@ -9,7 +9,7 @@ mod store_url;
 pub use log_filter::LogFilter;
 pub use redis_url::{Host, RedisUrl, Servers};
 pub use size::ByteSize;
-pub use store_url::StoreUrl;
+pub use store_url::{PostgresUrl, StoreUrl};
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;

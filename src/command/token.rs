@@ -61,7 +61,7 @@ pub fn run(command: TokenCommand) -> Result<ExitCode, Failure> {
 fn create(arguments: CreateArguments) -> Result<ExitCode, Failure> {
     let settings = Settings::load(arguments.config.as_deref(), environment())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let store = settings.store_file();
+    let store = settings.store_url();
     let create = local::create_token(&store, arguments.role.into(), &arguments.name);
     let token = runtime.block_on(create)?;
     println!("{}", token.expose_secret());

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use prometheus_client::registry::Registry;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tollgate_admin::options::AdminOptions;
 use tollgate_admin::server::{self, Listeners, Running};
@@ -83,13 +84,17 @@ fn options(
         request_timeout: admin.request_timeout,
         retention: (&settings.ledger).into(),
         connections_max: admin.connections_max,
-        ..AdminOptions::new(admin.listen, settings.store_file())
+        ..AdminOptions::new(admin.listen, settings.store_url())
     }
 }
 
 impl Admin {
     pub fn address(&self) -> SocketAddr {
         self.running.address()
+    }
+
+    pub fn store_is_there(&self) -> watch::Receiver<bool> {
+        self.running.store_is_there()
     }
 
     pub fn private_address(&self) -> Option<SocketAddr> {

@@ -7,3 +7,4 @@ mod journal_inspect;
 mod observability;
 mod papers;
 mod proxy;
+mod store;

@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 use tollgate_test_support::owner::{Offer, Owner, TOKEN};
+use tollgate_test_support::postgres::Postgres;
 use tollgate_test_support::raw_http1::{Answer, RawHttp1};
 use tollgate_test_support::tollgate::{Tollgate, command, on_free_ports};
 
 use crate::BINARY;
+use crate::balancer::Balancer;
 
 /// What is awaited comes in time on a machine that works, however busy it is.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -38,6 +40,17 @@ pub struct House {
     admin_listen: SocketAddr,
     gateway: Option<Tollgate>,
     admin: Option<Tollgate>,
+    shared: Option<Shared>,
+}
+
+/// What two control planes have in common.
+struct Shared {
+    /// The other one, which is not killed.
+    other: Tollgate,
+    balancer: Balancer,
+    store: String,
+    postgres: Postgres,
+    _data: TempDir,
 }
 
 impl House {
@@ -58,8 +71,40 @@ impl House {
             Form::Apart => free_address(),
         };
         let store = tempfile::tempdir().unwrap();
-        let mut house =
-            Self { form, settings, data, store, admin_listen, gateway: None, admin: None };
+        let mut house = Self {
+            form,
+            settings,
+            data,
+            store,
+            admin_listen,
+            gateway: None,
+            admin: None,
+            shared: None,
+        };
+        house.start_admin();
+        house.start_gateway();
+        house
+    }
+
+    /// Apart, with two control planes on one PostgreSQL server. Needs a runtime.
+    pub fn open_shared() -> Self {
+        let postgres = Postgres::start();
+        let store = postgres.database();
+        let (data, admin_listen) = (tempfile::tempdir().unwrap(), free_address());
+        let mut command = admin_command(&data, "127.0.0.1:0".parse().unwrap());
+        command.env("TOLLGATE_STORE__URL", &store);
+        let other = Tollgate::start(command, &["admin", "metrics"]);
+        let balancer = Balancer::start(vec![admin_listen, other.address("admin")]);
+        let mut house = Self {
+            form: Form::Apart,
+            settings: Vec::new(),
+            data: tempfile::tempdir().unwrap(),
+            store: tempfile::tempdir().unwrap(),
+            admin_listen,
+            gateway: None,
+            admin: None,
+            shared: Some(Shared { other, balancer, store, postgres, _data: data }),
+        };
         house.start_admin();
         house.start_gateway();
         house
@@ -88,10 +133,11 @@ impl House {
         if self.form == Form::Together {
             return;
         }
-        let mut command = command(BINARY, &["admin"]);
-        command.envs(on_free_ports(&self.store));
-        command.env("TOLLGATE_ADMIN__LISTEN", self.admin_listen.to_string());
-        self.admin = Some(Tollgate::start(with_tokens(command), &["admin", "metrics"]));
+        let mut command = admin_command(&self.store, self.admin_listen);
+        if let Some(shared) = &self.shared {
+            command.env("TOLLGATE_STORE__URL", &shared.store);
+        }
+        self.admin = Some(Tollgate::start(command, &["admin", "metrics"]));
     }
 
     pub fn kill_admin(&mut self) {
@@ -118,7 +164,9 @@ impl House {
         let mut command = command(BINARY, &[role]);
         command.envs(on_free_ports(&self.data));
         if self.form == Form::Apart {
-            command.env("TOLLGATE_PROXY__ADMIN_URL", format!("http://{}/", self.admin_listen));
+            let balancer = self.shared.as_ref().map(|shared| shared.balancer.address);
+            let admin = balancer.unwrap_or(self.admin_listen);
+            command.env("TOLLGATE_PROXY__ADMIN_URL", format!("http://{admin}/"));
         }
         command.envs(self.settings.iter().cloned());
         with_tokens(command)
@@ -140,8 +188,17 @@ impl House {
     }
 
     pub fn owner(&self) -> Owner {
-        let admin = self.admin.as_ref().or(self.gateway.as_ref());
-        Owner::new(admin.unwrap().address("admin"))
+        Owner::new(self.admin().address("admin"))
+    }
+
+    /// Where the control plane is, or else the other one.
+    pub fn admin(&self) -> &Tollgate {
+        let other = self.shared.as_ref().map(|shared| &shared.other);
+        self.admin.as_ref().or(other).or(self.gateway.as_ref()).unwrap()
+    }
+
+    pub fn postgres(&mut self) -> &mut Postgres {
+        &mut self.shared.as_mut().unwrap().postgres
     }
 
     /// So many products of one upstream, each with a subscription that has a quota and is far from
@@ -201,6 +258,12 @@ pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
         assert!(start.elapsed() < PATIENCE, "in vain: {what}");
         sleep(PAUSE).await;
     }
+}
+
+fn admin_command(data: &TempDir, listen: SocketAddr) -> Command {
+    let mut command = command(BINARY, &["admin"]);
+    command.envs(on_free_ports(data)).env("TOLLGATE_ADMIN__LISTEN", listen.to_string());
+    with_tokens(command)
 }
 
 fn with_tokens(mut command: Command) -> Command {

@@ -8,6 +8,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
+mod balancer;
 mod book;
 mod callers;
 mod house;
@@ -15,6 +16,7 @@ mod length;
 
 mod kill;
 mod outage;
+mod replicas;
 mod upgrade;
 
 mod drain;

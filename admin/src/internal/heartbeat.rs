@@ -23,6 +23,9 @@ pub async fn heartbeat(
     })?;
     let NodeStatus { node, journal_lag_records, ref refusals, .. } = status;
     control.ledger.report(node, journal_lag_records, refusals).await?;
+    if control.database.shared().is_some() {
+        control.replicas.tell(&status);
+    }
     control.nodes.hear(status, control.now());
     Ok(StatusCode::NO_CONTENT)
 }

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use sqlx::SqliteConnection;
 use tollgate_common::internal::UsageAck;
 use tollgate_common::time::Timestamp;
 
@@ -14,6 +13,7 @@ use super::node;
 use super::series::{Resolved, SeriesCache};
 use super::tally::{Counts, Tally};
 use super::upsert::Upsert;
+use crate::store::Transaction;
 
 const SUMS: [&str; 7] =
     ["calls", "units", "bytes_in", "bytes_out", "calls_unbilled", "attempts", "truncated"];
@@ -47,7 +47,7 @@ pub struct Applied {
 
 /// Applies a group inside the caller's transaction.
 pub async fn apply(
-    connection: &mut SqliteConnection,
+    db: &mut Transaction,
     batches: &[CheckedBatch],
     cache: &SeriesCache,
     bounds: HistoryBounds,
@@ -61,7 +61,7 @@ pub async fn apply(
         let source = Source { node: batch.node, epoch: batch.epoch };
         let mark = match marks.get(&source) {
             Some(mark) => *mark,
-            None => mark::lock(connection, source).await?,
+            None => mark::lock(db, source).await?,
         };
         let mark = match mark.judge(batch.first, batch.count()) {
             Judgement::Gap { expected } => {
@@ -71,7 +71,7 @@ pub async fn apply(
             Judgement::Repeat => mark,
             Judgement::Take { skip } => {
                 let first = batch.first + skip as u64;
-                history::keep(connection, source, first, batch.bytes_from(skip), now).await?;
+                history::keep(db, source, first, batch.bytes_from(skip), now).await?;
                 kept += 1;
                 take(batch, skip, mark, &mut tally)
             }
@@ -79,13 +79,13 @@ pub async fn apply(
         marks.insert(source, mark);
         verdicts.push(Verdict::Acknowledged(UsageAck { through: mark.through }));
     }
-    let resolved = cache.resolve(connection, &tally.series).await?;
-    write(connection, &tally, &resolved.numbers).await?;
+    let resolved = cache.resolve(db, &tally.series).await?;
+    write(db, &tally, &resolved.numbers).await?;
     for (source, mark) in &marks {
-        mark::advance(connection, *source, *mark).await?;
+        mark::advance(db, *source, *mark).await?;
     }
     // Twice what came in, so that a history that is too long shrinks.
-    history::trim(connection, bounds, now, 2 * kept).await?;
+    history::trim(db, bounds, now, 2 * kept).await?;
     Ok(Applied { verdicts, tally, marks: marks.into_iter().collect(), resolved })
 }
 
@@ -99,11 +99,7 @@ fn take(batch: &CheckedBatch, skip: usize, mark: Mark, tally: &mut Tally) -> Mar
 }
 
 /// Rows are sorted by their key, so that the store is written from left to right.
-async fn write(
-    connection: &mut SqliteConnection,
-    tally: &Tally,
-    numbers: &[i64],
-) -> Result<(), sqlx::Error> {
+async fn write(db: &mut Transaction, tally: &Tally, numbers: &[i64]) -> Result<(), sqlx::Error> {
     let mut minutes: Vec<[i64; 10]> = tally
         .minutes()
         .map(|(series, minute, counts)| {
@@ -124,7 +120,7 @@ async fn write(
         })
         .collect();
     minutes.sort_unstable();
-    MINUTES.run(connection, &minutes).await?;
+    MINUTES.run(db, &minutes).await?;
     let mut days: Vec<[i64; 9]> = tally
         .days()
         .map(|(series, day, counts)| {
@@ -143,18 +139,18 @@ async fn write(
         })
         .collect();
     days.sort_unstable();
-    DAYS.run(connection, &days).await?;
+    DAYS.run(db, &days).await?;
     let mut quotas: Vec<[i64; 3]> =
         tally.quotas().map(|(series, start, units)| [start.0, numbers[series], units]).collect();
     quotas.sort_unstable();
-    QUOTAS.run(connection, &quotas).await?;
-    let nodes = node::numbers(connection, tally.node_quotas().map(|(node, ..)| node)).await?;
+    QUOTAS.run(db, &quotas).await?;
+    let nodes = node::numbers(db, tally.node_quotas().map(|(node, ..)| node)).await?;
     let mut quotas: Vec<[i64; 4]> = tally
         .node_quotas()
         .map(|(node, series, start, units)| [start.0, numbers[series], nodes[&node], units])
         .collect();
     quotas.sort_unstable();
-    NODE_QUOTAS.run(connection, &quotas).await
+    NODE_QUOTAS.run(db, &quotas).await
 }
 
 /// In the order of [`SUMS`].

@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use futures_util::TryStreamExt;
-use sqlx::{SqliteConnection, SqlitePool};
 use tollgate_common::ids::{NodeId, RequestId};
 use tollgate_common::time::Timestamp;
 use tollgate_common::usage::{USAGE_RECORD_BYTES, UsageRecord};
@@ -16,6 +15,8 @@ use tollgate_common::usage::{USAGE_RECORD_BYTES, UsageRecord};
 use super::mark::{Source, epoch_read, epoch_stored};
 use super::series::id_read;
 use super::upsert::Upsert;
+use crate::store::Transaction;
+use crate::store::query::{query, query_as};
 
 /// Short enough that few batches share a span under load, long enough that a batch has few spans.
 const SPAN_MS: i64 = 10_000;
@@ -55,7 +56,7 @@ pub struct Trace {
 
 /// Keeps the records of a batch that are new.
 pub async fn keep(
-    connection: &mut SqliteConnection,
+    db: &mut Transaction,
     source: Source,
     first: u64,
     records: &[u8],
@@ -63,7 +64,7 @@ pub async fn keep(
 ) -> Result<(), sqlx::Error> {
     let count = records.len() / USAGE_RECORD_BYTES;
     let times: Vec<i64> = request_ids(records).map(|request| request.unix_ms()).collect();
-    let (id,): (i64,) = sqlx::query_as(
+    let (id,): (i64,) = query_as(
         "INSERT INTO ledger_history (node, epoch, first, last, admitted_min, admitted_max,
                                      stored_at, bytes_through, records)
          VALUES ($1, $2, $3, $4, $5, $6, $7,
@@ -80,24 +81,24 @@ pub async fn keep(
     .bind(now.0)
     .bind(records.len() as i64 + ROW_BYTES)
     .bind(records)
-    .fetch_one(&mut *connection)
+    .fetch_one(&mut *db)
     .await?;
     let spans: BTreeSet<i64> = times.iter().map(|time| time.div_euclid(SPAN_MS)).collect();
     let rows: Vec<[i64; 2]> = spans.into_iter().map(|span| [span, id]).collect();
-    SPANS.run(connection, &rows).await
+    SPANS.run(db, &rows).await
 }
 
 /// Everything that is kept of a call. Stops as soon as the call is complete.
-pub async fn find(reader: &SqlitePool, request: RequestId) -> Result<Trace, sqlx::Error> {
+pub async fn find(db: &mut Transaction, request: RequestId) -> Result<Trace, sqlx::Error> {
     let mut trace = Trace::default();
     let mut read = 0;
-    let mut batches = sqlx::query_as::<_, (Vec<u8>, i64, i64, Vec<u8>)>(
+    let mut batches = query_as::<(Vec<u8>, i64, i64, Vec<u8>)>(
         "SELECT h.node, h.epoch, h.first, h.records
          FROM ledger_history_span s JOIN ledger_history h ON h.id = s.batch
          WHERE s.span = $1 ORDER BY s.batch",
     )
     .bind(request.unix_ms().div_euclid(SPAN_MS))
-    .fetch(reader);
+    .fetch(db);
     while let Some((node, epoch, first, records)) = batches.try_next().await? {
         read += records.len();
         if read > READ_BYTES_MAX {
@@ -115,10 +116,10 @@ pub async fn find(reader: &SqlitePool, request: RequestId) -> Result<Trace, sqlx
 }
 
 /// When the oldest batch that is still kept was stored.
-pub async fn kept_since(reader: &SqlitePool) -> Result<Option<Timestamp>, sqlx::Error> {
+pub async fn kept_since(db: &mut Transaction) -> Result<Option<Timestamp>, sqlx::Error> {
     let oldest: Option<(i64,)> =
-        sqlx::query_as("SELECT stored_at FROM ledger_history ORDER BY id LIMIT 1")
-            .fetch_optional(reader)
+        query_as("SELECT stored_at FROM ledger_history ORDER BY id LIMIT 1")
+            .fetch_optional(db)
             .await?;
     Ok(oldest.map(|(stored_at,)| Timestamp(stored_at)))
 }
@@ -126,23 +127,23 @@ pub async fn kept_since(reader: &SqlitePool) -> Result<Option<Timestamp>, sqlx::
 /// Drops the oldest batches that are out of bounds, at most `rows_max` of them, and says how many
 /// there were.
 pub async fn trim(
-    connection: &mut SqliteConnection,
+    db: &mut Transaction,
     bounds: HistoryBounds,
     now: Timestamp,
     rows_max: i64,
 ) -> Result<usize, sqlx::Error> {
     let newest: Option<(i64,)> =
-        sqlx::query_as("SELECT bytes_through FROM ledger_history ORDER BY id DESC LIMIT 1")
-            .fetch_optional(&mut *connection)
+        query_as("SELECT bytes_through FROM ledger_history ORDER BY id DESC LIMIT 1")
+            .fetch_optional(&mut *db)
             .await?;
     let bytes_gone = newest.map_or(0, |(through,)| through.saturating_sub(bounds.bytes_max));
     let stored_gone = now.0.saturating_sub(bounds.age_ms_max);
-    let oldest: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
+    let oldest: Vec<(i64, i64, i64, i64)> = query_as(
         "SELECT id, stored_at, bytes_through, admitted_max FROM ledger_history
          ORDER BY id LIMIT $1",
     )
     .bind(rows_max)
-    .fetch_all(&mut *connection)
+    .fetch_all(&mut *db)
     .await?;
     let gone: Vec<_> = oldest
         .into_iter()
@@ -154,14 +155,11 @@ pub async fn trim(
         return Ok(0);
     };
     let admitted_max = gone.iter().map(|(.., admitted_max)| *admitted_max).max();
-    sqlx::query("DELETE FROM ledger_history WHERE id <= $1")
-        .bind(id_last)
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query("DELETE FROM ledger_history_span WHERE span <= $1 AND batch <= $2")
+    query("DELETE FROM ledger_history WHERE id <= $1").bind(*id_last).execute(&mut *db).await?;
+    query("DELETE FROM ledger_history_span WHERE span <= $1 AND batch <= $2")
         .bind(admitted_max.unwrap_or_default().div_euclid(SPAN_MS))
-        .bind(id_last)
-        .execute(connection)
+        .bind(*id_last)
+        .execute(db)
         .await?;
     Ok(gone.len())
 }

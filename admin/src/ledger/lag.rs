@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use sqlx::SqlitePool;
 use tollgate_common::ids::NodeId;
 use tollgate_common::time::Timestamp;
 
 use super::series::id_read;
+use crate::store::Transaction;
+use crate::store::query::query_as;
 
 /// Gateways that are watched: far above any fleet. More are not shown.
 const NODES_MAX: usize = 10_000;
@@ -32,16 +33,16 @@ pub struct Lag {
 }
 
 impl LagBoard {
-    pub async fn load(reader: &SqlitePool) -> Result<Self, sqlx::Error> {
+    /// Reads how far the ledger has each gateway's calls, whoever took them.
+    pub async fn catch_up(&self, db: &mut Transaction) -> Result<(), sqlx::Error> {
         let rows: Vec<(Vec<u8>, i64)> =
-            sqlx::query_as("SELECT node, MAX(admitted_newest) FROM ledger_mark GROUP BY node")
-                .fetch_all(reader)
+            query_as("SELECT node, MAX(admitted_newest) FROM ledger_mark GROUP BY node")
+                .fetch_all(db)
                 .await?;
-        let board = Self::default();
         for (node, admitted_newest) in rows {
-            board.applied(NodeId::from_bytes(id_read(&node)?), Timestamp(admitted_newest));
+            self.applied(NodeId::from_bytes(id_read(&node)?), Timestamp(admitted_newest));
         }
-        Ok(board)
+        Ok(())
     }
 
     pub fn applied(&self, node: NodeId, admitted_newest: Timestamp) {

@@ -11,7 +11,8 @@ use sqlx::AssertSqlSafe;
 use tollgate_common::ids::KeyId;
 
 use super::window::Minute;
-use crate::store::{Database, StoreError};
+use crate::store::query::query;
+use crate::store::{Database, Part, StoreError};
 
 /// Keys that wait to be written: about 6 MB. More make it be written at once.
 const PENDING_MAX: usize = 1 << 17;
@@ -56,18 +57,18 @@ impl LastUsed {
 }
 
 async fn write(database: &Database, keys: &[(KeyId, Minute)]) -> Result<(), StoreError> {
-    let rows = vec!["(?, ?)"; keys.len()].join(", ");
+    let mut transaction = database.write(Part::Ledger).await?;
+    let rows = transaction.dialect().rows(keys.len(), 2);
     let sql = format!(
         "UPDATE api_keys SET last_used_at = used.column2
          FROM (VALUES {rows}) AS used
          WHERE api_keys.id = used.column1 AND COALESCE(api_keys.last_used_at, 0) < used.column2"
     );
-    let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
+    let mut query = query(AssertSqlSafe(sql)).persistent(false);
     for (key, minute) in keys {
         query = query.bind(key.as_bytes().to_vec()).bind(minute.start().0);
     }
-    let mut transaction = database.write().await?;
-    query.execute(&mut *transaction).await?;
+    query.execute(&mut transaction).await?;
     transaction.commit().await?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! How far the ledger has each epoch of a node's journal: what makes a repeat harmless.
 
-use sqlx::SqliteConnection;
+use crate::store::Transaction;
+use crate::store::query::{query, query_as};
 use tollgate_common::ids::NodeId;
 use tollgate_common::time::Timestamp;
 
@@ -46,33 +47,29 @@ impl Mark {
 
 /// Reads a mark and locks it until the transaction ends. It begins with a write on purpose: a
 /// transaction that read first could not become a writing one after another has written.
-pub async fn lock(connection: &mut SqliteConnection, source: Source) -> Result<Mark, sqlx::Error> {
-    let (through, admitted_newest): (i64, i64) = sqlx::query_as(
+pub async fn lock(db: &mut Transaction, source: Source) -> Result<Mark, sqlx::Error> {
+    let (through, admitted_newest): (i64, i64) = query_as(
         "INSERT INTO ledger_mark (node, epoch, through, admitted_newest) VALUES ($1, $2, 0, 0)
          ON CONFLICT (node, epoch) DO UPDATE SET through = ledger_mark.through
          RETURNING through, admitted_newest",
     )
     .bind(source.node.as_bytes().as_slice())
     .bind(epoch_stored(source.epoch))
-    .fetch_one(connection)
+    .fetch_one(db)
     .await?;
     Ok(Mark { through: through.unsigned_abs(), admitted_newest: Timestamp(admitted_newest) })
 }
 
-pub async fn advance(
-    connection: &mut SqliteConnection,
-    source: Source,
-    mark: Mark,
-) -> Result<(), sqlx::Error> {
+pub async fn advance(db: &mut Transaction, source: Source, mark: Mark) -> Result<(), sqlx::Error> {
     let through = i64::try_from(mark.through).expect("a checked batch ends within 63 bits");
-    sqlx::query(
+    query(
         "UPDATE ledger_mark SET through = $3, admitted_newest = $4 WHERE node = $1 AND epoch = $2",
     )
     .bind(source.node.as_bytes().as_slice())
     .bind(epoch_stored(source.epoch))
     .bind(through)
     .bind(mark.admitted_newest.0)
-    .execute(connection)
+    .execute(db)
     .await?;
     Ok(())
 }

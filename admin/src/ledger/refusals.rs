@@ -6,14 +6,15 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{AssertSqlSafe, SqliteConnection, SqlitePool};
+use sqlx::AssertSqlSafe;
 use tollgate_common::ids::{NodeId, RequestId, SubscriptionId};
 use tollgate_common::internal::{NamedRefusal, REFUSALS_NAMED_MAX, RefusalCount, RefusalReport};
 use tollgate_common::refusal::Refusal;
 
 use super::series::id_read;
 use super::window::{Minute, TIME_END};
-use crate::store::{Database, StoreError};
+use crate::store::query::{query, query_as};
+use crate::store::{Database, Part, StoreError, Transaction};
 
 /// Counts in one report that are taken. A gateway reports each second, so this is far more
 /// refused subscriptions than it can have met; the rest is dropped and said to be.
@@ -46,7 +47,7 @@ pub async fn record(
     }
     let counts = summed(report.counts.iter().take(COUNTS_MAX));
     let named: Vec<&NamedRefusal> = report.named.iter().take(REFUSALS_NAMED_MAX).collect();
-    let mut transaction = database.write().await?;
+    let mut transaction = database.write(Part::Ledger).await?;
     for some in counts.chunks(ROWS_PER_STATEMENT) {
         add(&mut transaction, some).await?;
     }
@@ -72,15 +73,15 @@ fn summed<'a>(counts: impl Iterator<Item = &'a RefusalCount>) -> Vec<Counted> {
     sums.into_iter().collect()
 }
 
-async fn add(connection: &mut SqliteConnection, counts: &[Counted]) -> Result<(), sqlx::Error> {
-    let rows = vec!["(?, ?, ?, ?, ?)"; counts.len()].join(", ");
+async fn add(db: &mut Transaction, counts: &[Counted]) -> Result<(), sqlx::Error> {
+    let rows = db.dialect().rows(counts.len(), 5);
     let sql = format!(
         "INSERT INTO ledger_refusal (day, subscription, minute_of_day, reason, count)
          VALUES {rows}
          ON CONFLICT (day, subscription, minute_of_day, reason)
          DO UPDATE SET count = ledger_refusal.count + excluded.count"
     );
-    let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
+    let mut query = query(AssertSqlSafe(sql)).persistent(false);
     for ((minute, subscription, reason), count) in counts {
         query = query
             .bind(minute.day().0)
@@ -89,21 +90,21 @@ async fn add(connection: &mut SqliteConnection, counts: &[Counted]) -> Result<()
             .bind(*reason)
             .bind(*count);
     }
-    query.execute(connection).await?;
+    query.execute(db).await?;
     Ok(())
 }
 
 async fn name(
-    connection: &mut SqliteConnection,
+    db: &mut Transaction,
     node: NodeId,
     named: &[&NamedRefusal],
 ) -> Result<(), sqlx::Error> {
-    let rows = vec!["(?, ?, ?, ?)"; named.len()].join(", ");
+    let rows = db.dialect().rows(named.len(), 4);
     let sql = format!(
         "INSERT INTO ledger_refusal_named (request, subscription, reason, node)
          VALUES {rows} ON CONFLICT (request) DO NOTHING"
     );
-    let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
+    let mut query = query(AssertSqlSafe(sql)).persistent(false);
     for one in named {
         query = query
             .bind(one.request.as_bytes().to_vec())
@@ -111,20 +112,19 @@ async fn name(
             .bind(one.reason.code())
             .bind(node.as_bytes().to_vec());
     }
-    query.execute(connection).await?;
+    query.execute(db).await?;
     Ok(())
 }
 
 pub async fn find(
-    reader: &SqlitePool,
+    db: &mut Transaction,
     request: RequestId,
 ) -> Result<Option<RefusedCall>, sqlx::Error> {
-    let row: Option<(Vec<u8>, String, Vec<u8>)> = sqlx::query_as(
-        "SELECT subscription, reason, node FROM ledger_refusal_named WHERE request = $1",
-    )
-    .bind(request.as_bytes().as_slice())
-    .fetch_optional(reader)
-    .await?;
+    let row: Option<(Vec<u8>, String, Vec<u8>)> =
+        query_as("SELECT subscription, reason, node FROM ledger_refusal_named WHERE request = $1")
+            .bind(request.as_bytes().as_slice())
+            .fetch_optional(db)
+            .await?;
     let Some((subscription, reason, node)) = row else {
         return Ok(None);
     };
@@ -138,12 +138,12 @@ pub async fn find(
 
 /// Refusals of one subscription from `from` to before `to`, by reason.
 pub async fn count(
-    connection: &mut SqliteConnection,
+    db: &mut Transaction,
     subscription: SubscriptionId,
     from: Minute,
     to: Minute,
 ) -> Result<BTreeMap<Refusal, u64>, sqlx::Error> {
-    let rows: Vec<(String, i64)> = sqlx::query_as(
+    let rows: Vec<(String, i64)> = query_as(
         "WITH RECURSIVE day (day) AS (
              SELECT $2 UNION ALL SELECT day + 1 FROM day WHERE day < $3)
          SELECT r.reason, CAST(SUM(r.count) AS BIGINT)
@@ -157,7 +157,7 @@ pub async fn count(
     .bind(to.day().0)
     .bind(from.0)
     .bind(to.0)
-    .fetch_all(connection)
+    .fetch_all(db)
     .await?;
     rows.into_iter()
         .map(|(reason, count)| Ok((reason_read(&reason)?, count.unsigned_abs())))
@@ -174,29 +174,28 @@ fn reason_read(code: &str) -> Result<Refusal, sqlx::Error> {
 /// Drops the oldest names beyond `named_max` and counts of days before `day_first`, at most
 /// `rows_max` of each, and says how many there were.
 pub async fn trim(
-    connection: &mut SqliteConnection,
+    db: &mut Transaction,
     named_max: i64,
     day_first: i64,
     rows_max: i64,
 ) -> Result<u64, sqlx::Error> {
-    let (named,): (i64,) = sqlx::query_as("SELECT COUNT(*) FROM ledger_refusal_named")
-        .fetch_one(&mut *connection)
-        .await?;
-    let names = sqlx::query(
+    let (named,): (i64,) =
+        query_as("SELECT COUNT(*) FROM ledger_refusal_named").fetch_one(&mut *db).await?;
+    let names = query(
         "DELETE FROM ledger_refusal_named WHERE request IN (
              SELECT request FROM ledger_refusal_named ORDER BY request LIMIT $1)",
     )
     .bind((named - named_max).clamp(0, rows_max))
-    .execute(&mut *connection)
+    .execute(&mut *db)
     .await?;
-    let counts = sqlx::query(
+    let counts = query(
         "DELETE FROM ledger_refusal WHERE (day, subscription, minute_of_day, reason) IN (
              SELECT day, subscription, minute_of_day, reason FROM ledger_refusal
              WHERE day < $1 ORDER BY day LIMIT $2)",
     )
     .bind(day_first)
     .bind(rows_max)
-    .execute(connection)
+    .execute(db)
     .await?;
-    Ok(names.rows_affected() + counts.rows_affected())
+    Ok(names + counts)
 }

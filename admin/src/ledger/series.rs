@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
-use sqlx::{AssertSqlSafe, SqliteConnection};
+use sqlx::AssertSqlSafe;
 use tollgate_common::ids::{PlanId, SubscriptionId};
 
 use super::tally::Series;
+use crate::store::Transaction;
+use crate::store::query::query_as;
 
 /// Series that are known without asking the store: about 20 MB. What does not fit is asked for.
 const CACHED_MAX: usize = 1 << 18;
@@ -32,14 +34,14 @@ pub struct Resolved {
 impl SeriesCache {
     pub async fn resolve(
         &self,
-        connection: &mut SqliteConnection,
+        db: &mut Transaction,
         series: &[Series],
     ) -> Result<Resolved, sqlx::Error> {
         let unknown: Vec<&Series> =
             series.iter().filter(|one| !self.known.contains_key(&key(one))).collect();
         let mut learnt = Numbers::default();
         for some in unknown.chunks(ASKED_AT_ONCE) {
-            number(connection, some, &mut learnt).await?;
+            number(db, some, &mut learnt).await?;
         }
         let numbers = series
             .iter()
@@ -68,25 +70,25 @@ pub fn id_read(stored: &[u8]) -> Result<[u8; 16], sqlx::Error> {
 
 /// Makes series that are new, and reads the numbers of all.
 async fn number(
-    connection: &mut SqliteConnection,
+    db: &mut Transaction,
     series: &[&Series],
     numbers: &mut Numbers,
 ) -> Result<(), sqlx::Error> {
-    let rows = vec!["(?, ?, ?)"; series.len()].join(", ");
+    let rows = db.dialect().rows(series.len(), 3);
     // Setting a column to itself makes the row one of those returned.
     let sql = format!(
         "INSERT INTO ledger_series (subscription, plan, product) VALUES {rows}
          ON CONFLICT (subscription, plan) DO UPDATE SET product = ledger_series.product
          RETURNING subscription, plan, id"
     );
-    let mut query = sqlx::query_as(AssertSqlSafe(sql));
+    let mut query = query_as(AssertSqlSafe(sql));
     for one in series {
         query = query
             .bind(one.subscription.as_bytes().to_vec())
             .bind(one.plan.as_bytes().to_vec())
             .bind(one.product.as_bytes().to_vec());
     }
-    let rows: Vec<(Vec<u8>, Vec<u8>, i64)> = query.fetch_all(connection).await?;
+    let rows: Vec<(Vec<u8>, Vec<u8>, i64)> = query.fetch_all(db).await?;
     for (subscription, plan, id) in rows {
         let subscription = SubscriptionId::from_bytes(id_read(&subscription)?);
         let plan = PlanId::from_bytes(id_read(&plan)?);

@@ -2,14 +2,14 @@
 //!
 //! Sums by day and marks are kept for ever: they are the truth for invoices and for repeats.
 
-use sqlx::SqliteConnection;
 use tollgate_common::time::Timestamp;
 use tollgate_config::settings::LedgerSettings;
 
 use super::history::{self, HistoryBounds};
 use super::refusals;
 use super::window::{Day, Minute};
-use crate::store::{Database, StoreError};
+use crate::store::query::query;
+use crate::store::{Database, Part, StoreError, Transaction};
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
@@ -82,7 +82,7 @@ pub async fn sweep(
 ) -> Result<u64, StoreError> {
     let mut gone = 0;
     loop {
-        let mut transaction = database.write().await?;
+        let mut transaction = database.write(Part::Ledger).await?;
         let now_gone = sweep_once(&mut transaction, retention, now).await?;
         transaction.commit().await?;
         gone += now_gone;
@@ -93,48 +93,47 @@ pub async fn sweep(
 }
 
 async fn sweep_once(
-    connection: &mut SqliteConnection,
+    db: &mut Transaction,
     retention: &Retention,
     now: Timestamp,
 ) -> Result<u64, sqlx::Error> {
     let minutes_from = retention.minutes_from(now);
-    let batches = history::trim(connection, retention.history(), now, BATCHES_AT_ONCE).await?;
+    let batches = history::trim(db, retention.history(), now, BATCHES_AT_ONCE).await?;
     let refusals = refusals::trim(
-        connection,
+        db,
         retention.refusals_named_max,
         days_before(now, retention.refusal_days).0,
         ROWS_AT_ONCE,
     )
     .await?;
-    let minutes = sqlx::query(
+    let minutes = query(
         "DELETE FROM ledger_minute WHERE (day, series, minute_of_day) IN (
              SELECT day, series, minute_of_day FROM ledger_minute
              WHERE day < $1 ORDER BY day, series, minute_of_day LIMIT $2)",
     )
     .bind(minutes_from.0)
     .bind(ROWS_AT_ONCE)
-    .execute(&mut *connection)
+    .execute(&mut *db)
     .await?;
-    let quotas = sqlx::query(
+    let quotas = query(
         "DELETE FROM ledger_quota WHERE (period_start_at, series) IN (
              SELECT period_start_at, series FROM ledger_quota
              WHERE period_start_at < $1 ORDER BY period_start_at, series LIMIT $2)",
     )
     .bind(minutes_from.start().start().0)
     .bind(ROWS_AT_ONCE)
-    .execute(&mut *connection)
+    .execute(&mut *db)
     .await?;
-    let node_quotas = sqlx::query(
+    let node_quotas = query(
         "DELETE FROM ledger_node_quota WHERE (period_start_at, series, node) IN (
              SELECT period_start_at, series, node FROM ledger_node_quota
              WHERE period_start_at < $1 ORDER BY period_start_at, series, node LIMIT $2)",
     )
     .bind(minutes_from.start().start().0)
     .bind(ROWS_AT_ONCE)
-    .execute(connection)
+    .execute(db)
     .await?;
-    let sums = minutes.rows_affected() + quotas.rows_affected() + node_quotas.rows_affected();
-    Ok(batches as u64 + refusals + sums)
+    Ok(batches as u64 + refusals + minutes + quotas + node_quotas)
 }
 
 const fn days_before(now: Timestamp, days: i64) -> Day {

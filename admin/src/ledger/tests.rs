@@ -1,4 +1,4 @@
-//! The ledger on a real file.
+//! The ledger on real databases.
 
 mod exactly_once;
 mod explanation;
@@ -9,7 +9,7 @@ mod windows;
 
 use std::sync::Arc;
 
-use sqlx::Row;
+use rstest::rstest;
 use tollgate_common::ids::{KeyId, NodeId, PlanId, ProductId, RequestId, SubscriptionId};
 use tollgate_common::internal::{UsageAck, UsageBatch};
 use tollgate_common::outcome::Outcome;
@@ -21,37 +21,46 @@ use super::usage::{Scope, UsageItem, UsageQuery};
 use super::window::Window;
 use super::{ApplyError, Ledger};
 use crate::store::Database;
+use crate::store::query::query_scalar;
+use crate::store::tests::on_a_server;
 
 const NODE: NodeId = NodeId::from_bytes([1; 16]);
 const OTHER_NODE: NodeId = NodeId::from_bytes([2; 16]);
 const NOW: &str = "2026-11-22T12:00:00Z";
 
+/// What the ledger is kept in.
+#[derive(Clone, Copy)]
+enum Kind {
+    Sqlite,
+    Postgres,
+}
+
 struct Books {
-    directory: tempfile::TempDir,
+    _directory: tempfile::TempDir,
     database: Database,
     ledger: Arc<Ledger>,
 }
 
 impl Books {
-    async fn new() -> Self {
-        Self::keeping(Retention::default()).await
+    async fn new(kind: Kind) -> Self {
+        Self::keeping(kind, Retention::default()).await
     }
 
-    async fn keeping(retention: Retention) -> Self {
+    async fn keeping(kind: Kind, retention: Retention) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let database = Database::open(&directory.path().join("tollgate.db")).await.unwrap();
+        let database = match kind {
+            Kind::Sqlite => {
+                Database::open_file(&directory.path().join("tollgate.db")).await.unwrap()
+            }
+            Kind::Postgres => on_a_server().await,
+        };
         let ledger = Arc::new(Ledger::open(database.clone(), retention).await.unwrap());
-        Self { directory, database, ledger }
+        Self { _directory: directory, database, ledger }
     }
 
-    /// Closes the file and opens it anew, as after a restart.
-    async fn reopened(self) -> Self {
-        let Self { directory, database, ledger } = self;
-        drop(ledger);
-        database.close().await;
-        let database = Database::open(&directory.path().join("tollgate.db")).await.unwrap();
-        let ledger = Ledger::open(database.clone(), Retention::default()).await.unwrap();
-        Self { directory, database, ledger: Arc::new(ledger) }
+    /// Another ledger on the same database, which remembers nothing of the first.
+    async fn other_ledger(&self) -> Arc<Ledger> {
+        Arc::new(Ledger::open(self.database.clone(), Retention::default()).await.unwrap())
     }
 
     async fn apply(&self, first: u64, records: &[UsageRecord]) -> Result<UsageAck, ApplyError> {
@@ -71,7 +80,8 @@ impl Books {
 
     async fn count(&self, table: &'static str) -> i64 {
         let sql = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
-        sqlx::query(sql).fetch_one(self.database.reader()).await.unwrap().get(0)
+        let mut transaction = self.database.read().await.unwrap();
+        query_scalar(sql).fetch_one(&mut transaction).await.unwrap()
     }
 }
 

@@ -1,12 +1,13 @@
 //! What has been counted against quotas, for gateways that seed their counters from it.
 
-use sqlx::SqliteConnection;
 use tollgate_common::ids::{NodeId, SubscriptionId};
 use tollgate_common::internal::{QuotaTotal, UsageTotals};
 use tollgate_common::time::Timestamp;
 
 use super::mark::epoch_read;
 use super::series::id_read;
+use crate::store::Transaction;
+use crate::store::query::query_as;
 
 /// Where a period ends is not in the records. No period is longer than 31 days and an hour of
 /// daylight saving, so those that began in the last 33 days hold all that have not ended, and a
@@ -21,26 +22,26 @@ const EPOCHS_MAX: i64 = 10_000;
 /// Totals and marks must be read in one transaction, so that the totals hold exactly the records
 /// that the marks speak of.
 pub async fn read(
-    connection: &mut SqliteConnection,
+    db: &mut Transaction,
     node: NodeId,
     now: Timestamp,
 ) -> Result<UsageTotals, sqlx::Error> {
-    let marks: Vec<(i64, i64)> = sqlx::query_as(
+    let marks: Vec<(i64, i64)> = query_as(
         "SELECT epoch, through FROM ledger_mark WHERE node = $1
          ORDER BY admitted_newest DESC, epoch DESC LIMIT $2",
     )
     .bind(node.as_bytes().as_slice())
     .bind(EPOCHS_MAX)
-    .fetch_all(&mut *connection)
+    .fetch_all(&mut *db)
     .await?;
-    let rows: Vec<(Vec<u8>, i64, i64)> = sqlx::query_as(
+    let rows: Vec<(Vec<u8>, i64, i64)> = query_as(
         "SELECT s.subscription, q.period_start_at, CAST(SUM(q.units) AS BIGINT)
          FROM ledger_quota q JOIN ledger_series s ON s.id = q.series
          WHERE q.period_start_at > $1
          GROUP BY s.subscription, q.period_start_at",
     )
     .bind(now.0.saturating_sub(PERIOD_MS_MAX))
-    .fetch_all(connection)
+    .fetch_all(db)
     .await?;
     let totals = rows
         .into_iter()

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tollgate_common::time::Clock;
 
 use super::Ledger;
+use crate::store::StoreError;
 
 /// How late the last use of a key may be shown.
 const KEYS_EVERY: Duration = Duration::from_secs(10);
@@ -15,6 +16,12 @@ const KEYS_EVERY: Duration = Duration::from_secs(10);
 /// How often what is out of bounds is looked for. Single calls' records are also bounded as they
 /// come in.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// What is written late is read late too.
+async fn write_and_catch_up(ledger: &Ledger) -> Result<(), StoreError> {
+    ledger.write_last_used().await?;
+    ledger.catch_up().await
+}
 
 /// Runs until it is stopped, and then writes what waits.
 pub async fn run(ledger: Arc<Ledger>, clock: Arc<dyn Clock>, stop: CancellationToken) {
@@ -24,7 +31,7 @@ pub async fn run(ledger: Arc<Ledger>, clock: Arc<dyn Clock>, stop: CancellationT
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let done = tokio::select! {
-            _ = keys.tick() => ledger.write_last_used().await,
+            _ = keys.tick() => write_and_catch_up(&ledger).await,
             _ = sweep.tick() => ledger.sweep(clock.now().wall).await.map(drop),
             () = stop.cancelled() => break,
         };

@@ -7,14 +7,15 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{AssertSqlSafe, SqliteConnection};
+use sqlx::AssertSqlSafe;
 use tollgate_common::ids::{PlanId, ProductId, SubscriptionId};
 
 use super::meter::Meter;
 use super::series::id_read;
 use super::tally::Counts;
 use super::window::{Day, Minute, Window};
-use crate::store::{Database, StoreError};
+use crate::store::query::query_as;
+use crate::store::{Database, StoreError, Transaction};
 
 /// Days that one question may span: three years and a little.
 pub const RANGE_DAYS_MAX: i64 = 1_100;
@@ -82,20 +83,20 @@ pub struct UsagePage {
 
 /// Reads one page, all of one state of the ledger.
 pub async fn page(database: &Database, query: &UsageQuery) -> Result<UsagePage, StoreError> {
-    let mut connection = database.read().await?;
+    let mut db = database.read().await?;
     let days = (query.to.0 - 1).div_euclid(1_440) - query.from.day().0 + 1;
     let mut seeks_left = SEEKS_MAX;
     // One more than asked for tells whether anything follows.
     let mut page = Reader { query, after: query.after, items: Vec::new() };
     loop {
-        let subscriptions = list(&mut connection, query.scope, page.after).await?;
+        let subscriptions = list(&mut db, query.scope, page.after).await?;
         for subscription in &subscriptions {
             if seeks_left < days && seeks_left < SEEKS_MAX {
                 let next = page.after;
                 return Ok(UsagePage { items: page.items, next });
             }
             seeks_left -= days;
-            page.subscription(&mut connection, *subscription).await?;
+            page.subscription(&mut db, *subscription).await?;
             if page.items.len() > query.items_max {
                 page.items.truncate(query.items_max);
                 let next = page.items.last().map(|item| Position {
@@ -114,7 +115,7 @@ pub async fn page(database: &Database, query: &UsageQuery) -> Result<UsagePage, 
 
 /// All counts of a subscription from `from` to before `to`, on any plan.
 pub async fn sum(
-    connection: &mut SqliteConnection,
+    db: &mut Transaction,
     subscription: SubscriptionId,
     from: Minute,
     to: Minute,
@@ -122,12 +123,12 @@ pub async fn sum(
     let scope = Scope { subscription: Some(subscription), ..Scope::default() };
     let (first, last) = (from.day(), Minute(to.0 - 1).day());
     let mut sum = Counts::default();
-    for (day, counts) in days(connection, scope, subscription, first, last).await? {
+    for (day, counts) in days(db, scope, subscription, first, last).await? {
         if from <= day.start() && Day(day.0 + 1).start() <= to {
             sum += counts;
             continue;
         }
-        for (minute, counts) in minutes(connection, scope, subscription, day).await? {
+        for (minute, counts) in minutes(db, scope, subscription, day).await? {
             if from <= minute && minute < to {
                 sum += counts;
             }
@@ -146,13 +147,13 @@ impl Reader<'_> {
     /// Adds a subscription's items until the page is more than full.
     async fn subscription(
         &mut self,
-        connection: &mut SqliteConnection,
+        db: &mut Transaction,
         subscription: SubscriptionId,
     ) -> Result<(), sqlx::Error> {
         let UsageQuery { scope, window, from, to, .. } = *self.query;
         let begin = self.begin(subscription).unwrap_or(from);
         let last = Minute(to.0 - 1).day();
-        let days = days(connection, scope, subscription, begin.day(), last).await?;
+        let days = days(db, scope, subscription, begin.day(), last).await?;
         match window {
             Window::Day | Window::Month => {
                 let days = days.into_iter().map(|(day, counts)| (day.start(), counts));
@@ -160,7 +161,7 @@ impl Reader<'_> {
             }
             Window::Minute | Window::Hour => {
                 for (day, _) in days {
-                    let minutes = minutes(connection, scope, subscription, day).await?;
+                    let minutes = minutes(db, scope, subscription, day).await?;
                     self.windows(subscription, minutes.into_iter());
                     if self.items.len() > self.query.items_max {
                         break;
@@ -210,7 +211,7 @@ impl Reader<'_> {
 
 /// The next subscriptions in scope, in order, with the one that a page ended inside of.
 async fn list(
-    connection: &mut SqliteConnection,
+    db: &mut Transaction,
     scope: Scope,
     after: Option<Position>,
 ) -> Result<Vec<SubscriptionId>, sqlx::Error> {
@@ -224,19 +225,18 @@ async fn list(
     sql.push_str(" ORDER BY s.subscription LIMIT $2");
     let nil = SubscriptionId::from_bytes([0; 16]);
     let begin = after.map_or(nil, |after| after.subscription);
-    let mut query = sqlx::query_as(AssertSqlSafe(sql))
-        .bind(begin.as_bytes().to_vec())
-        .bind(SUBSCRIPTIONS_AT_ONCE);
+    let mut query =
+        query_as(AssertSqlSafe(sql)).bind(begin.as_bytes().to_vec()).bind(SUBSCRIPTIONS_AT_ONCE);
     for id in ids {
         query = query.bind(id);
     }
-    let rows: Vec<(Vec<u8>,)> = query.fetch_all(connection).await?;
+    let rows: Vec<(Vec<u8>,)> = query.fetch_all(db).await?;
     rows.iter().map(|(id,)| Ok(SubscriptionId::from_bytes(id_read(id)?))).collect()
 }
 
 /// A subscription's days that have usage, from `first` to `last`.
 async fn days(
-    connection: &mut SqliteConnection,
+    db: &mut Transaction,
     scope: Scope,
     subscription: SubscriptionId,
     first: Day,
@@ -252,17 +252,17 @@ async fn days(
     );
     let ids = conditions(&mut sql, Scope { subscription: Some(subscription), ..scope }, 3);
     sql.push_str(" GROUP BY u.day ORDER BY u.day");
-    let mut query = sqlx::query_as(AssertSqlSafe(sql)).bind(first.0).bind(last.0);
+    let mut query = query_as(AssertSqlSafe(sql)).bind(first.0).bind(last.0);
     for id in ids {
         query = query.bind(id);
     }
-    let rows: Vec<Row> = query.fetch_all(connection).await?;
+    let rows: Vec<Row> = query.fetch_all(db).await?;
     Ok(rows.into_iter().map(|row| (Day(row.0), counts(row))).collect())
 }
 
 /// A subscription's minutes of one day that have usage.
 async fn minutes(
-    connection: &mut SqliteConnection,
+    db: &mut Transaction,
     scope: Scope,
     subscription: SubscriptionId,
     day: Day,
@@ -274,11 +274,11 @@ async fn minutes(
     );
     let ids = conditions(&mut sql, Scope { subscription: Some(subscription), ..scope }, 2);
     sql.push_str(" GROUP BY u.minute_of_day ORDER BY u.minute_of_day");
-    let mut query = sqlx::query_as(AssertSqlSafe(sql)).bind(day.0);
+    let mut query = query_as(AssertSqlSafe(sql)).bind(day.0);
     for id in ids {
         query = query.bind(id);
     }
-    let rows: Vec<Row> = query.fetch_all(connection).await?;
+    let rows: Vec<Row> = query.fetch_all(db).await?;
     Ok(rows.into_iter().map(|row| (day.minute(row.0), counts(row))).collect())
 }
 

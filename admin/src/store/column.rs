@@ -2,30 +2,29 @@
 
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IntoDeserializer, value};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use tollgate_common::catalog::KeyDigest;
 use tollgate_common::time::Timestamp;
 
 use super::StoreError;
+use super::query::Row;
 
 /// A row of a table, read column by column; the table is named in errors.
 pub(super) struct Columns<'r> {
     pub table: &'static str,
-    pub row: &'r SqliteRow,
+    pub row: &'r Row,
 }
 
 impl<'r> Columns<'r> {
     pub fn text(&self, column: &'static str) -> Result<String, StoreError> {
-        Ok(self.row.try_get(column)?)
+        Ok(self.row.get(column)?)
     }
 
     pub fn text_option(&self, column: &'static str) -> Result<Option<String>, StoreError> {
-        Ok(self.row.try_get(column)?)
+        Ok(self.row.get(column)?)
     }
 
     pub fn number<N: TryFrom<i64>>(&self, column: &'static str) -> Result<N, StoreError> {
-        let number: i64 = self.row.try_get(column)?;
+        let number: i64 = self.row.get(column)?;
         N::try_from(number)
             .map_err(|_| self.unreadable(column, format!("{number} is out of range")))
     }
@@ -34,18 +33,18 @@ impl<'r> Columns<'r> {
         &self,
         column: &'static str,
     ) -> Result<Option<N>, StoreError> {
-        match self.row.try_get::<Option<i64>, _>(column)? {
+        match self.row.get::<Option<i64>>(column)? {
             Some(_) => self.number(column).map(Some),
             None => Ok(None),
         }
     }
 
     pub fn time(&self, column: &'static str) -> Result<Timestamp, StoreError> {
-        Ok(Timestamp(self.row.try_get(column)?))
+        Ok(Timestamp(self.row.get(column)?))
     }
 
     pub fn time_option(&self, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.row.try_get::<Option<i64>, _>(column)?.map(Timestamp))
+        Ok(self.row.get::<Option<i64>>(column)?.map(Timestamp))
     }
 
     /// The 16 bytes of an id; pass the id type's `from_bytes`.
@@ -58,19 +57,19 @@ impl<'r> Columns<'r> {
     }
 
     pub fn bytes<const N: usize>(&self, column: &'static str) -> Result<[u8; N], StoreError> {
-        let bytes: &[u8] = self.row.try_get(column)?;
+        let bytes: &[u8] = self.row.get(column)?;
         bytes.try_into().map_err(|_| self.unreadable(column, format!("{} bytes", bytes.len())))
     }
 
     /// An enum by its word.
     pub fn word<T: DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
-        let text: &str = self.row.try_get(column)?;
+        let text: &str = self.row.get(column)?;
         let deserializer: value::StrDeserializer<'_, value::Error> = text.into_deserializer();
         T::deserialize(deserializer).map_err(|error| self.unreadable(column, error.to_string()))
     }
 
     pub fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
-        let text: &str = self.row.try_get(column)?;
+        let text: &str = self.row.get(column)?;
         serde_json::from_str(text).map_err(|error| self.unreadable(column, error.to_string()))
     }
 

@@ -1,176 +1,126 @@
-//! The SQLite file: one connection that writes, a few that read.
+//! The database: a SQLite file, or a PostgreSQL server that several control planes share.
 //!
-//! Write-ahead logging lets readers go on while something is written, and each reader sees one
-//! state. A commit returns when it is on the disk (`synchronous = FULL`): the ledger acknowledges
-//! usage on the strength of it, and the gateway then forgets its own copy.
+//! Whoever writes holds the one turn of its part of the store until the transaction ends, over all
+//! control planes. So what it reads cannot change under it, commits are in the order of their
+//! revisions, and two writers can never wait for each other's rows. A commit returns when it is on
+//! the disk: the ledger acknowledges usage on the strength of it, and the gateway then forgets its
+//! own copy.
 
-use std::fs::{OpenOptions, Permissions};
-use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+mod postgres;
+mod sqlite;
+
 use std::path::Path;
-use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool};
+use sqlx::{Postgres, Sqlite};
+use tollgate_config::StoreUrl;
 
+use super::query::Dialect;
 use super::{StoreError, migrations};
 
-/// A transaction on either pool. Dropped without a commit, it has no effect.
-pub type Transaction = sqlx::Transaction<'static, Sqlite>;
-
-/// Enough for a page of the console, a few reports and two gateways that read everything at once;
-/// each holds a page cache of about 2 MB.
-const READERS_MAX: u32 = 6;
-
-/// How long a statement waits for another process that holds the file, such as a backup.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long a request waits for a free connection before it is an error.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Only the owner of the process may read what is in there.
-const FILE_MODE: u32 = 0o600;
+pub use postgres::Server;
+pub(super) use postgres::answered;
 
 #[derive(Clone, Debug)]
-pub struct Database {
-    writer: SqlitePool,
-    reader: SqlitePool,
+pub enum Database {
+    Sqlite(sqlite::File),
+    Postgres(postgres::Server),
+}
+
+/// A transaction. Dropped without a commit, it has no effect.
+#[derive(Debug)]
+pub enum Transaction {
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    Postgres(sqlx::Transaction<'static, Postgres>),
+}
+
+/// What is written by one at a time. A change of the catalog does not wait for usage that comes in,
+/// where the database can tell the two apart: SQLite has one turn for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Catalog,
+    Ledger,
 }
 
 impl Database {
-    /// Opens the file, makes it when there is none, and brings its schema up to date. A file that
-    /// a newer program has written is refused and left as it is.
-    pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        create_private(path)
-            .map_err(|source| StoreError::Open { path: path.display().to_string(), source })?;
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
-        let writer = pool(1).connect_with(options.clone()).await?;
-        migrate(&writer, path).await?;
-        let reader = pool(READERS_MAX).connect_with(options.read_only(true)).await?;
-        Ok(Self { writer, reader })
+    /// Opens the database and brings its schema up to date. A SQLite file is made when there is
+    /// none. What a newer program has written is refused and left as it is.
+    pub async fn open(url: &StoreUrl) -> Result<Self, StoreError> {
+        match url {
+            StoreUrl::Sqlite(path) => Self::open_file(path).await,
+            StoreUrl::Postgres(url) => Ok(Self::Postgres(postgres::Server::open(url).await?)),
+        }
     }
 
-    /// Begins to write. There is one writer at a time; it holds the lock from its first statement,
-    /// so what it reads cannot change under it.
-    pub async fn write(&self) -> Result<Transaction, StoreError> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    /// Opens a SQLite file.
+    pub async fn open_file(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self::Sqlite(sqlite::File::open(path).await?))
+    }
+
+    /// Begins to write, once whoever writes to the same part is done.
+    pub async fn write(&self, part: Part) -> Result<Transaction, StoreError> {
+        match self {
+            Self::Sqlite(file) => Ok(Transaction::Sqlite(file.write().await?)),
+            Self::Postgres(server) => server.write(part).await,
+        }
     }
 
     /// Begins to read. All that is read in the transaction is of one state.
     pub async fn read(&self) -> Result<Transaction, StoreError> {
-        Ok(self.reader.begin().await?)
-    }
-
-    /// For single statements that only read.
-    pub fn reader(&self) -> &SqlitePool {
-        &self.reader
-    }
-
-    /// Waits for the connections in use and closes the file.
-    pub async fn close(&self) {
-        self.reader.close().await;
-        self.writer.close().await;
-    }
-}
-
-/// The journal and index files beside it get the same mode from SQLite.
-fn create_private(path: &Path) -> io::Result<()> {
-    let file =
-        OpenOptions::new().create(true).truncate(false).write(true).mode(FILE_MODE).open(path)?;
-    file.set_permissions(Permissions::from_mode(FILE_MODE))
-}
-
-fn pool(connections_max: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new()
-        .max_connections(connections_max)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .idle_timeout(None)
-        .max_lifetime(None)
-}
-
-async fn migrate(writer: &SqlitePool, path: &Path) -> Result<(), StoreError> {
-    migrations::migrator().run(writer).await.map_err(|error| match error {
-        MigrateError::VersionMissing(found) if found > migrations::VERSION => StoreError::Newer {
-            path: path.display().to_string(),
-            found,
-            known: migrations::VERSION,
-        },
-        error => StoreError::Migrate(error),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn the_file_is_for_its_owner_only() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("tollgate.db");
-
-        let database = Database::open(&path).await.unwrap();
-        database.write().await.unwrap().commit().await.unwrap();
-
-        for entry in std::fs::read_dir(directory.path()).unwrap() {
-            let entry = entry.unwrap();
-            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
+        match self {
+            Self::Sqlite(file) => Ok(Transaction::Sqlite(file.read().await?)),
+            Self::Postgres(server) => server.read().await,
         }
     }
 
-    #[tokio::test]
-    async fn a_commit_is_on_the_disk_when_it_returns() {
-        let directory = tempfile::tempdir().unwrap();
-        let database = Database::open(&directory.path().join("tollgate.db")).await.unwrap();
-
-        let mut transaction = database.write().await.unwrap();
-        let (synchronous,): (i64,) =
-            sqlx::query_as("PRAGMA synchronous").fetch_one(&mut *transaction).await.unwrap();
-        let (journal,): (String,) =
-            sqlx::query_as("PRAGMA journal_mode").fetch_one(&mut *transaction).await.unwrap();
-
-        assert_eq!((synchronous, journal.as_str()), (2, "wal"));
+    /// What control planes on the same database say to each other; None where there is only one.
+    pub const fn shared(&self) -> Option<&postgres::Server> {
+        match self {
+            Self::Sqlite(_) => None,
+            Self::Postgres(server) => Some(server),
+        }
     }
 
-    #[tokio::test]
-    async fn a_file_of_a_newer_program_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("tollgate.db");
-        let database = Database::open(&path).await.unwrap();
-        let mut transaction = database.write().await.unwrap();
-        sqlx::query("UPDATE _sqlx_migrations SET version = 9999 WHERE version = 1")
-            .execute(&mut *transaction)
-            .await
-            .unwrap();
-        transaction.commit().await.unwrap();
-        database.close().await;
+    /// Waits for the connections in use and closes them.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite(file) => file.close().await,
+            Self::Postgres(server) => server.close().await,
+        }
+    }
+}
 
-        let error = Database::open(&path).await.unwrap_err();
-
-        assert!(matches!(error, StoreError::Newer { found: 9999, .. }), "{error}");
+impl Transaction {
+    pub const fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+        }
     }
 
-    #[tokio::test]
-    async fn a_transaction_that_is_dropped_has_no_effect() {
-        let directory = tempfile::tempdir().unwrap();
-        let database = Database::open(&directory.path().join("tollgate.db")).await.unwrap();
-        let mut transaction = database.write().await.unwrap();
-        sqlx::query("UPDATE catalog_state SET revision = 7")
-            .execute(&mut *transaction)
-            .await
-            .unwrap();
+    pub async fn commit(self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(transaction) => Ok(transaction.commit().await?),
+            // A commit whose answer is lost may have happened. The ledger's marks, and the answers
+            // that are kept for repeats, make asking again harmless.
+            Self::Postgres(transaction) => Ok(answered(transaction.commit()).await?),
+        }
+    }
 
-        drop(transaction);
+    pub async fn rollback(self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(transaction) => Ok(transaction.rollback().await?),
+            Self::Postgres(transaction) => Ok(answered(transaction.rollback()).await?),
+        }
+    }
+}
 
-        let (revision,): (i64,) = sqlx::query_as("SELECT revision FROM catalog_state")
-            .fetch_one(database.reader())
-            .await
-            .unwrap();
-        assert_eq!(revision, 0);
+/// Why the schema could not be brought up to date; `database` is its name for people.
+fn migration_failed(error: MigrateError, database: String) -> StoreError {
+    match error {
+        MigrateError::VersionMissing(found) if found > migrations::VERSION => {
+            StoreError::Newer { database, found, known: migrations::VERSION }
+        }
+        error => StoreError::Migrate(error),
     }
 }

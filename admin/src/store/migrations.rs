@@ -1,22 +1,95 @@
-//! The steps that lead from an empty file to the schema of today, in order. A step that was
-//! released is never edited; a new one is added.
+//! The steps that lead from an empty database to the schema of today, in order. A step that was
+//! released is never edited; a new one is added, in the words of each database.
 
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-const STEPS: &[(i64, &str, &str)] = &[
-    (1, "catalog", include_str!("../../migrations/0001_catalog.sql")),
-    (2, "ledger", include_str!("../../migrations/0002_ledger.sql")),
-    (3, "node quota", include_str!("../../migrations/0003_node_quota.sql")),
+use super::query::Dialect;
+
+struct Step {
+    version: i64,
+    description: &'static str,
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+const STEPS: &[Step] = &[
+    Step {
+        version: 1,
+        description: "catalog",
+        sqlite: include_str!("../../migrations/sqlite/0001_catalog.sql"),
+        postgres: include_str!("../../migrations/postgres/0001_catalog.sql"),
+    },
+    Step {
+        version: 2,
+        description: "ledger",
+        sqlite: include_str!("../../migrations/sqlite/0002_ledger.sql"),
+        postgres: include_str!("../../migrations/postgres/0002_ledger.sql"),
+    },
+    Step {
+        version: 3,
+        description: "node quota",
+        sqlite: include_str!("../../migrations/sqlite/0003_node_quota.sql"),
+        postgres: include_str!("../../migrations/postgres/0003_node_quota.sql"),
+    },
 ];
 
 /// The newest schema that this program knows.
-pub(super) const VERSION: i64 = STEPS[STEPS.len() - 1].0;
+pub(super) const VERSION: i64 = STEPS[STEPS.len() - 1].version;
 
-pub(super) fn migrator() -> Migrator {
-    let steps = STEPS.iter().map(|(version, description, sql)| {
+pub(super) fn migrator(dialect: Dialect) -> Migrator {
+    let steps = STEPS.iter().map(|step| {
+        let sql = match dialect {
+            Dialect::Sqlite => step.sqlite,
+            Dialect::Postgres => step.postgres,
+        };
         let kind = MigrationType::Simple;
-        Migration::new(*version, (*description).into(), kind, (*sql).into_sql_str(), false)
+        Migration::new(step.version, step.description.into(), kind, sql.into_sql_str(), false)
     });
     Migrator::with_migrations(steps.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::Database;
+    use crate::store::query::query_as;
+    use crate::store::tests::on_a_server;
+
+    /// Table, column, type and whether NULL is refused.
+    type Column = (String, String, String, i64);
+
+    async fn columns(database: &Database, question: &'static str) -> Vec<Column> {
+        let mut transaction = database.read().await.unwrap();
+        let mut columns: Vec<Column> =
+            query_as(question).fetch_all(&mut transaction).await.unwrap();
+        columns.retain(|(table, ..)| !table.starts_with("_sqlx") && !table.starts_with("sqlite_"));
+        columns.sort();
+        columns
+    }
+
+    #[tokio::test]
+    async fn both_databases_have_the_same_tables_and_columns() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = Database::open_file(&directory.path().join("tollgate.db")).await.unwrap();
+        let server = on_a_server().await;
+
+        let in_file = columns(
+            &file,
+            "SELECT t.name, c.name,
+                 CASE c.type WHEN 'INTEGER' THEN 'bigint' WHEN 'BLOB' THEN 'bytea'
+                     ELSE lower(c.type) END,
+                 c.\"notnull\" OR c.pk > 0
+             FROM sqlite_schema t JOIN pragma_table_info(t.name) c WHERE t.type = 'table'",
+        );
+        let on_server = columns(
+            &server,
+            "SELECT table_name::TEXT, column_name::TEXT, data_type::TEXT,
+                 CASE is_nullable WHEN 'NO' THEN 1 ELSE 0 END::BIGINT
+             FROM information_schema.columns WHERE table_schema = 'public'",
+        );
+
+        let (in_file, on_server) = (in_file.await, on_server.await);
+        assert!(in_file.len() > 100, "{}", in_file.len());
+        assert_eq!(in_file, on_server);
+    }
 }

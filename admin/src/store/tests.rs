@@ -14,9 +14,12 @@ use tollgate_common::outcome::OutcomeSet;
 use tollgate_common::route::Route;
 use tollgate_common::snapshot::{KeyRules, SubscriptionRules};
 use tollgate_common::time::Timestamp;
+use tollgate_config::{PostgresUrl, StoreUrl};
+use tollgate_test_support::postgres::Postgres;
 
 use super::catalog::{AuditPlace, CommitRecord, KeptAnswer, Page, SubscriptionFilter};
-use super::{CatalogRead, CatalogStore, CatalogWrite, Database, MemoryCatalog, SqliteCatalog};
+use super::query::query;
+use super::{CatalogRead, CatalogStore, CatalogWrite, Database, MemoryCatalog, Part, SqlCatalog};
 use crate::access::{Role, Token};
 use crate::audit::AuditRecord;
 
@@ -25,11 +28,18 @@ use crate::audit::AuditRecord;
 enum Kind {
     Memory,
     Sqlite,
+    Postgres,
 }
 
 struct Fixture {
     store: Box<dyn CatalogStore>,
     _directory: TempDir,
+}
+
+/// An empty database on a PostgreSQL server.
+pub(crate) async fn on_a_server() -> Database {
+    let url = StoreUrl::Postgres(PostgresUrl::parse(&Postgres::shared().database()).unwrap());
+    Database::open(&url).await.unwrap()
 }
 
 impl Kind {
@@ -39,9 +49,10 @@ impl Kind {
             Self::Memory => Box::new(MemoryCatalog::default()),
             Self::Sqlite => {
                 let path = directory.path().join("tollgate.db");
-                let database = Database::open(&path).await.unwrap();
-                Box::new(SqliteCatalog::open(database).await.unwrap())
+                let database = Database::open_file(&path).await.unwrap();
+                Box::new(SqlCatalog::open(database).await.unwrap())
             }
+            Self::Postgres => Box::new(SqlCatalog::open(on_a_server().await).await.unwrap()),
         };
         Fixture { store, _directory: directory }
     }
@@ -181,7 +192,7 @@ async fn furnished(kind: Kind) -> Fixture {
 #[rstest]
 #[tokio::test]
 async fn what_is_saved_is_read_back_whole(
-    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Postgres)] kind: Kind,
     #[values(true, false)] is_committed: bool,
 ) {
     let fixture = furnished(kind).await;
@@ -226,7 +237,9 @@ async fn what_is_saved_is_read_back_whole(
 
 #[rstest]
 #[tokio::test]
-async fn what_is_not_there_is_none(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+async fn what_is_not_there_is_none(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
     let fixture = kind.open().await;
 
     let mut catalog = fixture.read().await;
@@ -245,7 +258,9 @@ async fn what_is_not_there_is_none(#[values(Kind::Memory, Kind::Sqlite)] kind: K
 
 #[rstest]
 #[tokio::test]
-async fn what_is_not_committed_never_was(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+async fn what_is_not_committed_never_was(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
     let fixture = furnished(kind).await;
     let mut catalog = fixture.write().await;
     catalog.save_product(&product(2)).await.unwrap();
@@ -262,7 +277,7 @@ async fn what_is_not_committed_never_was(#[values(Kind::Memory, Kind::Sqlite)] k
 #[rstest]
 #[tokio::test]
 async fn a_reader_sees_one_state_while_another_writes(
-    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Postgres)] kind: Kind,
 ) {
     let fixture = furnished(kind).await;
     let mut reader = fixture.read().await;
@@ -279,7 +294,9 @@ async fn a_reader_sees_one_state_while_another_writes(
 
 #[rstest]
 #[tokio::test]
-async fn there_is_one_writer_at_a_time(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+async fn there_is_one_writer_at_a_time(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
     let fixture = furnished(kind).await;
     let first = fixture.write().await;
 
@@ -297,7 +314,9 @@ async fn there_is_one_writer_at_a_time(#[values(Kind::Memory, Kind::Sqlite)] kin
 
 #[rstest]
 #[tokio::test]
-async fn a_save_replaces_what_was_there(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+async fn a_save_replaces_what_was_there(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
     let fixture = furnished(kind).await;
     let mut catalog = fixture.write().await;
     let renamed = Product { name: "new".into(), hosts: vec!["x.example".into()], ..product(1) };
@@ -321,7 +340,7 @@ async fn a_save_replaces_what_was_there(#[values(Kind::Memory, Kind::Sqlite)] ki
 #[rstest]
 #[tokio::test]
 async fn what_is_deleted_is_gone_and_its_names_are_free(
-    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Postgres)] kind: Kind,
 ) {
     let fixture = furnished(kind).await;
     let mut catalog = fixture.write().await;
@@ -345,7 +364,7 @@ async fn what_is_deleted_is_gone_and_its_names_are_free(
 #[rstest]
 #[tokio::test]
 async fn subscriptions_are_found_by_what_they_belong_to(
-    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Postgres)] kind: Kind,
 ) {
     let fixture = furnished(kind).await;
     let mut catalog = fixture.write().await;
@@ -377,7 +396,9 @@ async fn subscriptions_are_found_by_what_they_belong_to(
 
 #[rstest]
 #[tokio::test]
-async fn pages_follow_one_another(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+async fn pages_follow_one_another(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
     let fixture = kind.open().await;
     let mut catalog = fixture.write().await;
     for id in [3, 1, 2] {
@@ -399,7 +420,7 @@ async fn pages_follow_one_another(#[values(Kind::Memory, Kind::Sqlite)] kind: Ki
 #[rstest]
 #[tokio::test]
 async fn keys_are_in_the_order_of_their_making_and_only_some_are_in_force(
-    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Postgres)] kind: Kind,
 ) {
     let fixture = furnished(kind).await;
     let of = subscription(1, &plan(1, 1)).id;
@@ -428,7 +449,9 @@ async fn keys_are_in_the_order_of_their_making_and_only_some_are_in_force(
 
 #[rstest]
 #[tokio::test]
-async fn the_audit_is_read_from_its_end(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+async fn the_audit_is_read_from_its_end(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
     let fixture = kind.open().await;
     let first = CommitRecord { audit: vec![audited("a"), audited("b")], ..record(1) };
     fixture.write().await.commit(first).await.unwrap();
@@ -451,7 +474,7 @@ async fn the_audit_is_read_from_its_end(#[values(Kind::Memory, Kind::Sqlite)] ki
 #[rstest]
 #[tokio::test]
 async fn commits_and_their_frames_are_kept_in_order(
-    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Postgres)] kind: Kind,
 ) {
     let fixture = kind.open().await;
     for (revision, frames) in [(10, vec![b"a".to_vec(), b"b".to_vec()]), (20, vec![]), (25, vec![])]
@@ -476,7 +499,9 @@ async fn commits_and_their_frames_are_kept_in_order(
 
 #[rstest]
 #[tokio::test]
-async fn answers_are_kept_until_they_are_old(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+async fn answers_are_kept_until_they_are_old(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
     let fixture = kind.open().await;
     let mut catalog = fixture.write().await;
     let answer = |at| KeptAnswer {
@@ -516,18 +541,18 @@ mod on_disk {
     async fn frames_of_another_form_are_forgotten() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("tollgate.db");
-        let database = Database::open(&path).await.unwrap();
-        let store = SqliteCatalog::open(database.clone()).await.unwrap();
+        let database = Database::open_file(&path).await.unwrap();
+        let store = SqlCatalog::open(database.clone()).await.unwrap();
         store.write().await.unwrap().commit(record(1)).await.unwrap();
-        let mut transaction = database.write().await.unwrap();
-        sqlx::query("UPDATE catalog_state SET frames_format = $1")
+        let mut transaction = database.write(Part::Catalog).await.unwrap();
+        query("UPDATE catalog_state SET frames_format = $1")
             .bind(wire::FORMAT + 1)
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await
             .unwrap();
         transaction.commit().await.unwrap();
 
-        let store = SqliteCatalog::open(database).await.unwrap();
+        let store = SqlCatalog::open(database).await.unwrap();
 
         let mut catalog = store.read().await.unwrap();
         assert_eq!(catalog.revision().await.unwrap(), 1);
@@ -537,8 +562,8 @@ mod on_disk {
     #[tokio::test]
     async fn old_frames_are_cut_off_by_size() {
         let directory = tempfile::tempdir().unwrap();
-        let database = Database::open(&directory.path().join("tollgate.db")).await.unwrap();
-        let store = SqliteCatalog::open(database).await.unwrap();
+        let database = Database::open_file(&directory.path().join("tollgate.db")).await.unwrap();
+        let store = SqlCatalog::open(database).await.unwrap();
         for revision in 1..=3 {
             let frames = vec![b"x".to_vec(); 50_000];
             let record = CommitRecord { frames, ..record(revision) };

@@ -120,9 +120,9 @@ async fn a_gateway_that_comes_back_to_a_restarted_control_plane_gets_what_it_mis
     admin.product("weather").await;
     let known = admin.follow(0).await.batch().await.revision;
     admin.plan("weather", "free").await;
-    let directory = admin.stop().await;
+    let place = admin.stop().await;
 
-    let admin = Admin::start_in(directory, |_| {}).await;
+    let admin = Admin::start_in(place, |_| {}).await;
     let batch = admin.follow(known).await.batch().await;
 
     assert!(!batch.full);

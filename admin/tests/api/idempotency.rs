@@ -1,5 +1,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
+use tollgate_admin::store::Part;
+use tollgate_admin::store::query::{query, query_scalar};
 
 use crate::support::{Admin, PATIENCE, Reply};
 
@@ -37,9 +39,9 @@ async fn a_repeat_soon_after_shows_the_key_again_and_one_after_a_restart_does_no
 
     let first = post(&admin, path, "k1", body.clone()).await.expect(201);
     let soon = post(&admin, path, "k1", body.clone()).await.expect(201);
-    let directory = admin.stop().await;
-    let file = std::fs::read(directory.path().join("tollgate.db")).unwrap();
-    let admin = Admin::start_in(directory, |_| {}).await;
+    let place = admin.stop().await;
+    let stored = crate::stored(&place.url);
+    let admin = Admin::start_in(place, |_| {}).await;
     let late = post(&admin, path, "k1", body).await.expect(201);
 
     assert!(first["api_key"].is_string());
@@ -48,7 +50,7 @@ async fn a_repeat_soon_after_shows_the_key_again_and_one_after_a_restart_does_no
     assert_eq!(late["api_key"], Value::Null);
     assert_eq!(admin.count(path).await, 1);
     let secret = &first["api_key"].as_str().unwrap().as_bytes()[9..];
-    assert!(!file.windows(secret.len()).any(|window| window == secret));
+    assert!(!stored.windows(secret.len()).any(|window| window == secret));
 }
 
 #[tokio::test]
@@ -140,21 +142,22 @@ async fn an_answer_that_is_too_old_is_forgotten_and_its_key_is_as_new() {
 
 /// Makes an answer a day old.
 async fn age(admin: &Admin, key: &str) -> u64 {
-    let mut transaction = admin.control().database.write().await.unwrap();
-    let aged = sqlx::query(
+    let mut transaction = admin.control().database.write(Part::Catalog).await.unwrap();
+    let aged = query(
         "UPDATE idempotency SET created_at = created_at - 86400000 WHERE idempotency_key = $1",
     )
     .bind(key)
-    .execute(&mut *transaction)
+    .execute(&mut transaction)
     .await
     .unwrap();
     transaction.commit().await.unwrap();
-    aged.rows_affected()
+    aged
 }
 
 async fn kept(admin: &Admin) -> Vec<String> {
-    sqlx::query_scalar("SELECT idempotency_key FROM idempotency ORDER BY idempotency_key")
-        .fetch_all(admin.control().database.reader())
+    let mut transaction = admin.control().database.read().await.unwrap();
+    query_scalar("SELECT idempotency_key FROM idempotency ORDER BY idempotency_key")
+        .fetch_all(&mut transaction)
         .await
         .unwrap()
 }

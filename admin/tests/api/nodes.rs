@@ -6,7 +6,7 @@ use tollgate_common::time::Timestamp;
 
 use crate::support::Admin;
 
-fn status(node: u8, revision: Revision) -> NodeStatus {
+pub fn status(node: u8, revision: Revision) -> NodeStatus {
     NodeStatus {
         node: NodeId::from_bytes([node; 16]),
         epoch: 1,

@@ -16,16 +16,39 @@ use tollgate_common::endpoint::AddressPolicy;
 use tollgate_common::internal::{NodeStatus, SNAPSHOT_PATH};
 use tollgate_common::snapshot::wire::{self, Frame};
 use tollgate_common::snapshot::{Entry, Revision};
+use tollgate_config::StoreUrl;
 
 pub const OWNER: &str = "bootstrap-token-of-the-tests";
 pub const NODE: &str = "node-token-of-the-tests";
+
+/// Where a control plane keeps its store.
+#[derive(Clone)]
+pub struct Place {
+    pub url: StoreUrl,
+    /// Kept for as long as anyone has its place.
+    _directory: Option<Arc<TempDir>>,
+}
+
+impl From<StoreUrl> for Place {
+    fn from(url: StoreUrl) -> Self {
+        Self { url, _directory: None }
+    }
+}
+
+impl Place {
+    /// An empty one, in the database that this binary is for.
+    pub fn fresh() -> Self {
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        Self { url: crate::fresh_store(&directory), _directory: Some(directory) }
+    }
+}
 
 pub struct Admin {
     running: Option<Running>,
     stop: CancellationToken,
     pub registry: Registry,
     client: reqwest::Client,
-    pub directory: Arc<TempDir>,
+    pub place: Place,
 }
 
 /// An answer, read whole.
@@ -105,14 +128,12 @@ impl Admin {
     }
 
     pub async fn start_with(edit: impl FnOnce(&mut AdminOptions)) -> Self {
-        let directory = Arc::new(tempfile::tempdir().unwrap());
-        Self::start_in(directory, edit).await
+        Self::start_in(Place::fresh(), edit).await
     }
 
-    pub async fn start_in(directory: Arc<TempDir>, edit: impl FnOnce(&mut AdminOptions)) -> Self {
+    pub async fn start_in(place: Place, edit: impl FnOnce(&mut AdminOptions)) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let database = directory.path().join("tollgate.db");
-        let mut options = AdminOptions::new("127.0.0.1:0".parse().unwrap(), database);
+        let mut options = AdminOptions::new("127.0.0.1:0".parse().unwrap(), place.url.clone());
         options.bootstrap_token = Some(OWNER.into());
         options.node_token = Some(NODE.into());
         options.upstream_policy = AddressPolicy { allow_loopback: true, allow_private: false };
@@ -121,7 +142,7 @@ impl Admin {
         let mut registry = Registry::default();
         let running = server::start(options, &mut registry, stop.clone()).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { running: Some(running), stop, registry, client, directory }
+        Self { running: Some(running), stop, registry, client, place }
     }
 
     fn running(&self) -> &Running {
@@ -136,10 +157,10 @@ impl Admin {
         self.running().control()
     }
 
-    pub async fn stop(mut self) -> Arc<TempDir> {
+    pub async fn stop(mut self) -> Place {
         self.stop.cancel();
         self.running.take().unwrap().stopped().await;
-        Arc::clone(&self.directory)
+        self.place.clone()
     }
 
     pub fn call(&self, method: Method, path: &str) -> Call<'_> {

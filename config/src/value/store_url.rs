@@ -1,6 +1,10 @@
 //! Which database the control plane keeps its store in.
 
-use std::path::{Path, PathBuf};
+mod postgres;
+
+pub use postgres::PostgresUrl;
+
+use std::path::PathBuf;
 
 use super::{Fault, Value};
 
@@ -8,24 +12,25 @@ use super::{Fault, Value};
 pub enum StoreUrl {
     /// A file, created when it is missing.
     Sqlite(PathBuf),
+    /// A server, which several control planes can share.
+    Postgres(PostgresUrl),
 }
 
-impl StoreUrl {
-    pub fn path(&self) -> &Path {
-        match self {
-            Self::Sqlite(path) => path,
-        }
+impl From<PathBuf> for StoreUrl {
+    fn from(path: PathBuf) -> Self {
+        Self::Sqlite(path)
     }
 }
 
 impl Value for StoreUrl {
-    const EXPECTED: &'static str = "a URL such as sqlite:///var/lib/tollgate/tollgate.db";
+    const EXPECTED: &'static str =
+        "a URL such as sqlite:///var/lib/tollgate/tollgate.db or postgres://tollgate@db/tollgate";
     // The URL of a database server carries a password.
     const SECRET: bool = true;
 
     fn parse(text: &str) -> Result<Self, Fault> {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return Err(Fault::Because("PostgreSQL is not available in this version".to_owned()));
+            return PostgresUrl::parse(text).map(Self::Postgres).map_err(Fault::Because);
         }
         let path = text.strip_prefix("sqlite:").ok_or(Fault::Unexpected)?;
         let path = path.strip_prefix("//").unwrap_or(path);
@@ -37,7 +42,10 @@ impl Value for StoreUrl {
     }
 
     fn show(&self) -> String {
-        format!("sqlite://{}", self.path().display())
+        match self {
+            Self::Sqlite(path) => format!("sqlite://{}", path.display()),
+            Self::Postgres(url) => url.to_string(),
+        }
     }
 }
 
@@ -46,19 +54,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_store_is_a_file() {
+    fn a_store_is_a_file_or_a_server() {
         let absolute = StoreUrl::parse("sqlite:///var/lib/t.db").unwrap();
         let relative = StoreUrl::parse("sqlite://t.db").unwrap();
+        let server = StoreUrl::parse("postgres://user:pass@db/tollgate").unwrap();
 
-        assert_eq!(absolute.path(), Path::new("/var/lib/t.db"));
-        assert_eq!(relative.path(), Path::new("t.db"));
-    }
-
-    #[test]
-    fn what_this_version_lacks_is_said() {
-        let fault = StoreUrl::parse("postgres://user:pass@db/tollgate").unwrap_err();
-
-        assert_eq!(fault, Fault::Because("PostgreSQL is not available in this version".into()));
+        assert_eq!(absolute, StoreUrl::Sqlite("/var/lib/t.db".into()));
+        assert_eq!(relative, StoreUrl::Sqlite("t.db".into()));
+        assert_eq!(server.show(), "postgres://user@db/tollgate");
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod redis;
 pub mod tollgate;
 
 pub mod owner;
+pub mod postgres;
 pub mod upstream;
 
 pub mod raw_http1;

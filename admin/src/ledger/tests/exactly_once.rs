@@ -7,15 +7,17 @@ use tollgate_common::internal::USAGE_BATCH_RECORDS_MAX;
 
 use super::*;
 use crate::ledger::{Malformed, SeriesCache, apply};
+use crate::store::Part;
 use tollgate_common::usage::{USAGE_RECORD_BYTES, UsageRecordError};
 
 fn calls(count: u64) -> Vec<UsageRecord> {
     (1..=count).map(|number| call(number, "2026-11-22T10:00:00Z")).collect()
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_batch_is_acknowledged_up_to_its_end() {
-    let books = Books::new().await;
+async fn a_batch_is_acknowledged_up_to_its_end(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let books = Books::new(kind).await;
 
     let ack = books.apply(1, &calls(3)).await.unwrap();
 
@@ -26,9 +28,10 @@ async fn a_batch_is_acknowledged_up_to_its_end() {
     assert_eq!(books.total("bytes_out").await, 300);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_repeat_changes_nothing() {
-    let books = Books::new().await;
+async fn a_repeat_changes_nothing(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let books = Books::new(kind).await;
     let calls = calls(5);
     books.apply(1, &calls).await.unwrap();
 
@@ -41,9 +44,12 @@ async fn a_repeat_changes_nothing() {
     assert_eq!(books.count("ledger_history").await, 1);
 }
 
+#[rstest]
 #[tokio::test]
-async fn of_an_overlap_only_the_new_records_count() {
-    let books = Books::new().await;
+async fn of_an_overlap_only_the_new_records_count(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
     let calls = calls(8);
     books.apply(1, &calls[..5]).await.unwrap();
 
@@ -53,21 +59,27 @@ async fn of_an_overlap_only_the_new_records_count() {
     assert_eq!(books.total("calls").await, 8);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_repeat_after_a_restart_changes_nothing() {
-    let books = Books::new().await;
+async fn a_repeat_after_a_restart_changes_nothing(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
     books.apply(1, &calls(5)).await.unwrap();
 
-    let books = books.reopened().await;
-    let ack = books.apply(1, &calls(7)).await.unwrap();
+    let again = books.other_ledger().await;
+    let ack = again.apply(batch(NODE, 1, 1, &calls(7)), at(NOW)).await.unwrap();
 
     assert_eq!(ack, UsageAck { through: 7 });
     assert_eq!(books.total("calls").await, 7);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_gap_is_refused_and_the_missing_record_named() {
-    let books = Books::new().await;
+async fn a_gap_is_refused_and_the_missing_record_named(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
     books.apply(1, &calls(2)).await.unwrap();
 
     let late = books.apply(5, &calls(2)).await.unwrap_err();
@@ -80,9 +92,10 @@ async fn a_gap_is_refused_and_the_missing_record_named() {
     assert_eq!(books.count("ledger_mark").await, 1);
 }
 
+#[rstest]
 #[tokio::test]
-async fn epochs_and_nodes_are_counted_apart() {
-    let books = Books::new().await;
+async fn epochs_and_nodes_are_counted_apart(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let books = Books::new(kind).await;
     for (node, epoch) in [(NODE, 1), (NODE, u64::MAX), (OTHER_NODE, 1)] {
         let ack = books.ledger.apply(batch(node, epoch, 1, &calls(2)), at(NOW)).await.unwrap();
         assert_eq!(ack, UsageAck { through: 2 });
@@ -91,17 +104,23 @@ async fn epochs_and_nodes_are_counted_apart() {
     assert_eq!(books.total("calls").await, 6);
 }
 
+#[rstest]
 #[tokio::test]
-async fn an_empty_batch_asks_how_far_the_ledger_is() {
-    let books = Books::new().await;
+async fn an_empty_batch_asks_how_far_the_ledger_is(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
     books.apply(1, &calls(4)).await.unwrap();
 
     assert_eq!(books.apply(5, &[]).await.unwrap(), UsageAck { through: 4 });
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_batch_with_one_bad_record_is_refused_whole() {
-    let books = Books::new().await;
+async fn a_batch_with_one_bad_record_is_refused_whole(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
     let good = batch(NODE, 1, 1, &calls(3));
     let outcome = USAGE_RECORD_BYTES * 2 - 4;
     let mut unknown_outcome = good.clone();
@@ -134,9 +153,12 @@ async fn a_batch_with_one_bad_record_is_refused_whole() {
     assert_eq!(books.total("calls").await, 0);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_record_that_no_gateway_can_have_measured_is_refused() {
-    let books = Books::new().await;
+async fn a_record_that_no_gateway_can_have_measured_is_refused(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
     let good = call(1, "2026-11-22T10:00:00Z");
     let impossible = [
         ("the time of admission", UsageRecord { admitted_at: Timestamp(i64::MAX), ..good }),
@@ -152,12 +174,15 @@ async fn a_record_that_no_gateway_can_have_measured_is_refused() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_transaction_that_is_not_committed_leaves_no_trace() {
-    let books = Books::new().await;
+async fn a_transaction_that_is_not_committed_leaves_no_trace(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
     let checked = crate::ledger::CheckedBatch::of(batch(NODE, 1, 1, &calls(3))).unwrap();
     let bounds = Retention::default().history();
-    let mut transaction = books.database.write().await.unwrap();
+    let mut transaction = books.database.write(Part::Ledger).await.unwrap();
     apply::apply(&mut transaction, &[checked], &SeriesCache::default(), bounds, at(NOW))
         .await
         .unwrap();
@@ -171,9 +196,12 @@ async fn a_transaction_that_is_not_committed_leaves_no_trace() {
     assert_eq!(books.total("calls").await, 3);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_caller_that_leaves_does_not_take_its_batch_along_in_part() {
-    let books = Books::new().await;
+async fn a_caller_that_leaves_does_not_take_its_batch_along_in_part(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
     for _ in 0..20 {
         let leaving = books.ledger.apply(batch(NODE, 1, 1, &calls(3)), at(NOW));
         drop(tokio::time::timeout(std::time::Duration::ZERO, leaving).await);
@@ -183,9 +211,12 @@ async fn a_caller_that_leaves_does_not_take_its_batch_along_in_part() {
     assert_eq!(books.total("calls").await, 4);
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_same_batches_at_the_same_time_count_once() {
-    let books = Books::new().await;
+async fn the_same_batches_at_the_same_time_count_once(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
     let calls = calls(40);
     let deliveries = (0..64).map(|number| {
         let ledger = Arc::clone(&books.ledger);
@@ -211,9 +242,12 @@ async fn the_same_batches_at_the_same_time_count_once() {
     assert_eq!(books.total("bytes_out").await, 4_000);
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nodes_that_deliver_together_get_each_its_own_answer() {
-    let books = Books::new().await;
+async fn nodes_that_deliver_together_get_each_its_own_answer(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
     let deliveries: Vec<_> = (1..=16u8)
         .map(|number| {
             let ledger = Arc::clone(&books.ledger);
@@ -234,9 +268,12 @@ async fn nodes_that_deliver_together_get_each_its_own_answer() {
     assert_eq!(books.total("calls").await, 120);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_queue_that_is_full_turns_batches_away_and_loses_none() {
-    let books = Books::new().await;
+async fn a_queue_that_is_full_turns_batches_away_and_loses_none(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
     let turn = books.ledger.turn.lock().await;
     let deliveries: Vec<_> = (0..100)
         .map(|_| {
@@ -291,7 +328,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let books = Books::new().await;
+            let books = Books::new(Kind::Sqlite).await;
             for (start, length) in &cuts {
                 let end = (start + length).min(records.len());
                 let _ = books.apply(*start as u64 + 1, &records[*start..end]).await;

@@ -1,15 +1,20 @@
 //! What gateways seed their counters from.
 
 use super::*;
+use crate::store::Part;
+use crate::store::query::query;
 use tollgate_common::internal::QuotaTotal;
 
 fn total(number: u8, period_start: &str, units: i64) -> QuotaTotal {
     QuotaTotal { subscription: subscription(number), period_start: at(period_start), units }
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_counts_is_summed_over_plans_and_nodes_and_told_with_the_nodes_own_marks() {
-    let books = Books::new().await;
+async fn what_counts_is_summed_over_plans_and_nodes_and_told_with_the_nodes_own_marks(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
     let old_plan = call(1, "2026-11-10T10:00:00Z");
     let new_plan = UsageRecord { plan: plan(2), units: 5, ..call(2, "2026-11-20T10:00:00Z") };
     let not_counted = UsageRecord { counted: false, units: 7, ..old_plan };
@@ -28,9 +33,12 @@ async fn what_counts_is_summed_over_plans_and_nodes_and_told_with_the_nodes_own_
     assert_eq!(totals.through, [(1, 4)]);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_correction_in_a_later_part_gives_units_back() {
-    let books = Books::new().await;
+async fn a_correction_in_a_later_part_gives_units_back(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
     let stated = UsageRecord { last: false, units: 50, ..call(1, "2026-11-22T10:00:00Z") };
     let truth = UsageRecord { part: 1, last: true, calls: 0, units: -20, ..stated };
     books.apply(1, &[stated]).await.unwrap();
@@ -43,9 +51,12 @@ async fn a_correction_in_a_later_part_gives_units_back() {
     assert_eq!(totals.totals, [total(1, "2026-11-01T00:00:00Z", 30)]);
 }
 
+#[rstest]
 #[tokio::test]
-async fn every_period_that_may_not_have_ended_is_told_and_old_ones_are_not() {
-    let books = Books::new().await;
+async fn every_period_that_may_not_have_ended_is_told_and_old_ones_are_not(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
     let in_period =
         |number: u64, start: &str| UsageRecord { period_start: at(start), ..call(number, start) };
     let records = [
@@ -56,31 +67,32 @@ async fn every_period_that_may_not_have_ended_is_told_and_old_ones_are_not() {
     ];
     books.apply(1, &records).await.unwrap();
 
-    let totals = books.ledger.totals(NODE, at(NOW)).await.unwrap();
+    let mut totals = books.ledger.totals(NODE, at(NOW)).await.unwrap();
 
+    totals.totals.sort_by_key(|total| total.period_start);
     assert_eq!(
         totals.totals,
         [total(1, "2026-10-22T11:00:00Z", 1), total(1, "2026-11-22T00:00:00Z", 1)]
     );
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_key_shows_the_minute_of_its_last_use() {
-    let books = Books::new().await;
-    let mut transaction = books.database.write().await.unwrap();
+async fn a_key_shows_the_minute_of_its_last_use(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
+    let mut transaction = books.database.write(Part::Ledger).await.unwrap();
     for statement in [
-        "INSERT INTO products VALUES (x'01','p','','',NULL,'draft','[]','[]','{}',NULL,NULL,'{}',0,0,NULL)",
-        "INSERT INTO plans VALUES (x'01',x'01','p','free','',NULL,NULL,NULL,'hard','calendar_month','UTC','[]','[]','share',0,0,NULL)",
-        "INSERT INTO consumers VALUES (x'01','c',NULL,'{}',0,0,NULL)",
-        "INSERT INTO subscriptions VALUES (x'01',x'01',x'01',x'01','active',0,NULL,0,0)",
+        "INSERT INTO products VALUES ($1,'p','','',NULL,'draft','[]','[]','{}',NULL,NULL,'{}',0,0,NULL)",
+        "INSERT INTO plans VALUES ($1,$1,'p','free','',NULL,NULL,NULL,'hard','calendar_month','UTC','[]','[]','share',0,0,NULL)",
+        "INSERT INTO consumers VALUES ($1,'c',NULL,'{}',0,0,NULL)",
+        "INSERT INTO subscriptions VALUES ($1,$1,$1,$1,'active',0,NULL,0,0)",
+        "INSERT INTO api_keys VALUES ($1,$1,$1,'tg_',0,NULL,NULL,NULL)",
     ] {
-        sqlx::query(statement).execute(&mut *transaction).await.unwrap();
+        let id = key(1).as_bytes().to_vec();
+        query(statement).bind(id).execute(&mut transaction).await.unwrap();
     }
-    sqlx::query("INSERT INTO api_keys VALUES ($1,x'01',x'01','tg_',0,NULL,NULL,NULL)")
-        .bind(key(1).as_bytes().as_slice())
-        .execute(&mut *transaction)
-        .await
-        .unwrap();
     transaction.commit().await.unwrap();
     books.apply(1, &[call(1, "2026-11-22T10:07:59Z")]).await.unwrap();
     books.ledger.write_last_used().await.unwrap();
@@ -90,16 +102,17 @@ async fn a_key_shows_the_minute_of_its_last_use() {
     books.apply(2, &[call(3, "2026-11-22T10:05:00Z"), unknown_key]).await.unwrap();
     books.ledger.write_last_used().await.unwrap();
 
-    let (used,): (i64,) = sqlx::query_as("SELECT last_used_at FROM api_keys")
-        .fetch_one(books.database.reader())
-        .await
-        .unwrap();
-    assert_eq!(Timestamp(used), at("2026-11-22T10:07:00Z"));
+    let mut transaction = books.database.read().await.unwrap();
+    let used = query_scalar("SELECT last_used_at FROM api_keys").fetch_one(&mut transaction);
+    assert_eq!(Timestamp(used.await.unwrap()), at("2026-11-22T10:07:00Z"));
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_lag_grows_only_while_a_node_holds_records() {
-    let books = Books::new().await;
+async fn the_lag_grows_only_while_a_node_holds_records(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
     books.apply(1, &[call(1, "2026-11-22T11:59:00Z")]).await.unwrap();
     let lag = |ledger: &Ledger| ledger.lag(at(NOW)).iter().map(|lag| lag.seconds).max();
 
@@ -109,7 +122,7 @@ async fn the_lag_grows_only_while_a_node_holds_records() {
     books.ledger.report(NODE, 0, &Default::default()).await.unwrap();
     assert_eq!(lag(&books.ledger), Some(0));
 
-    let books = books.reopened().await;
-    books.ledger.report(NODE, 5, &Default::default()).await.unwrap();
-    assert_eq!(lag(&books.ledger), Some(60));
+    let again = books.other_ledger().await;
+    again.report(NODE, 5, &Default::default()).await.unwrap();
+    assert_eq!(lag(&again), Some(60));
 }

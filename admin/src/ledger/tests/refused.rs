@@ -13,9 +13,12 @@ fn minutes(from: &str, to: &str) -> (Minute, Minute) {
     (Minute::of(at(from)), Minute::of(at(to)))
 }
 
+#[rstest]
 #[tokio::test]
-async fn refusals_add_up_by_reason_within_the_time_asked_for() {
-    let books = Books::new().await;
+async fn refusals_add_up_by_reason_within_the_time_asked_for(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
     let report = RefusalReport {
         counts: vec![
             count(1, "2026-11-21T23:59:00Z", Refusal::RateLimitExceeded, 5),
@@ -36,9 +39,12 @@ async fn refusals_add_up_by_reason_within_the_time_asked_for() {
     assert_eq!(refused, [(Refusal::RateLimitExceeded, 16), (Refusal::QuotaExceeded, 4)]);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_report_with_nonsense_in_it_is_taken_without_the_nonsense() {
-    let books = Books::new().await;
+async fn a_report_with_nonsense_in_it_is_taken_without_the_nonsense(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
     let mut counts = vec![count(1, "2026-11-22T00:00:00Z", Refusal::Overloaded, 3); 100];
     counts.push(count(1, "2026-11-22T00:00:00Z", Refusal::Overloaded, u64::MAX));
     counts.push(count(1, "2026-11-22T00:00:00Z", Refusal::Overloaded, 0));
@@ -52,10 +58,13 @@ async fn a_report_with_nonsense_in_it_is_taken_without_the_nonsense() {
     assert_eq!(summary.refused.get(&Refusal::Overloaded), Some(&297));
 }
 
+#[rstest]
 #[tokio::test]
-async fn only_the_newest_named_refusals_are_kept() {
+async fn only_the_newest_named_refusals_are_kept(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
     let retention = Retention { refusals_named_max: 150, ..Retention::default() };
-    let books = Books::keeping(retention).await;
+    let books = Books::keeping(kind, retention).await;
     let request = |number: i64| RequestId::new(at(NOW).0 + number, 0);
     let named = |number| NamedRefusal {
         request: request(number),

@@ -6,11 +6,14 @@ use tollgate_common::internal::{RefusalCount, RefusalReport};
 use tollgate_common::refusal::Refusal;
 use tollgate_common::usage::USAGE_RECORD_BYTES;
 
+#[rstest]
 #[tokio::test]
-async fn single_calls_are_kept_within_their_bytes_and_sums_for_ever() {
+async fn single_calls_are_kept_within_their_bytes_and_sums_for_ever(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
     let one_batch = (10 * USAGE_RECORD_BYTES + 100) as i64;
     let retention = Retention { history_bytes_max: 3 * one_batch, ..Retention::default() };
-    let books = Books::keeping(retention).await;
+    let books = Books::keeping(kind, retention).await;
     let calls: Vec<_> = (0..80).map(|number| call(number, "2026-11-22T10:00:00Z")).collect();
     for (number, some) in calls.chunks(10).enumerate() {
         books.apply(number as u64 * 10 + 1, some).await.unwrap();
@@ -23,11 +26,14 @@ async fn single_calls_are_kept_within_their_bytes_and_sums_for_ever() {
     assert_eq!(books.total("calls").await, 80);
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_is_older_than_its_days_goes_and_the_rest_stays() {
+async fn what_is_older_than_its_days_goes_and_the_rest_stays(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
     let retention =
         Retention { history_days: 7, minute_days: 30, refusal_days: 2, ..Retention::default() };
-    let books = Books::keeping(retention).await;
+    let books = Books::keeping(kind, retention).await;
     let old =
         UsageRecord { period_start: at("2026-10-01T00:00:00Z"), ..call(1, "2026-10-22T10:00:00Z") };
     let edge = call(2, "2026-10-23T00:00:00Z");
@@ -60,9 +66,12 @@ async fn what_is_older_than_its_days_goes_and_the_rest_stays() {
     assert_eq!(again, UsageAck { through: 3 });
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_is_within_its_bounds_is_left_alone() {
-    let books = Books::new().await;
+async fn what_is_within_its_bounds_is_left_alone(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
     books.apply(1, &[call(1, "2026-11-22T10:00:00Z")]).await.unwrap();
 
     assert_eq!(books.ledger.sweep(at(NOW)).await.unwrap(), 0);

@@ -18,9 +18,12 @@ fn shown(items: &[UsageItem], meter: Meter) -> Vec<String> {
         .collect()
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_call_is_in_the_minute_of_its_admission() {
-    let books = Books::new().await;
+async fn a_call_is_in_the_minute_of_its_admission(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
     let records = [
         call(1, "2026-11-22T10:00:59.999Z"),
         call(2, "2026-11-22T10:01:00.000Z"),
@@ -38,9 +41,12 @@ async fn a_call_is_in_the_minute_of_its_admission() {
     assert_eq!(items.len(), 8);
 }
 
+#[rstest]
 #[tokio::test]
-async fn hours_days_and_months_begin_where_the_utc_calendar_says() {
-    let books = Books::new().await;
+async fn hours_days_and_months_begin_where_the_utc_calendar_says(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
     let times = [
         "2026-10-31T23:59:59.999Z",
         "2026-11-01T00:00:00Z",
@@ -81,9 +87,10 @@ async fn hours_days_and_months_begin_where_the_utc_calendar_says() {
     );
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_is_not_billed_stands_apart() {
-    let books = Books::new().await;
+async fn what_is_not_billed_stands_apart(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let books = Books::new(kind).await;
     let failed = UsageRecord {
         billed: false,
         counted: false,
@@ -122,9 +129,12 @@ async fn what_is_not_billed_stands_apart() {
     );
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_summary_is_exact_to_the_minute_over_any_number_of_days() {
-    let books = Books::new().await;
+async fn a_summary_is_exact_to_the_minute_over_any_number_of_days(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
     let times = [
         "2026-11-20T11:59:59Z",
         "2026-11-20T12:00:00Z",
@@ -147,9 +157,12 @@ async fn a_summary_is_exact_to_the_minute_over_any_number_of_days() {
     assert_eq!(of("2026-11-20T00:00:00Z", "2026-11-23T00:00:00Z").await, 6);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_window_is_whole_whatever_the_bounds_inside_it() {
-    let books = Books::new().await;
+async fn a_window_is_whole_whatever_the_bounds_inside_it(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
     let records = [
         call(1, "2026-11-22T10:05:00Z"),
         call(2, "2026-11-22T10:55:00Z"),
@@ -166,9 +179,12 @@ async fn a_window_is_whole_whatever_the_bounds_inside_it() {
     assert_eq!(shown(&items, Meter::Calls), ["1 2026-11-22T10:00 2"]);
 }
 
+#[rstest]
 #[tokio::test]
-async fn usage_can_be_narrowed_to_a_subscription_product_plan_and_meter() {
-    let books = Books::new().await;
+async fn usage_can_be_narrowed_to_a_subscription_product_plan_and_meter(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
     let base = call(1, "2026-11-22T10:00:00Z");
     let product = ProductId::from_bytes([7; 16]);
     let records = [
@@ -206,9 +222,12 @@ async fn usage_can_be_narrowed_to_a_subscription_product_plan_and_meter() {
     assert!(items.iter().all(|item| item.meter == Meter::Units) && items.len() == 2);
 }
 
+#[rstest]
 #[tokio::test]
-async fn pages_put_together_are_the_whole_in_every_window_and_size() {
-    let books = Books::new().await;
+async fn pages_put_together_are_the_whole_in_every_window_and_size(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
     let mut records = Vec::new();
     for who in 1..=70u8 {
         for minute in 0..4i64 {
@@ -244,9 +263,12 @@ async fn pages_put_together_are_the_whole_in_every_window_and_size() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_long_question_over_many_idle_subscriptions_ends_early_and_goes_on() {
-    let books = Books::new().await;
+async fn a_long_question_over_many_idle_subscriptions_ends_early_and_goes_on(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
     let records: Vec<_> = (0..250u8)
         .map(|who| UsageRecord {
             subscription: subscription(who),

@@ -1,16 +1,16 @@
 //! Plans.
 
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use tollgate_common::catalog::Plan;
 use tollgate_common::ids::{PlanId, ProductId};
 use tollgate_common::time::Timestamp;
 
-use crate::store::StoreError;
 use crate::store::catalog::Page;
 use crate::store::column::{Columns, integer, json, word};
+use crate::store::query::{Row, query};
+use crate::store::{StoreError, Transaction};
 
-pub async fn find(db: &mut SqliteConnection, id: PlanId) -> Result<Option<Plan>, StoreError> {
-    let row = sqlx::query("SELECT * FROM plans WHERE id = $1 AND deleted_at IS NULL")
+pub async fn find(db: &mut Transaction, id: PlanId) -> Result<Option<Plan>, StoreError> {
+    let row = query("SELECT * FROM plans WHERE id = $1 AND deleted_at IS NULL")
         .bind(&id.as_bytes()[..])
         .fetch_optional(db)
         .await?;
@@ -18,26 +18,25 @@ pub async fn find(db: &mut SqliteConnection, id: PlanId) -> Result<Option<Plan>,
 }
 
 pub async fn find_named(
-    db: &mut SqliteConnection,
+    db: &mut Transaction,
     product: ProductId,
     name: &str,
 ) -> Result<Option<Plan>, StoreError> {
-    let row = sqlx::query(
-        "SELECT * FROM plans WHERE product_id = $1 AND name = $2 AND deleted_at IS NULL",
-    )
-    .bind(&product.as_bytes()[..])
-    .bind(name)
-    .fetch_optional(db)
-    .await?;
+    let row =
+        query("SELECT * FROM plans WHERE product_id = $1 AND name = $2 AND deleted_at IS NULL")
+            .bind(&product.as_bytes()[..])
+            .bind(name)
+            .fetch_optional(db)
+            .await?;
     row.as_ref().map(plan).transpose()
 }
 
 pub async fn list(
-    db: &mut SqliteConnection,
+    db: &mut Transaction,
     product: Option<ProductId>,
     page: Page<PlanId>,
 ) -> Result<Vec<Plan>, StoreError> {
-    let rows = sqlx::query(
+    let rows = query(
         "SELECT * FROM plans
          WHERE deleted_at IS NULL AND id > $1 AND ($2 IS NULL OR product_id = $2)
          ORDER BY id LIMIT $3",
@@ -50,8 +49,8 @@ pub async fn list(
     rows.iter().map(plan).collect()
 }
 
-pub async fn save(db: &mut SqliteConnection, plan: &Plan) -> Result<(), StoreError> {
-    sqlx::query(
+pub async fn save(db: &mut Transaction, plan: &Plan) -> Result<(), StoreError> {
+    query(
         "INSERT INTO plans (id, product_id, name, billing_mode, price_label, monthly_quota,
              rate_limit, burst, quota_mode, period, time_zone, counted_outcomes, billed_outcomes,
              outage_mode, created_at, updated_at)
@@ -85,12 +84,8 @@ pub async fn save(db: &mut SqliteConnection, plan: &Plan) -> Result<(), StoreErr
     Ok(())
 }
 
-pub async fn delete(
-    db: &mut SqliteConnection,
-    id: PlanId,
-    at: Timestamp,
-) -> Result<(), StoreError> {
-    sqlx::query("UPDATE plans SET deleted_at = $2 WHERE id = $1")
+pub async fn delete(db: &mut Transaction, id: PlanId, at: Timestamp) -> Result<(), StoreError> {
+    query("UPDATE plans SET deleted_at = $2 WHERE id = $1")
         .bind(&id.as_bytes()[..])
         .bind(at.0)
         .execute(db)
@@ -98,7 +93,7 @@ pub async fn delete(
     Ok(())
 }
 
-fn plan(row: &SqliteRow) -> Result<Plan, StoreError> {
+fn plan(row: &Row) -> Result<Plan, StoreError> {
     let columns = Columns { table: "plans", row };
     Ok(Plan {
         id: columns.id("id", PlanId::from_bytes)?,

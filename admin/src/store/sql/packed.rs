@@ -6,12 +6,29 @@
 //! the rows of a page to one blob.
 
 use crate::store::StoreError;
+use crate::store::query::Dialect;
 
-/// What `printf('%016x', number)` makes.
+/// What [`digits`] makes of a number.
 pub const DIGITS: usize = 16;
 
 /// Bytes of an id.
 pub const ID_BYTES: usize = 16;
+
+/// SQL for a number as bytes of one length.
+pub fn digits(dialect: Dialect, number: &str) -> String {
+    match dialect {
+        Dialect::Sqlite => format!("printf('%016x', {number})"),
+        Dialect::Postgres => format!("convert_to(lpad(to_hex({number}), 16, '0'), 'UTF8')"),
+    }
+}
+
+/// SQL for the bytes of all rows, each named `packed`, as one.
+pub const fn blob(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Sqlite => "CAST(group_concat(packed, '') AS BLOB)",
+        Dialect::Postgres => "string_agg(packed, ''::BYTEA)",
+    }
+}
 
 /// The columns of one row, taken in the order in which the query joins them.
 pub struct PackedRow<'b> {

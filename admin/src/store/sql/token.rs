@@ -1,16 +1,16 @@
 //! Administrators' tokens, by their digest only.
 
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use tollgate_common::catalog::KeyDigest;
 use tollgate_common::ids::TokenId;
 
 use crate::access::Token;
-use crate::store::StoreError;
 use crate::store::catalog::Page;
 use crate::store::column::{Columns, word};
+use crate::store::query::{Row, query};
+use crate::store::{StoreError, Transaction};
 
-pub async fn find(db: &mut SqliteConnection, id: TokenId) -> Result<Option<Token>, StoreError> {
-    let row = sqlx::query("SELECT * FROM tokens WHERE id = $1")
+pub async fn find(db: &mut Transaction, id: TokenId) -> Result<Option<Token>, StoreError> {
+    let row = query("SELECT * FROM tokens WHERE id = $1")
         .bind(&id.as_bytes()[..])
         .fetch_optional(db)
         .await?;
@@ -18,21 +18,18 @@ pub async fn find(db: &mut SqliteConnection, id: TokenId) -> Result<Option<Token
 }
 
 pub async fn find_with_digest(
-    db: &mut SqliteConnection,
+    db: &mut Transaction,
     digest: KeyDigest,
 ) -> Result<Option<Token>, StoreError> {
-    let row = sqlx::query("SELECT * FROM tokens WHERE digest = $1")
+    let row = query("SELECT * FROM tokens WHERE digest = $1")
         .bind(&digest.0[..])
         .fetch_optional(db)
         .await?;
     row.as_ref().map(token).transpose()
 }
 
-pub async fn list(
-    db: &mut SqliteConnection,
-    page: Page<TokenId>,
-) -> Result<Vec<Token>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM tokens WHERE id > $1 ORDER BY id LIMIT $2")
+pub async fn list(db: &mut Transaction, page: Page<TokenId>) -> Result<Vec<Token>, StoreError> {
+    let rows = query("SELECT * FROM tokens WHERE id > $1 ORDER BY id LIMIT $2")
         .bind(page.after.map_or(vec![], |id| id.as_bytes().to_vec()))
         .bind(page.limit)
         .fetch_all(db)
@@ -40,8 +37,8 @@ pub async fn list(
     rows.iter().map(token).collect()
 }
 
-pub async fn save(db: &mut SqliteConnection, token: &Token) -> Result<(), StoreError> {
-    sqlx::query(
+pub async fn save(db: &mut Transaction, token: &Token) -> Result<(), StoreError> {
+    query(
         "INSERT INTO tokens (id, name, role, digest, created_at, expires_at)
          VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (id) DO UPDATE SET name = excluded.name, role = excluded.role,
@@ -58,12 +55,12 @@ pub async fn save(db: &mut SqliteConnection, token: &Token) -> Result<(), StoreE
     Ok(())
 }
 
-pub async fn delete(db: &mut SqliteConnection, id: TokenId) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM tokens WHERE id = $1").bind(&id.as_bytes()[..]).execute(db).await?;
+pub async fn delete(db: &mut Transaction, id: TokenId) -> Result<(), StoreError> {
+    query("DELETE FROM tokens WHERE id = $1").bind(&id.as_bytes()[..]).execute(db).await?;
     Ok(())
 }
 
-fn token(row: &SqliteRow) -> Result<Token, StoreError> {
+fn token(row: &Row) -> Result<Token, StoreError> {
     let columns = Columns { table: "tokens", row };
     Ok(Token {
         id: columns.id("id", TokenId::from_bytes)?,

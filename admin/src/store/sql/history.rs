@@ -1,25 +1,28 @@
 //! What happened: revisions and their frames, the audit, and answers that are kept for repeats.
 
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use tollgate_common::snapshot::Revision;
 use tollgate_common::time::Timestamp;
 
 use crate::audit::AuditRecord;
-use crate::store::StoreError;
 use crate::store::catalog::{AuditPlace, CommitRecord, CommittedRevision, KeptAnswer, Page};
 use crate::store::column::{Columns, integer};
+use crate::store::query::{Dialect, Row, query, query_scalar};
+use crate::store::{StoreError, Transaction};
 
 /// Frames that are kept for gateways that come back; one that was away for longer reads
 /// everything anew. About 20 MB.
 const FRAMES_KEPT_MAX: i64 = 100_000;
 
-pub async fn revision(db: &mut SqliteConnection) -> Result<Revision, StoreError> {
-    let row = sqlx::query("SELECT revision FROM catalog_state").fetch_one(db).await?;
+/// The channel on which control planes on one database tell each other each revision.
+pub const REVISIONS: &str = "tollgate_revisions";
+
+pub async fn revision(db: &mut Transaction) -> Result<Revision, StoreError> {
+    let row = query("SELECT revision FROM catalog_state").fetch_one(db).await?;
     Columns { table: "catalog_state", row: &row }.number("revision")
 }
 
-pub async fn is_known(db: &mut SqliteConnection, revision: Revision) -> Result<bool, StoreError> {
-    let row = sqlx::query("SELECT 1 FROM revisions WHERE revision = $1")
+pub async fn is_known(db: &mut Transaction, revision: Revision) -> Result<bool, StoreError> {
+    let row = query("SELECT 1 FROM revisions WHERE revision = $1")
         .bind(integer(revision))
         .fetch_optional(db)
         .await?;
@@ -27,18 +30,18 @@ pub async fn is_known(db: &mut SqliteConnection, revision: Revision) -> Result<b
 }
 
 pub async fn revisions_after(
-    db: &mut SqliteConnection,
+    db: &mut Transaction,
     revision: Revision,
     limit: u32,
 ) -> Result<Vec<CommittedRevision>, StoreError> {
-    let rows = sqlx::query(
+    let rows = query(
         "SELECT revision, entries FROM revisions WHERE revision > $1 ORDER BY revision LIMIT $2",
     )
     .bind(integer(revision))
     .bind(limit)
     .fetch_all(db)
     .await?;
-    let committed = |row: &SqliteRow| {
+    let committed = |row: &Row| {
         let columns = Columns { table: "revisions", row };
         Ok(CommittedRevision {
             revision: columns.number("revision")?,
@@ -49,12 +52,12 @@ pub async fn revisions_after(
 }
 
 pub async fn frames(
-    db: &mut SqliteConnection,
+    db: &mut Transaction,
     revision: Revision,
     first: u64,
     limit: u32,
 ) -> Result<Vec<Vec<u8>>, StoreError> {
-    let frames = sqlx::query_scalar(
+    let frames = query_scalar(
         "SELECT frame FROM changes WHERE revision = $1 AND position >= $2
          ORDER BY position LIMIT $3",
     )
@@ -67,10 +70,10 @@ pub async fn frames(
 }
 
 /// Writes what a commit says about itself, and cuts off what is older than anyone should need.
-pub async fn append(db: &mut SqliteConnection, record: &CommitRecord) -> Result<(), StoreError> {
+pub async fn append(db: &mut Transaction, record: &CommitRecord) -> Result<(), StoreError> {
     let revision = integer(record.revision);
     let entries = record.frames.len() as i64;
-    let frames_through: i64 = sqlx::query_scalar(
+    let frames_through: i64 = query_scalar(
         "UPDATE catalog_state SET revision = $1, frames_through = frames_through + $2
          RETURNING frames_through",
     )
@@ -78,7 +81,7 @@ pub async fn append(db: &mut SqliteConnection, record: &CommitRecord) -> Result<
     .bind(entries.max(1))
     .fetch_one(&mut *db)
     .await?;
-    sqlx::query(
+    query(
         "INSERT INTO revisions (revision, committed_at, entries, frames_through)
          VALUES ($1, $2, $3, $4)",
     )
@@ -89,7 +92,7 @@ pub async fn append(db: &mut SqliteConnection, record: &CommitRecord) -> Result<
     .execute(&mut *db)
     .await?;
     for (position, frame) in record.frames.iter().enumerate() {
-        sqlx::query("INSERT INTO changes (revision, position, frame) VALUES ($1, $2, $3)")
+        query("INSERT INTO changes (revision, position, frame) VALUES ($1, $2, $3)")
             .bind(revision)
             .bind(position as i64)
             .bind(&frame[..])
@@ -99,25 +102,31 @@ pub async fn append(db: &mut SqliteConnection, record: &CommitRecord) -> Result<
     for (position, audit) in record.audit.iter().enumerate() {
         append_audit(db, record, position as i64, audit).await?;
     }
+    if db.dialect() == Dialect::Postgres {
+        query("SELECT pg_notify($1, $2)")
+            .bind(REVISIONS)
+            .bind(record.revision.to_string())
+            .execute(&mut *db)
+            .await?;
+    }
     cut(db, frames_through - FRAMES_KEPT_MAX).await
 }
 
 /// Forgets revisions whose frames have another form than what gateways read now, so that those
 /// read everything anew.
-pub async fn adopt_format(db: &mut SqliteConnection, format: u32) -> Result<(), StoreError> {
-    let changed =
-        sqlx::query("UPDATE catalog_state SET frames_format = $1 WHERE frames_format <> $1")
-            .bind(format)
-            .execute(&mut *db)
-            .await?;
-    if changed.rows_affected() > 0 {
+pub async fn adopt_format(db: &mut Transaction, format: u32) -> Result<(), StoreError> {
+    let changed = query("UPDATE catalog_state SET frames_format = $1 WHERE frames_format <> $1")
+        .bind(format)
+        .execute(&mut *db)
+        .await?;
+    if changed > 0 {
         cut(db, i64::MAX).await?;
     }
     Ok(())
 }
 
-async fn cut(db: &mut SqliteConnection, frames_through: i64) -> Result<(), StoreError> {
-    let last: Option<i64> = sqlx::query_scalar(
+async fn cut(db: &mut Transaction, frames_through: i64) -> Result<(), StoreError> {
+    let last: Option<i64> = query_scalar(
         "SELECT revision FROM revisions WHERE frames_through <= $1
          ORDER BY frames_through DESC LIMIT 1",
     )
@@ -127,18 +136,18 @@ async fn cut(db: &mut SqliteConnection, frames_through: i64) -> Result<(), Store
     let Some(last) = last else {
         return Ok(());
     };
-    sqlx::query("DELETE FROM changes WHERE revision <= $1").bind(last).execute(&mut *db).await?;
-    sqlx::query("DELETE FROM revisions WHERE revision <= $1").bind(last).execute(&mut *db).await?;
+    query("DELETE FROM changes WHERE revision <= $1").bind(last).execute(&mut *db).await?;
+    query("DELETE FROM revisions WHERE revision <= $1").bind(last).execute(&mut *db).await?;
     Ok(())
 }
 
 async fn append_audit(
-    db: &mut SqliteConnection,
+    db: &mut Transaction,
     record: &CommitRecord,
     position: i64,
     audit: &AuditRecord,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO audit (revision, position, at, actor, actor_name, request_id, action,
              resource, resource_id, state_before, state_after)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
@@ -160,14 +169,14 @@ async fn append_audit(
 }
 
 pub async fn audit(
-    db: &mut SqliteConnection,
+    db: &mut Transaction,
     page: Page<AuditPlace>,
 ) -> Result<Vec<(AuditPlace, AuditRecord)>, StoreError> {
     let (revision, position) = match page.after {
         Some(place) => (integer(place.revision), integer(place.position)),
         None => (i64::MAX, i64::MAX),
     };
-    let rows = sqlx::query(
+    let rows = query(
         "SELECT * FROM audit WHERE (revision, position) < ($1, $2)
          ORDER BY revision DESC, position DESC LIMIT $3",
     )
@@ -179,7 +188,7 @@ pub async fn audit(
     rows.iter().map(audit_record).collect()
 }
 
-fn audit_record(row: &SqliteRow) -> Result<(AuditPlace, AuditRecord), StoreError> {
+fn audit_record(row: &Row) -> Result<(AuditPlace, AuditRecord), StoreError> {
     let columns = Columns { table: "audit", row };
     let place =
         AuditPlace { revision: columns.number("revision")?, position: columns.number("position")? };
@@ -198,11 +207,11 @@ fn audit_record(row: &SqliteRow) -> Result<(AuditPlace, AuditRecord), StoreError
 }
 
 pub async fn kept_answer(
-    db: &mut SqliteConnection,
+    db: &mut Transaction,
     actor: &str,
     key: &str,
 ) -> Result<Option<KeptAnswer>, StoreError> {
-    let row = sqlx::query("SELECT * FROM idempotency WHERE actor = $1 AND idempotency_key = $2")
+    let row = query("SELECT * FROM idempotency WHERE actor = $1 AND idempotency_key = $2")
         .bind(actor)
         .bind(key)
         .fetch_optional(db)
@@ -221,12 +230,12 @@ pub async fn kept_answer(
 }
 
 pub async fn keep_answer(
-    db: &mut SqliteConnection,
+    db: &mut Transaction,
     actor: &str,
     key: &str,
     answer: &KeptAnswer,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO idempotency (actor, idempotency_key, request_digest, status, location, body,
              created_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -248,11 +257,11 @@ pub async fn keep_answer(
 }
 
 pub async fn forget_answers(
-    db: &mut SqliteConnection,
+    db: &mut Transaction,
     before: Timestamp,
     limit: u32,
 ) -> Result<u64, StoreError> {
-    let forgotten = sqlx::query(
+    let forgotten = query(
         "DELETE FROM idempotency WHERE (actor, idempotency_key) IN (
              SELECT actor, idempotency_key FROM idempotency
              WHERE created_at < $1 ORDER BY created_at LIMIT $2)",
@@ -261,5 +270,5 @@ pub async fn forget_answers(
     .bind(limit)
     .execute(db)
     .await?;
-    Ok(forgotten.rows_affected())
+    Ok(forgotten)
 }

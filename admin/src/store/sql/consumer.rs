@@ -1,19 +1,16 @@
 //! Consumers.
 
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use tollgate_common::catalog::Consumer;
 use tollgate_common::ids::ConsumerId;
 use tollgate_common::time::Timestamp;
 
-use crate::store::StoreError;
 use crate::store::catalog::Page;
 use crate::store::column::{Columns, json};
+use crate::store::query::{Row, query};
+use crate::store::{StoreError, Transaction};
 
-pub async fn find(
-    db: &mut SqliteConnection,
-    id: ConsumerId,
-) -> Result<Option<Consumer>, StoreError> {
-    let row = sqlx::query("SELECT * FROM consumers WHERE id = $1 AND deleted_at IS NULL")
+pub async fn find(db: &mut Transaction, id: ConsumerId) -> Result<Option<Consumer>, StoreError> {
+    let row = query("SELECT * FROM consumers WHERE id = $1 AND deleted_at IS NULL")
         .bind(&id.as_bytes()[..])
         .fetch_optional(db)
         .await?;
@@ -21,21 +18,20 @@ pub async fn find(
 }
 
 pub async fn list(
-    db: &mut SqliteConnection,
+    db: &mut Transaction,
     page: Page<ConsumerId>,
 ) -> Result<Vec<Consumer>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT * FROM consumers WHERE deleted_at IS NULL AND id > $1 ORDER BY id LIMIT $2",
-    )
-    .bind(page.after.map_or(vec![], |id| id.as_bytes().to_vec()))
-    .bind(page.limit)
-    .fetch_all(db)
-    .await?;
+    let rows =
+        query("SELECT * FROM consumers WHERE deleted_at IS NULL AND id > $1 ORDER BY id LIMIT $2")
+            .bind(page.after.map_or(vec![], |id| id.as_bytes().to_vec()))
+            .bind(page.limit)
+            .fetch_all(db)
+            .await?;
     rows.iter().map(consumer).collect()
 }
 
-pub async fn save(db: &mut SqliteConnection, consumer: &Consumer) -> Result<(), StoreError> {
-    sqlx::query(
+pub async fn save(db: &mut Transaction, consumer: &Consumer) -> Result<(), StoreError> {
+    query(
         "INSERT INTO consumers (id, name, email, external_ids, created_at, updated_at)
          VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (id) DO UPDATE SET name = excluded.name, email = excluded.email,
@@ -52,12 +48,8 @@ pub async fn save(db: &mut SqliteConnection, consumer: &Consumer) -> Result<(), 
     Ok(())
 }
 
-pub async fn delete(
-    db: &mut SqliteConnection,
-    id: ConsumerId,
-    at: Timestamp,
-) -> Result<(), StoreError> {
-    sqlx::query(
+pub async fn delete(db: &mut Transaction, id: ConsumerId, at: Timestamp) -> Result<(), StoreError> {
+    query(
         "UPDATE consumers SET deleted_at = $2, name = '', email = NULL, external_ids = '{}'
          WHERE id = $1",
     )
@@ -68,7 +60,7 @@ pub async fn delete(
     Ok(())
 }
 
-fn consumer(row: &SqliteRow) -> Result<Consumer, StoreError> {
+fn consumer(row: &Row) -> Result<Consumer, StoreError> {
     let columns = Columns { table: "consumers", row };
     Ok(Consumer {
         id: columns.id("id", ConsumerId::from_bytes)?,

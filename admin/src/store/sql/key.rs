@@ -1,15 +1,16 @@
 //! Keys, by their digest only.
 
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::AssertSqlSafe;
 use tollgate_common::catalog::{Key, KeyDigest};
 use tollgate_common::ids::{KeyId, SubscriptionId};
 use tollgate_common::snapshot::KeyRules;
 use tollgate_common::time::Timestamp;
 
 use super::packed::{self, DIGITS, ID_BYTES, PackedRow};
-use crate::store::StoreError;
 use crate::store::catalog::Page;
 use crate::store::column::Columns;
+use crate::store::query::{Row, query, query_scalar};
+use crate::store::{StoreError, Transaction};
 
 /// Bytes of a key's digest.
 const DIGEST_BYTES: usize = 32;
@@ -17,8 +18,8 @@ const DIGEST_BYTES: usize = 32;
 /// Stands for no expiry where a row has no NULL: no key expires then.
 const NEVER: i64 = i64::MAX;
 
-pub async fn find(db: &mut SqliteConnection, id: KeyId) -> Result<Option<Key>, StoreError> {
-    let row = sqlx::query("SELECT * FROM api_keys WHERE id = $1")
+pub async fn find(db: &mut Transaction, id: KeyId) -> Result<Option<Key>, StoreError> {
+    let row = query("SELECT * FROM api_keys WHERE id = $1")
         .bind(&id.as_bytes()[..])
         .fetch_optional(db)
         .await?;
@@ -26,7 +27,7 @@ pub async fn find(db: &mut SqliteConnection, id: KeyId) -> Result<Option<Key>, S
 }
 
 pub async fn list(
-    db: &mut SqliteConnection,
+    db: &mut Transaction,
     subscription: SubscriptionId,
     page: Page<(Timestamp, KeyId)>,
 ) -> Result<Vec<Key>, StoreError> {
@@ -34,7 +35,7 @@ pub async fn list(
         Some((time, id)) => (time.0, id.as_bytes().to_vec()),
         None => (i64::MIN, vec![]),
     };
-    let rows = sqlx::query(
+    let rows = query(
         "SELECT * FROM api_keys
          WHERE subscription_id = $1 AND (created_at, id) > ($2, $3)
          ORDER BY created_at, id LIMIT $4",
@@ -50,18 +51,19 @@ pub async fn list(
 
 /// Only what gateways are told, since there may be millions.
 pub async fn list_in_force(
-    db: &mut SqliteConnection,
+    db: &mut Transaction,
     now: Timestamp,
     page: Page<KeyId>,
 ) -> Result<Vec<(KeyId, KeyRules)>, StoreError> {
-    let packed: Option<Vec<u8>> = sqlx::query_scalar(
-        "SELECT CAST(group_concat(packed, '') AS BLOB) FROM (
-             SELECT id || digest || subscription_id
-                 || printf('%016x', coalesce(expires_at, $4)) AS packed
-             FROM api_keys
+    let dialect = db.dialect();
+    let packed: Option<Vec<u8>> = query_scalar(AssertSqlSafe(format!(
+        "SELECT {} FROM (
+             SELECT id || digest || subscription_id || {} AS packed FROM api_keys
              WHERE id > $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
-             ORDER BY id LIMIT $3)",
-    )
+             ORDER BY id LIMIT $3) AS page",
+        packed::blob(dialect),
+        packed::digits(dialect, "coalesce(expires_at, $4)"),
+    )))
     .bind(page.after.map_or(vec![], |id| id.as_bytes().to_vec()))
     .bind(now.0)
     .bind(page.limit)
@@ -80,13 +82,13 @@ pub async fn list_in_force(
     let rows =
         packed::rows::<{ 2 * ID_BYTES + DIGEST_BYTES + DIGITS }>("api_keys", packed.as_deref())?;
     let mut found = rows.map(rules).collect::<Result<Vec<_>, StoreError>>()?;
-    // SQLite promises an aggregate no order, though it has kept this one so far.
+    // An aggregate is promised no order, though this one has been kept so far.
     found.sort_by_key(|(id, _)| *id);
     Ok(found)
 }
 
-pub async fn save(db: &mut SqliteConnection, key: &Key) -> Result<(), StoreError> {
-    sqlx::query(
+pub async fn save(db: &mut Transaction, key: &Key) -> Result<(), StoreError> {
+    query(
         "INSERT INTO api_keys (id, subscription_id, digest, prefix, created_at, expires_at,
              revoked_at, last_used_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -106,7 +108,7 @@ pub async fn save(db: &mut SqliteConnection, key: &Key) -> Result<(), StoreError
     Ok(())
 }
 
-fn key(row: &SqliteRow) -> Result<Key, StoreError> {
+fn key(row: &Row) -> Result<Key, StoreError> {
     let columns = Columns { table: "api_keys", row };
     Ok(Key {
         id: columns.id("id", KeyId::from_bytes)?,

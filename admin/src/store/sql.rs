@@ -1,4 +1,4 @@
-//! The catalog in SQLite.
+//! The catalog in SQL.
 
 mod consumer;
 mod history;
@@ -8,6 +8,8 @@ mod plan;
 mod product;
 mod subscription;
 mod token;
+
+pub use history::REVISIONS;
 
 use async_trait::async_trait;
 use tollgate_common::catalog::{
@@ -21,20 +23,20 @@ use super::catalog::{
     AuditPlace, CatalogRead, CatalogStore, CatalogWrite, CommitRecord, CommittedRevision,
     KeptAnswer, Page, SubscriptionFilter,
 };
-use super::{Database, StoreError, Transaction};
+use super::{Database, Part, StoreError, Transaction};
 use crate::access::Token;
 use crate::audit::AuditRecord;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
 #[derive(Clone, Debug)]
-pub struct SqliteCatalog {
+pub struct SqlCatalog {
     database: Database,
 }
 
-impl SqliteCatalog {
+impl SqlCatalog {
     pub async fn open(database: Database) -> Result<Self> {
-        let mut transaction = database.write().await?;
+        let mut transaction = database.write(Part::Catalog).await?;
         history::adopt_format(&mut transaction, wire::FORMAT).await?;
         transaction.commit().await?;
         Ok(Self { database })
@@ -42,17 +44,17 @@ impl SqliteCatalog {
 }
 
 #[async_trait]
-impl CatalogStore for SqliteCatalog {
+impl CatalogStore for SqlCatalog {
     async fn read(&self) -> Result<Box<dyn CatalogRead>> {
         Ok(Box::new(View(self.database.read().await?)))
     }
 
     async fn write(&self) -> Result<Box<dyn CatalogWrite>> {
-        Ok(Box::new(View(self.database.write().await?)))
+        Ok(Box::new(View(self.database.write(Part::Catalog).await?)))
     }
 
     async fn forget_answers(&self, before: Timestamp, limit: u32) -> Result<u64> {
-        let mut transaction = self.database.write().await?;
+        let mut transaction = self.database.write(Part::Catalog).await?;
         let forgotten = history::forget_answers(&mut transaction, before, limit).await?;
         transaction.commit().await?;
         Ok(forgotten)
@@ -232,6 +234,6 @@ impl CatalogWrite for View {
 
     async fn commit(mut self: Box<Self>, record: CommitRecord) -> Result<()> {
         history::append(&mut self.0, &record).await?;
-        Ok(self.0.commit().await?)
+        self.0.commit().await
     }
 }

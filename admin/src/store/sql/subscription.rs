@@ -1,22 +1,22 @@
 //! Subscriptions. They are never deleted: usage and invoices name them.
 
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::AssertSqlSafe;
 use tollgate_common::catalog::{Subscription, SubscriptionStatus};
 use tollgate_common::ids::{ConsumerId, PlanId, ProductId, SubscriptionId};
 use tollgate_common::snapshot::SubscriptionRules;
 use tollgate_common::time::Timestamp;
 
 use super::packed::{self, DIGITS, ID_BYTES, PackedRow};
-use crate::store::StoreError;
 use crate::store::catalog::{Page, SubscriptionFilter};
 use crate::store::column::{Columns, word};
+use crate::store::query::{Query, Row, Value, query, query_scalar};
+use crate::store::{StoreError, Transaction};
 
 pub async fn find(
-    db: &mut SqliteConnection,
+    db: &mut Transaction,
     id: SubscriptionId,
 ) -> Result<Option<Subscription>, StoreError> {
-    let row = sqlx::query("SELECT * FROM subscriptions WHERE id = $1")
+    let row = query("SELECT * FROM subscriptions WHERE id = $1")
         .bind(&id.as_bytes()[..])
         .fetch_optional(db)
         .await?;
@@ -25,40 +25,44 @@ pub async fn find(
 
 /// The conditions are spelled out one by one, so that each filter meets its index.
 pub async fn list(
-    db: &mut SqliteConnection,
+    db: &mut Transaction,
     filter: SubscriptionFilter,
     page: Page<SubscriptionId>,
 ) -> Result<Vec<Subscription>, StoreError> {
-    let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM subscriptions WHERE id > ");
-    query.push_bind(page.after.map_or(vec![], |id| id.as_bytes().to_vec()));
-    let owners = [
-        (" AND consumer_id = ", filter.consumer.map(|id| id.as_bytes().to_vec())),
-        (" AND product_id = ", filter.product.map(|id| id.as_bytes().to_vec())),
-        (" AND plan_id = ", filter.plan.map(|id| id.as_bytes().to_vec())),
+    let mut values: Vec<Value<'_>> =
+        vec![page.after.map_or(vec![], |id| id.as_bytes().to_vec()).into(), page.limit.into()];
+    let wanted: [(&str, Option<Value<'_>>); 4] = [
+        ("consumer_id", filter.consumer.map(|id| id.as_bytes().to_vec().into())),
+        ("product_id", filter.product.map(|id| id.as_bytes().to_vec().into())),
+        ("plan_id", filter.plan.map(|id| id.as_bytes().to_vec().into())),
+        ("status", filter.status.map(|status| word(status).into())),
     ];
-    for (condition, id) in owners {
-        if let Some(id) = id {
-            query.push(condition).push_bind(id);
+    let mut sql = "SELECT * FROM subscriptions WHERE id > $1".to_owned();
+    for (column, value) in wanted {
+        if let Some(value) = value {
+            values.push(value);
+            sql.push_str(&format!(" AND {column} = ${}", values.len()));
         }
     }
-    if let Some(status) = filter.status {
-        query.push(" AND status = ").push_bind(word(status));
-    }
-    query.push(" ORDER BY id LIMIT ").push_bind(page.limit);
-    let rows = query.build().fetch_all(db).await?;
+    sql.push_str(" ORDER BY id LIMIT $2");
+    let query = values.into_iter().fold(query(AssertSqlSafe(sql)), Query::bind);
+    let rows = query.fetch_all(db).await?;
     rows.iter().map(subscription).collect()
 }
 
 /// Only what gateways are told, since there may be millions.
 pub async fn list_in_force(
-    db: &mut SqliteConnection,
+    db: &mut Transaction,
     page: Page<SubscriptionId>,
 ) -> Result<Vec<SubscriptionRules>, StoreError> {
-    let packed: Option<Vec<u8>> = sqlx::query_scalar(
-        "SELECT CAST(group_concat(packed, '') AS BLOB) FROM (
-             SELECT id || consumer_id || plan_id || printf('%016x', started_at) AS packed
-             FROM subscriptions WHERE id > $1 AND status = $2 ORDER BY id LIMIT $3)",
-    )
+    let dialect = db.dialect();
+    let packed: Option<Vec<u8>> = query_scalar(AssertSqlSafe(format!(
+        "SELECT {} FROM (
+             SELECT id || consumer_id || plan_id || {} AS packed
+             FROM subscriptions WHERE id > $1 AND status = $2 ORDER BY id LIMIT $3) AS page",
+        packed::blob(dialect),
+        packed::digits(dialect, "started_at"),
+    )))
     .bind(page.after.map_or(vec![], |id| id.as_bytes().to_vec()))
     .bind(word(SubscriptionStatus::Active))
     .bind(page.limit)
@@ -75,16 +79,13 @@ pub async fn list_in_force(
     };
     let rows = packed::rows::<{ 3 * ID_BYTES + DIGITS }>("subscriptions", packed.as_deref())?;
     let mut found = rows.map(rules).collect::<Result<Vec<_>, StoreError>>()?;
-    // SQLite promises an aggregate no order, though it has kept this one so far.
+    // An aggregate is promised no order, though this one has been kept so far.
     found.sort_by_key(|rules| rules.id);
     Ok(found)
 }
 
-pub async fn save(
-    db: &mut SqliteConnection,
-    subscription: &Subscription,
-) -> Result<(), StoreError> {
-    sqlx::query(
+pub async fn save(db: &mut Transaction, subscription: &Subscription) -> Result<(), StoreError> {
+    query(
         "INSERT INTO subscriptions (id, consumer_id, product_id, plan_id, status, started_at,
              canceled_at, created_at, updated_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
@@ -105,7 +106,7 @@ pub async fn save(
     Ok(())
 }
 
-fn subscription(row: &SqliteRow) -> Result<Subscription, StoreError> {
+fn subscription(row: &Row) -> Result<Subscription, StoreError> {
     let columns = Columns { table: "subscriptions", row };
     Ok(Subscription {
         id: columns.id("id", SubscriptionId::from_bytes)?,

@@ -1,27 +1,24 @@
 //! Products and the host names that lead to them.
 
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use tollgate_common::catalog::{Product, ProductStatus};
 use tollgate_common::ids::ProductId;
 use tollgate_common::time::Timestamp;
 
-use crate::store::StoreError;
 use crate::store::catalog::Page;
 use crate::store::column::{Columns, integer, json, word};
+use crate::store::query::{Row, query};
+use crate::store::{StoreError, Transaction};
 
-pub async fn find(db: &mut SqliteConnection, id: ProductId) -> Result<Option<Product>, StoreError> {
-    let row = sqlx::query("SELECT * FROM products WHERE id = $1 AND deleted_at IS NULL")
+pub async fn find(db: &mut Transaction, id: ProductId) -> Result<Option<Product>, StoreError> {
+    let row = query("SELECT * FROM products WHERE id = $1 AND deleted_at IS NULL")
         .bind(&id.as_bytes()[..])
         .fetch_optional(db)
         .await?;
     row.as_ref().map(product).transpose()
 }
 
-pub async fn find_named(
-    db: &mut SqliteConnection,
-    name: &str,
-) -> Result<Option<Product>, StoreError> {
-    let row = sqlx::query("SELECT * FROM products WHERE name = $1 AND deleted_at IS NULL")
+pub async fn find_named(db: &mut Transaction, name: &str) -> Result<Option<Product>, StoreError> {
+    let row = query("SELECT * FROM products WHERE name = $1 AND deleted_at IS NULL")
         .bind(name)
         .fetch_optional(db)
         .await?;
@@ -29,10 +26,10 @@ pub async fn find_named(
 }
 
 pub async fn find_with_host(
-    db: &mut SqliteConnection,
+    db: &mut Transaction,
     host: &str,
 ) -> Result<Option<ProductId>, StoreError> {
-    let row = sqlx::query("SELECT product_id FROM product_hosts WHERE host = $1")
+    let row = query("SELECT product_id FROM product_hosts WHERE host = $1")
         .bind(host)
         .fetch_optional(db)
         .await?;
@@ -43,11 +40,11 @@ pub async fn find_with_host(
 }
 
 pub async fn list(
-    db: &mut SqliteConnection,
+    db: &mut Transaction,
     status: Option<ProductStatus>,
     page: Page<ProductId>,
 ) -> Result<Vec<Product>, StoreError> {
-    let rows = sqlx::query(
+    let rows = query(
         "SELECT * FROM products
          WHERE deleted_at IS NULL AND id > $1 AND ($2 = '' OR status = $2)
          ORDER BY id LIMIT $3",
@@ -60,8 +57,8 @@ pub async fn list(
     rows.iter().map(product).collect()
 }
 
-pub async fn save(db: &mut SqliteConnection, product: &Product) -> Result<(), StoreError> {
-    sqlx::query(
+pub async fn save(db: &mut Transaction, product: &Product) -> Result<(), StoreError> {
+    query(
         "INSERT INTO products (id, name, title, description, gateway_endpoint, status, hosts,
              routes, upstream, key_query_parameter, body_bytes_max, metadata, created_at, updated_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
@@ -91,12 +88,8 @@ pub async fn save(db: &mut SqliteConnection, product: &Product) -> Result<(), St
     save_hosts(db, product.id, &product.hosts).await
 }
 
-pub async fn delete(
-    db: &mut SqliteConnection,
-    id: ProductId,
-    at: Timestamp,
-) -> Result<(), StoreError> {
-    sqlx::query("UPDATE products SET deleted_at = $2 WHERE id = $1")
+pub async fn delete(db: &mut Transaction, id: ProductId, at: Timestamp) -> Result<(), StoreError> {
+    query("UPDATE products SET deleted_at = $2 WHERE id = $1")
         .bind(&id.as_bytes()[..])
         .bind(at.0)
         .execute(&mut *db)
@@ -105,16 +98,16 @@ pub async fn delete(
 }
 
 async fn save_hosts(
-    db: &mut SqliteConnection,
+    db: &mut Transaction,
     id: ProductId,
     hosts: &[String],
 ) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM product_hosts WHERE product_id = $1")
+    query("DELETE FROM product_hosts WHERE product_id = $1")
         .bind(&id.as_bytes()[..])
         .execute(&mut *db)
         .await?;
     for host in hosts {
-        sqlx::query("INSERT INTO product_hosts (host, product_id) VALUES ($1, $2)")
+        query("INSERT INTO product_hosts (host, product_id) VALUES ($1, $2)")
             .bind(host)
             .bind(&id.as_bytes()[..])
             .execute(&mut *db)
@@ -123,7 +116,7 @@ async fn save_hosts(
     Ok(())
 }
 
-fn product(row: &SqliteRow) -> Result<Product, StoreError> {
+fn product(row: &Row) -> Result<Product, StoreError> {
     let columns = Columns { table: "products", row };
     Ok(Product {
         id: columns.id("id", ProductId::from_bytes)?,

@@ -1,0 +1,164 @@
+//! The SQLite file: one connection that writes, a few that read.
+//!
+//! Write-ahead logging lets readers go on while something is written, and each reader sees one
+//! state. `synchronous = FULL` puts a commit on the disk before it returns.
+
+use std::fs::{OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Sqlite, SqlitePool};
+
+use super::{migration_failed, migrations};
+use crate::store::StoreError;
+use crate::store::query::Dialect;
+
+type Transaction = sqlx::Transaction<'static, Sqlite>;
+
+/// Enough for a page of the console, a few reports and two gateways that read everything at once;
+/// each holds a page cache of about 2 MB.
+const READERS_MAX: u32 = 6;
+
+/// How long a statement waits for another process that holds the file, such as a backup.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a request waits for a free connection before it is an error.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Only the owner of the process may read what is in there.
+const FILE_MODE: u32 = 0o600;
+
+#[derive(Clone, Debug)]
+pub struct File {
+    writer: SqlitePool,
+    reader: SqlitePool,
+}
+
+impl File {
+    /// Opens the file, makes it when there is none, and brings its schema up to date. A file that
+    /// a newer program has written is refused and left as it is.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        create_private(path)
+            .map_err(|source| StoreError::Open { path: path.display().to_string(), source })?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        let writer = pool(1).connect_with(options.clone()).await?;
+        migrate(&writer, path).await?;
+        let reader = pool(READERS_MAX).connect_with(options.read_only(true)).await?;
+        Ok(Self { writer, reader })
+    }
+
+    /// Begins to write. There is one writer at a time; it holds the lock from its first statement,
+    /// so what it reads cannot change under it.
+    pub async fn write(&self) -> Result<Transaction, StoreError> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// Begins to read. All that is read in the transaction is of one state.
+    pub async fn read(&self) -> Result<Transaction, StoreError> {
+        Ok(self.reader.begin().await?)
+    }
+
+    /// Waits for the connections in use and closes the file.
+    pub async fn close(&self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// The journal and index files beside it get the same mode from SQLite.
+fn create_private(path: &Path) -> io::Result<()> {
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).mode(FILE_MODE).open(path)?;
+    file.set_permissions(Permissions::from_mode(FILE_MODE))
+}
+
+fn pool(connections_max: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections_max)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+}
+
+async fn migrate(writer: &SqlitePool, path: &Path) -> Result<(), StoreError> {
+    let migrator = migrations::migrator(Dialect::Sqlite);
+    migrator.run(writer).await.map_err(|error| migration_failed(error, path.display().to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_file_is_for_its_owner_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tollgate.db");
+
+        let database = File::open(&path).await.unwrap();
+        database.write().await.unwrap().commit().await.unwrap();
+
+        for entry in std::fs::read_dir(directory.path()).unwrap() {
+            let entry = entry.unwrap();
+            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_commit_is_on_the_disk_when_it_returns() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = File::open(&directory.path().join("tollgate.db")).await.unwrap();
+
+        let mut transaction = database.write().await.unwrap();
+        let (synchronous,): (i64,) =
+            sqlx::query_as("PRAGMA synchronous").fetch_one(&mut *transaction).await.unwrap();
+        let (journal,): (String,) =
+            sqlx::query_as("PRAGMA journal_mode").fetch_one(&mut *transaction).await.unwrap();
+
+        assert_eq!((synchronous, journal.as_str()), (2, "wal"));
+    }
+
+    #[tokio::test]
+    async fn a_file_of_a_newer_program_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tollgate.db");
+        let database = File::open(&path).await.unwrap();
+        let mut transaction = database.write().await.unwrap();
+        sqlx::query("UPDATE _sqlx_migrations SET version = 9999 WHERE version = 1")
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        transaction.commit().await.unwrap();
+        database.close().await;
+
+        let error = File::open(&path).await.unwrap_err();
+
+        assert!(matches!(error, StoreError::Newer { found: 9999, .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_is_dropped_has_no_effect() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = File::open(&directory.path().join("tollgate.db")).await.unwrap();
+        let mut transaction = database.write().await.unwrap();
+        sqlx::query("UPDATE catalog_state SET revision = 7")
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+
+        drop(transaction);
+
+        let (revision,): (i64,) = sqlx::query_as("SELECT revision FROM catalog_state")
+            .fetch_one(&database.reader)
+            .await
+            .unwrap();
+        assert_eq!(revision, 0);
+    }
+}

@@ -1,0 +1,18 @@
+// The files that are tested on each database; the roots beside this one include it.
+
+mod support;
+
+mod access;
+mod audit;
+mod consumers;
+mod description;
+mod feed;
+mod idempotency;
+mod keys;
+mod nodes;
+mod pages;
+mod plans;
+mod products;
+mod server;
+mod subscriptions;
+mod tokens;
