@@ -1,6 +1,6 @@
 # The short names of what is done often. Each is one script or one cargo command.
 
-.PHONY: demo check test bench docs deny kill-loop faults-long
+.PHONY: demo check test bench docs deny kill-loop faults-long simulation
 
 demo: ## Start everything on loopback, with something to sell
 	scripts/demo
@@ -20,6 +20,9 @@ kill-loop: ## SIGKILL under load, two hundred times in each form
 faults-long: ## An outage of the control plane of a minute, and twenty upgrades in a row, under load
 	TOLLGATE_FAULT_OUTAGE_SECONDS=60 TOLLGATE_FAULT_UPGRADES=20 \
 		cargo test --test faults -- --nocapture --test-threads 1 outage:: upgrade::
+
+simulation: ## A thousand histories of each kind of shared counting
+	TOLLGATE_SIMULATION_SEEDS=1000 cargo test --package tollgate-proxy --lib counters::lease::simulation
 
 docs: ## Write docs/configuration.md anew from the declarations
 	-cargo test --quiet --package tollgate-config --lib reference::tests::the_page_is_up_to_date
