@@ -78,6 +78,12 @@ impl Fleet {
         (answer.status == 200).then(|| serde_json::from_slice(&answer.body).unwrap())
     }
 
+    /// What a gateway says that all have used; it learns of the others when it asks the counters.
+    async fn used(&self, gateway: usize, offer: &Offer) -> usize {
+        let usage = self.own_usage(gateway, offer).await.unwrap();
+        usage["limits"][0]["used"].as_u64().unwrap() as usize
+    }
+
     async fn metric(&self, gateway: usize, name: &str) -> u64 {
         let mut client =
             RawHttp1::connect(self.gateways[gateway].address("metrics")).await.unwrap();
@@ -147,6 +153,12 @@ impl Fleet {
     }
 }
 
+/// While an answer of the counters is late, the other modes let calls pass on their own account.
+fn strict(mut plan: Value) -> Value {
+    plan["outage_mode"] = "strict".into();
+    plan
+}
+
 fn start(role: &str, settings: Vec<(&'static str, String)>, roles: &[&str]) -> Tollgate {
     let mut command = command(BINARY, &[role]);
     command.envs(settings);
@@ -164,7 +176,7 @@ async fn said(client: &mut RawHttp1, offer: &Offer) -> (u16, String) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_quota_that_three_gateways_share_is_used_to_its_last_call_and_no_further() {
     let fleet = Fleet::open().await;
-    let offer = fleet.sell(json!({ "monthly_quota": 2_000 })).await;
+    let offer = fleet.sell(strict(json!({ "monthly_quota": 2_000 }))).await;
 
     let passed = fleet.use_up(&offer).await;
 
@@ -179,7 +191,7 @@ async fn a_quota_that_three_gateways_share_is_used_to_its_last_call_and_no_furth
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rate_that_three_gateways_share_admits_its_burst_and_what_time_gives_back() {
     let fleet = Fleet::open().await;
-    let offer = fleet.sell(json!({ "rate_limit": 600, "burst": 50 })).await;
+    let offer = fleet.sell(strict(json!({ "rate_limit": 600, "burst": 50 }))).await;
 
     let begun = Instant::now();
     let mut passed = 0;
@@ -196,7 +208,7 @@ async fn a_rate_that_three_gateways_share_admits_its_burst_and_what_time_gives_b
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn counters_that_were_emptied_in_mid_month_give_out_no_second_month() {
     let fleet = Fleet::open().await;
-    let offer = fleet.sell(json!({ "monthly_quota": 1_000 })).await;
+    let offer = fleet.sell(strict(json!({ "monthly_quota": 1_000 }))).await;
     let before = fleet.call_until_refused(&offer, 50).await;
     assert_eq!(before, 50 * CALLERS * GATEWAYS);
     fleet.is_at_rest().await;
@@ -211,8 +223,7 @@ async fn counters_that_were_emptied_in_mid_month_give_out_no_second_month() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_its_counters_a_strict_plan_refuses_and_comes_back_by_itself() {
     let mut fleet = Fleet::open().await;
-    let plan = json!({ "monthly_quota": 1_000, "outage_mode": "strict" });
-    let offer = fleet.sell(plan).await;
+    let offer = fleet.sell(strict(json!({ "monthly_quota": 1_000 }))).await;
     let before = fleet.call_until_refused(&offer, 20).await;
     fleet.is_at_rest().await;
 
@@ -240,9 +251,10 @@ async fn what_an_open_plan_lets_pass_while_the_counters_hang_is_counted_once_whe
     fleet.redis.signal("STOP");
     let apart = fleet.call_until_refused(&offer, 20).await;
     fleet.redis.signal("CONT");
-    sleep(MENDED).await;
-    let after = fleet.use_up(&offer).await;
 
     assert_eq!(apart, 20 * CALLERS * GATEWAYS, "nobody is refused");
-    assert_eq!(before + apart + after, 1_000);
+    for gateway in 0..GATEWAYS {
+        let agrees = async || fleet.used(gateway, &offer).await == before + apart;
+        eventually("the gateway knows of all calls", agrees).await;
+    }
 }
