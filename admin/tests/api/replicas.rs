@@ -271,6 +271,6 @@ async fn a_database_of_a_newer_program_is_refused() {
 
     let said = tollgate_admin::store::Database::open(&place.url).await.unwrap_err().to_string();
 
-    assert!(said.contains("has schema version 9999; this program knows 2"), "{said}");
+    assert!(said.contains("has schema version 9999; this program knows "), "{said}");
     assert!(!said.contains(PASSWORD));
 }
