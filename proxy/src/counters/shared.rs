@@ -26,7 +26,7 @@ pub use self::entry::Entry;
 use self::entry::{Desk, Waiter};
 use super::lease::Step;
 use super::lease::exchange::Process;
-use super::lease::roll::BUCKETS;
+use super::lease::roll::{BUCKETS, Roll};
 use super::lease::terms::{QuotaTerms, Terms};
 use super::{Counters, CountersState, Drawing, Drawn, Limits};
 use crate::snapshot::catalog::Catalog;
@@ -65,7 +65,9 @@ struct Inner {
     /// Gateways that there are.
     nodes: AtomicU64,
     is_available: AtomicBool,
+    /// Questions that were put for calls; that this gateway is there is said besides.
     round_trips: AtomicU64,
+    rolls: [Mutex<Roll>; BUCKETS],
 }
 
 /// The questions that calls put, to be carried to the servers by [`run`].
@@ -86,6 +88,7 @@ impl SharedCounters {
             nodes: AtomicU64::new(options.nodes_min.max(1)),
             is_available: AtomicBool::new(false),
             round_trips: AtomicU64::new(0),
+            rolls: std::array::from_fn(|_| Mutex::default()),
         };
         (Self(Arc::new(inner)), Questions(asked))
     }

@@ -7,6 +7,8 @@ use tollgate_common::ids::NodeId;
 use tollgate_common::snapshot::Revision;
 use tollgate_common::time::Timestamp;
 
+use super::roll::Word;
+
 /// How long a roll that was made anew waits for all gateways to say what they have used. They look
 /// after it three times as often.
 pub const ROLL_CALL_MS: i64 = 1_500;
@@ -125,9 +127,9 @@ pub struct Reply {
 pub struct Senseless;
 
 impl Ask {
-    pub fn arguments(&self, process: &Process) -> Vec<String> {
+    pub fn arguments(&self, process: &Process, word: Word) -> Vec<String> {
         let mut list = Arguments(Vec::with_capacity(32));
-        list.text(process.node).text(process.epoch).text(self.seq);
+        list.text(process.node).text(process.epoch).text(self.seq).text(word.number);
         list.text(ROLL_CALL_MS).text(SKEW_MS);
         match &self.quota {
             Some(quota) => list.quota(quota, self.nodes),
@@ -198,6 +200,14 @@ impl Arguments {
 }
 
 impl Reply {
+    /// What was asked is remembered, and the word that it was in the roll.
+    pub fn is_kept(&self) -> bool {
+        match self.status {
+            Status::Done | Status::Unseeded | Status::Counting => true,
+            Status::Stale | Status::Unknown => false,
+        }
+    }
+
     pub fn read(numbers: &[i64]) -> Result<Self, Senseless> {
         let status = match numbers.first() {
             Some(0) => Status::Done,

@@ -12,7 +12,7 @@ use super::terms::QuotaTerms;
 const AGAIN_NS_MIN: u64 = 250_000_000;
 
 /// The longest: a call that did not count gives its unit back at any time.
-const AGAIN_NS_MAX: u64 = 16_000_000_000;
+const AGAIN_NS_MAX: u64 = 4_000_000_000;
 
 /// Of what is held more than so many times the demand, the rest goes back.
 const EXCESS: u64 = 4;

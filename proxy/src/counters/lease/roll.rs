@@ -1,8 +1,9 @@
 //! Whether the shared counters still know what they were told.
 //!
 //! Subscriptions are spread over buckets, and each bucket has a roll in which every gateway says
-//! again and again that it is there, with the number of the word. A roll that was begun anew, or that
-//! has an older word than was acknowledged, tells that the bucket was emptied or put back.
+//! again and again that it is there. Whatever it says in the bucket, questions included, is a word with
+//! a number, and the roll has the last one. A roll that was begun anew, or that has an older word than
+//! was acknowledged, tells that the bucket was emptied or put back.
 
 /// Buckets: enough to spread evenly over the nodes of a cluster, few enough to look after each.
 pub const BUCKETS: usize = 32;
@@ -12,6 +13,14 @@ pub struct Roll {
     since_ms: Option<i64>,
     sent: u64,
     acknowledged: u64,
+}
+
+/// Something said in a bucket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Word {
+    pub number: u64,
+    /// The last word that was acknowledged before this one was said: the roll must have it.
+    known: u64,
 }
 
 /// An answer of `beat.lua`.
@@ -25,18 +34,22 @@ pub struct Heard {
 }
 
 impl Roll {
-    /// The number of the next word.
-    pub fn next_word(&mut self) -> u64 {
+    pub fn next_word(&mut self) -> Word {
         self.sent += 1;
-        self.sent
+        Word { number: self.sent, known: self.acknowledged }
+    }
+
+    /// A word is in the roll.
+    pub fn acknowledge(&mut self, word: Word) {
+        self.acknowledged = self.acknowledged.max(word.number);
     }
 
     /// Takes the answer to a word. True: what was told before is lost.
-    pub fn hear(&mut self, word: u64, heard: Heard) -> bool {
+    pub fn hear(&mut self, word: Word, heard: Heard) -> bool {
         let is_lost = self.since_ms.is_some_and(|since_ms| since_ms != heard.since_ms)
-            || heard.last < self.acknowledged;
+            || heard.last < word.known;
         self.since_ms = Some(heard.since_ms);
-        self.acknowledged = self.acknowledged.max(word);
+        self.acknowledge(word);
         is_lost
     }
 }
@@ -62,12 +75,12 @@ mod tests {
         let first = roll.next_word();
         assert!(!roll.hear(first, heard(5, 0)));
         let second = roll.next_word();
-        assert!(!roll.hear(second, heard(5, first)));
+        assert!(!roll.hear(second, heard(5, first.number)));
 
         let third = roll.next_word();
-        assert!(roll.hear(third, heard(5, first)), "the second word is forgotten");
+        assert!(roll.hear(third, heard(5, first.number)), "the second word is forgotten");
         let fourth = roll.next_word();
-        assert!(!roll.hear(fourth, heard(5, third)));
+        assert!(!roll.hear(fourth, heard(5, third.number)));
         let fifth = roll.next_word();
         assert!(roll.hear(fifth, heard(6, 0)), "begun anew");
     }
@@ -81,6 +94,19 @@ mod tests {
 
         let third = roll.next_word();
 
-        assert!(!roll.hear(third, heard(5, first)));
+        assert!(!roll.hear(third, heard(5, first.number)));
+    }
+
+    #[test]
+    fn a_question_whose_answer_overtakes_that_of_a_beat_is_not_missed() {
+        let mut roll = Roll::default();
+        let beat = roll.next_word();
+        let question = roll.next_word();
+
+        roll.acknowledge(question);
+
+        assert!(!roll.hear(beat, heard(5, 0)));
+        let next = roll.next_word();
+        assert!(roll.hear(next, heard(5, beat.number)), "the question is forgotten");
     }
 }

@@ -15,7 +15,7 @@ use super::{Inner, Questions, SharedCounters};
 use crate::backoff::Backoff;
 use crate::control::Control;
 use crate::counters::lease::exchange::{Ask, Reply, Seeds};
-use crate::counters::lease::roll::{BUCKETS, Heard, Roll};
+use crate::counters::lease::roll::Heard;
 
 /// How often leases are looked at that hold something.
 const SWEEP_EVERY: Duration = Duration::from_millis(100);
@@ -83,7 +83,8 @@ async fn put(asking: Arc<Asking>, question: Question) {
     let Question { entry, ask } = question;
     let inner = &asking.inner;
     let keys = keys(&entry, &ask);
-    let arguments = ask.arguments(&inner.process);
+    let word = inner.rolls[entry.bucket].lock().next_word();
+    let arguments = ask.arguments(&inner.process, word);
     inner.round_trips.fetch_add(1, Ordering::Relaxed);
     let answer = asking.servers.run(Script::Draw, &keys, &arguments).await;
     let reply = answer.and_then(|numbers| Ok(Reply::read(&numbers)?));
@@ -91,6 +92,9 @@ async fn put(asking: Arc<Asking>, question: Question) {
     let mut desk = entry.desk.lock();
     match reply {
         Ok(reply) => {
+            if reply.is_kept() {
+                inner.rolls[entry.bucket].lock().acknowledge(word);
+            }
             let decided = desk.lease.answer(ask.seq, &reply, rand::random(), now_ns);
             desk.tell(decided, now_ns);
         }
@@ -210,27 +214,30 @@ impl Asking {
 /// Says to each bucket again and again that this gateway is there.
 async fn beat(asking: Arc<Asking>) {
     let inner = &asking.inner;
-    let mut rolls = [Roll::default(); BUCKETS];
     let mut ticks = interval(BEAT_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let name = format!("{}:{}", inner.process.node, inner.process.epoch);
     loop {
         ticks.tick().await;
-        let words = rolls.each_mut().map(Roll::next_word);
+        let words = inner.rolls.each_ref().map(|roll| roll.lock().next_word());
         let beats = words.iter().enumerate().map(|(bucket, word)| {
-            let arguments =
-                [name.clone(), word.to_string(), SILENT_MS.to_string(), FORGOTTEN_MS.to_string()];
+            let arguments = [
+                name.clone(),
+                word.number.to_string(),
+                SILENT_MS.to_string(),
+                FORGOTTEN_MS.to_string(),
+            ];
             let servers = &asking.servers;
             async move { servers.run(Script::Beat, &[roll_key(bucket)], &arguments).await }
         });
         let answers = join_all(beats).await;
-        inner.round_trips.fetch_add(BUCKETS as u64, Ordering::Relaxed);
         let mut nodes = None;
         for (bucket, answer) in answers.into_iter().enumerate() {
             match answer.map(|numbers| Heard::read(&numbers)) {
                 Ok(Some(heard)) => {
                     nodes = nodes.max(Some(heard.nodes));
-                    if rolls[bucket].hear(words[bucket], heard) {
+                    let is_lost = inner.rolls[bucket].lock().hear(words[bucket], heard);
+                    if is_lost {
                         tracing::warn!(bucket, "the shared counters have lost what they were told");
                         asking.tell_again(bucket);
                     }

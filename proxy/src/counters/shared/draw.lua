@@ -28,7 +28,7 @@ local function whole(value)
   return string.format('%.0f', value)
 end
 
-local node, epoch, seq = text(), text(), number()
+local node, epoch, seq, word = text(), text(), number(), text()
 -- How long after its making a roll still waits for gateways to speak; how far clocks may differ.
 local roll_ms, skew_ms = number(), number()
 local counts, limit, revision = text() == '1', number(), number()
@@ -198,6 +198,7 @@ end
 if is_roll_new then
   redis.call('HSET', KEYS[1], 'since', whole(since_ms))
 end
+redis.call('HSET', KEYS[1], 'b:' .. node .. ':' .. epoch, word .. ' ' .. whole(now_ms))
 if counts then
   -- What calls wait for is as good as used.
   local spent = need > 0 and hold + math.min(need, granted) or 0

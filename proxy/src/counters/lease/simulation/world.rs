@@ -13,7 +13,7 @@ use super::chance::Chance;
 use super::server::{Script, Server};
 use crate::counters::Verdict;
 use crate::counters::lease::exchange::{Ask, Process, ROLL_CALL_MS, Reply};
-use crate::counters::lease::roll::{Heard, Roll};
+use crate::counters::lease::roll::{Heard, Roll, Word};
 use crate::counters::lease::terms::{QuotaTerms, RateTerms, Terms};
 use crate::counters::lease::{Lease, Step, Ticket};
 
@@ -74,7 +74,7 @@ enum Event {
     Seeded { node: usize, life: u64, seeds: Vec<(usize, i64)> },
     Sweep { node: usize },
     Beat { node: usize },
-    BeatHeard { node: usize, life: u64, word: u64, numbers: Vec<i64> },
+    BeatHeard { node: usize, life: u64, beat: u64, numbers: Vec<i64> },
     Deliver { node: usize },
     Start { node: usize },
     Fault,
@@ -88,7 +88,8 @@ struct Node {
     lease: Lease,
     roll: Roll,
     nodes: u64,
-    questions: HashMap<u64, Ask>,
+    questions: HashMap<u64, (Ask, Word)>,
+    beats: HashMap<u64, Word>,
     tickets: HashMap<u64, i64>,
     /// Durable: units by start of the period, of all lives.
     journal: BTreeMap<i64, i64>,
@@ -157,6 +158,7 @@ impl World {
             roll: Roll::default(),
             nodes: 1,
             questions: HashMap::new(),
+            beats: HashMap::new(),
             tickets: HashMap::new(),
             journal: BTreeMap::new(),
             delivered: BTreeMap::new(),
@@ -269,8 +271,8 @@ impl World {
                 }
             }
             Event::Beat { node } => self.beat(node),
-            Event::BeatHeard { node, life, word, numbers } => {
-                self.hear_beat(node, life, word, &numbers);
+            Event::BeatHeard { node, life, beat, numbers } => {
+                self.hear_beat(node, life, beat, &numbers);
             }
             Event::Deliver { node } => {
                 let wait_ns = self.chance.within(100, 900) * MS;
@@ -476,7 +478,7 @@ impl World {
         let (life, seq) = (one.life, ask.seq);
         self.next_question += 1;
         let question = self.next_question;
-        one.questions.insert(question, ask);
+        one.questions.insert(question, (ask, one.roll.next_word()));
         self.after(ANSWER_NS_MAX, Event::Unanswered { node, life, seq });
         if self.is_lost() {
             return;
@@ -504,13 +506,14 @@ impl World {
 
     fn arrive(&mut self, node: usize, life: u64, question: u64) {
         // A question is on its way also when its sender is dead by now.
-        let Some(ask) = self.nodes[node].questions.get(&question).cloned() else { return };
+        let Some((ask, word)) = self.nodes[node].questions.get(&question).cloned() else { return };
         if self.is_away {
             return;
         }
         let process = self.process(node, life);
         let start = ask.quota.as_ref().unwrap().period_start.0;
-        let numbers = self.server.run(Script::Draw, &Self::keys(start), &ask.arguments(&process));
+        let numbers =
+            self.server.run(Script::Draw, &Self::keys(start), &ask.arguments(&process, word));
         if self.is_lost() {
             return;
         }
@@ -524,8 +527,12 @@ impl World {
             return;
         }
         let now_ns = self.clock(node);
-        let seq = self.nodes[node].questions[&question].seq;
+        let (ask, word) = &self.nodes[node].questions[&question];
+        let (seq, word) = (ask.seq, *word);
         let reply = Reply::read(numbers).expect("the script's answer makes sense");
+        if reply.is_kept() {
+            self.nodes[node].roll.acknowledge(word);
+        }
         let chance = self.chance.next() as u32;
         let decided = self.nodes[node].lease.answer(seq, &reply, chance, now_ns);
         for (Ticket(ticket), verdict) in decided {
@@ -584,20 +591,23 @@ impl World {
         let life = self.nodes[node].life;
         let word = self.nodes[node].roll.next_word();
         let name = format!("{}:{life}", node_id(node));
-        let arguments = [name, word.to_string(), "5000".into(), "86400000".into()];
+        self.next_question += 1;
+        let beat = self.next_question;
+        self.nodes[node].beats.insert(beat, word);
+        let arguments = [name, word.number.to_string(), "5000".into(), "86400000".into()];
         let numbers = self.server.run(Script::Beat, &["roll".to_owned()], &arguments);
         let wait_ns = self.latency();
-        self.after(wait_ns, Event::BeatHeard { node, life, word, numbers });
+        self.after(wait_ns, Event::BeatHeard { node, life, beat, numbers });
     }
 
-    fn hear_beat(&mut self, node: usize, life: u64, word: u64, numbers: &[i64]) {
+    fn hear_beat(&mut self, node: usize, life: u64, beat: u64, numbers: &[i64]) {
         if !self.lives(node, life) {
             return;
         }
         let heard = Heard::read(numbers).unwrap();
         let one = &mut self.nodes[node];
         one.nodes = heard.nodes;
-        if one.roll.hear(word, heard) {
+        if one.roll.hear(one.beats[&beat], heard) {
             one.lease.lost();
             self.go_on(node);
         }
@@ -691,7 +701,8 @@ impl World {
 
     /// What is left can be used to the last unit, on any node.
     fn use_the_rest(&mut self) {
-        self.terms.rate = None;
+        // An answer that is late must not let calls pass apart, nor a rate hold them up.
+        self.terms = Terms { rate: None, outage: OutageMode::Strict, ..self.terms };
         let node = 1;
         let start = self.period(node).start.0;
         let left = self.limit as i64 - self.used(start);
@@ -700,14 +711,21 @@ impl World {
             self.nodes[node].lease.set_terms(self.terms);
         }
         let admitted = self.admitted;
-        // Some answers come too late for their call, so more are made than can pass.
-        for _ in 0..4 * left.max(0) + 100 {
+        let mut calls_over = 100;
+        // Who was refused asks again only after a while, and some answers are late for their call.
+        for _ in 0..4 * left.max(0) + 6_000 {
             self.call(node, 1);
             end_ns += MS;
             self.until(end_ns);
             // Nothing ends any more, so that what is used stays used.
             let is_end = |event: &Event| matches!(event, Event::Ended { .. });
             self.events.retain(|Reverse((_, _, event))| !is_end(event));
+            if (self.admitted - admitted) as i64 >= left {
+                calls_over -= 1;
+            }
+            if calls_over == 0 {
+                break;
+            }
         }
         if self.period(node).start.0 == start {
             assert_eq!((self.admitted - admitted) as i64, left.max(0), "the rest of the quota");
