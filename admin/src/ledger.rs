@@ -15,7 +15,6 @@ mod history;
 mod lag;
 mod last_used;
 mod mark;
-pub mod meter;
 pub mod metrics;
 pub mod node;
 mod refusals;

@@ -9,6 +9,7 @@ pub mod time;
 
 pub mod catalog;
 pub mod endpoint;
+pub mod meter;
 pub mod outcome;
 pub mod period;
 pub mod refusal;

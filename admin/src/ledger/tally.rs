@@ -5,6 +5,7 @@ use std::ops::AddAssign;
 
 use foldhash::fast::RandomState;
 use tollgate_common::ids::{KeyId, NodeId, PlanId, ProductId, SubscriptionId};
+use tollgate_common::meter::Meter;
 use tollgate_common::time::Timestamp;
 use tollgate_common::usage::UsageRecord;
 
@@ -45,6 +46,16 @@ impl Counts {
             bytes_in: bounded(record.bytes_in),
             bytes_out: bounded(record.bytes_out),
             ..apart
+        }
+    }
+
+    /// What is billed of one meter.
+    pub const fn billed(&self, meter: Meter) -> i64 {
+        match meter {
+            Meter::Calls => self.calls,
+            Meter::Units => self.units,
+            Meter::BytesIn => self.bytes_in,
+            Meter::BytesOut => self.bytes_out,
         }
     }
 

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use sqlx::AssertSqlSafe;
 use tollgate_common::ids::{PlanId, ProductId, SubscriptionId};
+use tollgate_common::meter::Meter;
 
-use super::meter::Meter;
 use super::series::id_read;
 use super::tally::Counts;
 use super::window::{Day, Minute, Window};
@@ -202,7 +202,7 @@ impl Reader<'_> {
                     subscription,
                     meter,
                     window_start: *window_start,
-                    quantity: meter.of(counts),
+                    quantity: counts.billed(meter),
                 });
             self.items.extend(items);
         }

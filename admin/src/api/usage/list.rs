@@ -4,12 +4,12 @@ use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use tollgate_common::ids::SubscriptionId;
+use tollgate_common::meter::Meter;
 use tollgate_common::time::Timestamp;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::api::page::{Cursor, List, Params, cursor_text};
 use crate::control::Control;
-use crate::ledger::meter::Meter;
 use crate::ledger::usage::{Position, RANGE_DAYS_MAX, Scope, UsageItem, UsageQuery};
 use crate::ledger::window::{Minute, TIME_END, Window};
 use crate::problem::{Problem, ProblemBody};

@@ -1,9 +1,9 @@
 //! Usage by window.
 
 use super::*;
-use crate::ledger::meter::Meter;
 use crate::ledger::usage::Position;
 use crate::ledger::{Counts, Minute};
+use tollgate_common::meter::Meter;
 
 const YEAR: (&str, &str) = ("2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z");
 

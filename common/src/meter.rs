@@ -1,9 +1,10 @@
 //! What is measured of a subscription, as owners and invoices read it.
 
-use super::tally::Counts;
+use serde::{Deserialize, Serialize};
 
 /// Billed usage by its name in the interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Meter {
     Calls,
     Units,
@@ -26,14 +27,5 @@ impl Meter {
 
     pub fn from_label(label: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|meter| meter.label() == label)
-    }
-
-    pub const fn of(self, counts: &Counts) -> i64 {
-        match self {
-            Self::Calls => counts.calls,
-            Self::Units => counts.units,
-            Self::BytesIn => counts.bytes_in,
-            Self::BytesOut => counts.bytes_out,
-        }
     }
 }
