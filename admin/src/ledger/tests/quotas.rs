@@ -126,3 +126,21 @@ async fn the_lag_grows_only_while_a_node_holds_records(
     again.report(NODE, 5, &Default::default()).await.unwrap();
     assert_eq!(lag(&again), Some(60));
 }
+
+#[rstest]
+#[tokio::test]
+async fn what_counts_is_told_apart_by_node(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let books = Books::new(kind).await;
+    let here = call(1, "2026-11-10T10:00:00Z");
+    let other_plan = UsageRecord { plan: plan(2), units: 4, ..here };
+    books.apply(1, &[here, other_plan]).await.unwrap();
+    let there = UsageRecord { units: 100, ..here };
+    books.ledger.apply(batch(OTHER_NODE, 1, 1, &[there]), at(NOW)).await.unwrap();
+
+    let start = at("2026-11-01T00:00:00Z");
+    let mut totals = books.ledger.node_totals(subscription(1), start).await.unwrap();
+
+    totals.sort_unstable();
+    assert_eq!(totals, [(NODE, 5), (OTHER_NODE, 100)]);
+    assert!(books.ledger.node_totals(subscription(2), start).await.unwrap().is_empty());
+}
