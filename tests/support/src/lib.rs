@@ -1,11 +1,11 @@
 //! What the tests of the whole system share.
 
 pub mod http;
+pub mod postgres;
 pub mod redis;
 pub mod tollgate;
 
 pub mod owner;
-pub mod postgres;
 pub mod upstream;
 
 pub mod raw_http1;
