@@ -12,6 +12,8 @@ pub mod endpoint;
 pub mod meter;
 pub mod outcome;
 pub mod period;
+pub mod price;
+pub mod rating;
 pub mod refusal;
 pub mod route;
 pub mod rules;

@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::PeriodKind;
 use crate::time::Timestamp;
 
+pub mod calendar;
+
+pub use calendar::Calendar;
+
 /// From `start`, included, to `end`, excluded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Period {
@@ -21,6 +25,16 @@ pub struct Period {
 impl Period {
     pub fn contains(&self, moment: Timestamp) -> bool {
         self.start <= moment && moment < self.end
+    }
+
+    pub const fn length_ms(self) -> i64 {
+        self.end.0.saturating_sub(self.start.0)
+    }
+
+    /// What both hold; None when that is nothing.
+    pub fn intersection(self, other: Period) -> Option<Period> {
+        let both = Period { start: self.start.max(other.start), end: self.end.min(other.end) };
+        (both.start < both.end).then_some(both)
     }
 
     /// The period of a plan that `now` falls into.
