@@ -76,6 +76,7 @@ pub async fn open(owner: &Owner<'_>, upstream: &str) -> Result<Shop, Failure> {
         "name": "fixed",
         "billing_mode": "fixed",
         "price_label": "EUR 29 a month",
+        "prices": [{ "name": "fee", "currency": "EUR", "amount": 2_900 }],
         "monthly_quota": 100_000,
         "rate_limit": 600,
     });
@@ -84,6 +85,9 @@ pub async fn open(owner: &Owner<'_>, upstream: &str) -> Result<Shop, Failure> {
         "name": "metered",
         "billing_mode": "metered",
         "price_label": "EUR 0.002 a call",
+        "prices": [{
+            "name": "calls", "currency": "EUR", "usage_type": "metered", "amount": "0.2",
+        }],
         "rate_limit": 6_000,
     });
     owner.post(&plans, metered).await?;

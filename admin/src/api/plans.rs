@@ -5,12 +5,14 @@ pub mod delete;
 pub mod fields;
 pub mod get;
 pub mod list;
+pub mod prices;
 pub mod update;
 
 use serde::Serialize;
 use tollgate_common::catalog::{self, BillingMode, OutageMode, PeriodKind, QuotaMode};
 use tollgate_common::ids::PlanId;
 use tollgate_common::outcome::OutcomeSet;
+use tollgate_common::price;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -48,6 +50,9 @@ pub struct Plan {
     pub billed_outcomes: OutcomeSet,
     #[schema(value_type = words::OutageMode)]
     pub outage_mode: OutageMode,
+    /// What it costs. A plan without prices is not charged here, whatever its label says.
+    #[schema(value_type = Vec<prices::Price>)]
+    pub prices: Vec<price::Price>,
     #[schema(format = DateTime)]
     pub created_at: String,
     #[schema(format = DateTime)]
@@ -70,6 +75,7 @@ pub fn view(plan: &catalog::Plan) -> Plan {
         counted_outcomes: plan.counted_outcomes,
         billed_outcomes: plan.billed_outcomes,
         outage_mode: plan.outage_mode,
+        prices: plan.prices.clone(),
         created_at: plan.created_at.to_string(),
         updated_at: plan.updated_at.to_string(),
     }

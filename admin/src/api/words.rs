@@ -32,12 +32,19 @@ words! {
     Outcome { Success, ClientError, ServerError, Aborted, UpstreamFailed }
     Balance { RoundRobin, Random, Consistent }
     UpstreamProtocol { Auto, Http1, Http2 }
+    Interval { Day, Week, Month, Year }
+    UsageType { Licensed, Metered }
+    BillingScheme { Flat, Tiered }
+    TierMode { Graduated, Volume }
+    MeteredAggregate { Sum, Max, LastDuringPeriod }
+    Meter { Calls, Units, BytesIn, BytesOut }
 }
 
 #[cfg(test)]
 mod tests {
     use serde::de::DeserializeOwned;
     use tollgate_common::catalog::{self, product};
+    use tollgate_common::{meter, price};
 
     use super::*;
 
@@ -59,5 +66,11 @@ mod tests {
         same::<tollgate_common::outcome::Outcome>(Outcome::all());
         same::<product::Balance>(Balance::all());
         same::<product::UpstreamProtocol>(UpstreamProtocol::all());
+        same::<price::Interval>(Interval::all());
+        same::<price::UsageType>(UsageType::all());
+        same::<price::BillingScheme>(BillingScheme::all());
+        same::<price::TierMode>(TierMode::all());
+        same::<price::Aggregate>(MeteredAggregate::all());
+        same::<meter::Meter>(Meter::all());
     }
 }

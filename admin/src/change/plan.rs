@@ -5,6 +5,7 @@ use tollgate_common::catalog::{
 };
 use tollgate_common::ids::{PlanId, ProductId};
 use tollgate_common::outcome::OutcomeSet;
+use tollgate_common::price::Price;
 use tollgate_common::snapshot::{Entry, PlanRules};
 
 use super::Change;
@@ -27,6 +28,7 @@ pub struct PlanFields {
     pub counted_outcomes: OutcomeSet,
     pub billed_outcomes: OutcomeSet,
     pub outage_mode: OutageMode,
+    pub prices: Vec<Price>,
 }
 
 impl PlanFields {
@@ -52,6 +54,7 @@ impl PlanFields {
             counted_outcomes: self.counted_outcomes,
             billed_outcomes: self.billed_outcomes,
             outage_mode: self.outage_mode,
+            prices: self.prices,
             created_at: before.map_or(change.now, |before| before.created_at),
             updated_at: change.now,
         }
@@ -75,6 +78,7 @@ impl Change {
         fields: PlanFields,
     ) -> Result<Plan, Problem> {
         let plan = fields.into_plan(before.id, before.product_id, self, Some(before));
+        self.keep_terms(before).await?;
         self.save_plan(Some(before), &plan).await?;
         Ok(plan)
     }
@@ -107,9 +111,16 @@ impl Change {
     }
 
     pub(super) async fn remove_plan(&mut self, plan: &Plan) -> Result<(), Problem> {
+        self.keep_terms(plan).await?;
         self.catalog.delete_plan(plan.id, self.now).await?;
         self.tell(Entry::PlanRemoved(plan.id));
         self.audit(Deed::Delete, "plan", plan.id, Some(plan), None);
         Ok(())
+    }
+
+    /// Keeps what is about to be changed, since invoices of the past are made from it. A clock that
+    /// was set back does not make it end before it began.
+    async fn keep_terms(&mut self, plan: &Plan) -> Result<(), Problem> {
+        Ok(self.catalog.keep_terms(plan, self.now.max(plan.updated_at)).await?)
     }
 }

@@ -33,6 +33,17 @@ impl Fields {
         }
     }
 
+    /// Whether what was read of a field is wrong.
+    pub fn has_error_at(&self, name: &str) -> bool {
+        let is_it = |error: &FieldError| error.field.strip_prefix(&self.prefix) == Some(name);
+        self.errors.iter().any(is_it)
+    }
+
+    /// Whether anything that was read so far is wrong.
+    pub fn has_errors(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
     /// Names that the owner sees but cannot set.
     pub fn refuse_read_only(&mut self, names: &[&str]) {
         for name in names {
@@ -77,6 +88,11 @@ impl Fields {
             return None;
         }
         self.defaulted(name)
+    }
+
+    /// Null stands for nothing in this object.
+    pub fn forget_nulls(&mut self) {
+        self.object.retain(|_, value| !value.is_null());
     }
 
     pub fn text_required(&mut self, name: &str, rule: Text) -> String {
@@ -176,6 +192,21 @@ impl Fields {
                 None
             }
         }
+    }
+
+    /// A word with a stand-in for one that is left out; None for one that is wrong.
+    pub fn word_or<T: DeserializeOwned>(&mut self, name: &str, absent: T) -> Option<T> {
+        if self.object.contains_key(name) { self.word_defaulted(name) } else { Some(absent) }
+    }
+
+    /// A value that `read` takes as it stands.
+    pub fn value_defaulted<T, E: ToString>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&Value) -> Result<T, E>,
+    ) -> Option<T> {
+        let value = self.defaulted(name)?;
+        read(&value).map_err(|error| self.reject(name, error.to_string())).ok()
     }
 
     /// A list of words of an enum, without repeats.

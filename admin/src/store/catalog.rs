@@ -97,6 +97,8 @@ pub trait CatalogRead: Send {
     async fn plan(&mut self, id: PlanId) -> Result<Option<Plan>>;
     async fn plan_named(&mut self, product: ProductId, name: &str) -> Result<Option<Plan>>;
     async fn plans(&mut self, product: Option<ProductId>, page: Page<PlanId>) -> Result<Vec<Plan>>;
+    /// A plan as it was just before a moment; one that was deleted by then, as it was last.
+    async fn plan_before(&mut self, id: PlanId, moment: Timestamp) -> Result<Option<Plan>>;
 
     async fn consumer(&mut self, id: ConsumerId) -> Result<Option<Consumer>>;
     async fn consumers(&mut self, page: Page<ConsumerId>) -> Result<Vec<Consumer>>;
@@ -107,6 +109,8 @@ pub trait CatalogRead: Send {
         filter: SubscriptionFilter,
         page: Page<SubscriptionId>,
     ) -> Result<Vec<Subscription>>;
+    /// The plans that a subscription has left, and when, oldest first.
+    async fn plans_left(&mut self, id: SubscriptionId) -> Result<Vec<(Timestamp, PlanId)>>;
 
     /// Those that are active, as gateways know them.
     async fn subscriptions_in_force(
@@ -156,10 +160,19 @@ pub trait CatalogWrite: CatalogRead {
     async fn delete_product(&mut self, id: ProductId, at: Timestamp) -> Result<()>;
     async fn save_plan(&mut self, plan: &Plan) -> Result<()>;
     async fn delete_plan(&mut self, id: PlanId, at: Timestamp) -> Result<()>;
+    /// Keeps a plan that was in force until a moment, unless another was until then already.
+    async fn keep_terms(&mut self, plan: &Plan, until: Timestamp) -> Result<()>;
     async fn save_consumer(&mut self, consumer: &Consumer) -> Result<()>;
     /// Forgets who it was; the id stays, since usage names it.
     async fn delete_consumer(&mut self, id: ConsumerId, at: Timestamp) -> Result<()>;
     async fn save_subscription(&mut self, subscription: &Subscription) -> Result<()>;
+    /// Keeps that a subscription left a plan, unless it left another at that moment already.
+    async fn keep_plan_left(
+        &mut self,
+        id: SubscriptionId,
+        plan: PlanId,
+        until: Timestamp,
+    ) -> Result<()>;
     async fn save_key(&mut self, key: &Key) -> Result<()>;
     async fn save_token(&mut self, token: &Token) -> Result<()>;
     async fn delete_token(&mut self, id: TokenId) -> Result<()>;

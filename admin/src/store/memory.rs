@@ -38,7 +38,10 @@ struct State {
     products: BTreeMap<ProductId, Product>,
     plans: BTreeMap<PlanId, Plan>,
     consumers: BTreeMap<ConsumerId, Consumer>,
+    /// Plans as they were until a moment.
+    terms: BTreeMap<(PlanId, Timestamp), Plan>,
     subscriptions: BTreeMap<SubscriptionId, Subscription>,
+    plans_left: BTreeMap<(SubscriptionId, Timestamp), PlanId>,
     keys: BTreeMap<KeyId, Key>,
     tokens: BTreeMap<TokenId, Token>,
     answers: BTreeMap<(String, String), KeptAnswer>,
@@ -142,6 +145,15 @@ impl CatalogRead for View {
         }))
     }
 
+    async fn plan_before(&mut self, id: PlanId, moment: Timestamp) -> Result<Option<Plan>> {
+        let terms = &self.state.terms;
+        let kept = |from| terms.range((id, from)..=(id, Timestamp(i64::MAX)));
+        let then = kept(moment).next().map(|(_, plan)| plan);
+        let now = then.or_else(|| self.state.plans.get(&id));
+        let last = || kept(Timestamp(i64::MIN)).next_back().map(|(_, plan)| plan);
+        Ok(now.or_else(last).cloned())
+    }
+
     async fn consumer(&mut self, id: ConsumerId) -> Result<Option<Consumer>> {
         Ok(self.state.consumers.get(&id).cloned())
     }
@@ -172,6 +184,12 @@ impl CatalogRead for View {
             subscription.status == SubscriptionStatus::Active
         });
         Ok(active.iter().map(SubscriptionRules::from).collect())
+    }
+
+    async fn plans_left(&mut self, id: SubscriptionId) -> Result<Vec<(Timestamp, PlanId)>> {
+        let all = (id, Timestamp(i64::MIN))..=(id, Timestamp(i64::MAX));
+        let left = self.state.plans_left.range(all);
+        Ok(left.map(|((_, until), plan)| (*until, *plan)).collect())
     }
 
     async fn key(&mut self, id: KeyId) -> Result<Option<Key>> {
@@ -280,6 +298,11 @@ impl CatalogWrite for View {
         Ok(())
     }
 
+    async fn keep_terms(&mut self, plan: &Plan, until: Timestamp) -> Result<()> {
+        self.edit().terms.entry((plan.id, until)).or_insert_with(|| plan.clone());
+        Ok(())
+    }
+
     async fn save_consumer(&mut self, consumer: &Consumer) -> Result<()> {
         self.edit().consumers.insert(consumer.id, consumer.clone());
         Ok(())
@@ -292,6 +315,16 @@ impl CatalogWrite for View {
 
     async fn save_subscription(&mut self, subscription: &Subscription) -> Result<()> {
         self.edit().subscriptions.insert(subscription.id, subscription.clone());
+        Ok(())
+    }
+
+    async fn keep_plan_left(
+        &mut self,
+        id: SubscriptionId,
+        plan: PlanId,
+        until: Timestamp,
+    ) -> Result<()> {
+        self.edit().plans_left.entry((id, until)).or_insert(plan);
         Ok(())
     }
 

@@ -32,6 +32,12 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("../../migrations/sqlite/0003_node_quota.sql"),
         postgres: include_str!("../../migrations/postgres/0003_node_quota.sql"),
     },
+    Step {
+        version: 4,
+        description: "prices",
+        sqlite: include_str!("../../migrations/sqlite/0004_prices.sql"),
+        postgres: include_str!("../../migrations/postgres/0004_prices.sql"),
+    },
 ];
 
 /// The newest schema that this program knows.

@@ -98,6 +98,10 @@ impl CatalogRead for View {
         plan::list(&mut self.0, product, page).await
     }
 
+    async fn plan_before(&mut self, id: PlanId, moment: Timestamp) -> Result<Option<Plan>> {
+        plan::find_before(&mut self.0, id, moment).await
+    }
+
     async fn consumer(&mut self, id: ConsumerId) -> Result<Option<Consumer>> {
         consumer::find(&mut self.0, id).await
     }
@@ -123,6 +127,10 @@ impl CatalogRead for View {
         page: Page<SubscriptionId>,
     ) -> Result<Vec<SubscriptionRules>> {
         subscription::list_in_force(&mut self.0, page).await
+    }
+
+    async fn plans_left(&mut self, id: SubscriptionId) -> Result<Vec<(Timestamp, PlanId)>> {
+        subscription::plans_left(&mut self.0, id).await
     }
 
     async fn key(&mut self, id: KeyId) -> Result<Option<Key>> {
@@ -204,6 +212,10 @@ impl CatalogWrite for View {
         plan::delete(&mut self.0, id, at).await
     }
 
+    async fn keep_terms(&mut self, plan: &Plan, until: Timestamp) -> Result<()> {
+        plan::keep_terms(&mut self.0, plan, until).await
+    }
+
     async fn save_consumer(&mut self, consumer: &Consumer) -> Result<()> {
         consumer::save(&mut self.0, consumer).await
     }
@@ -214,6 +226,15 @@ impl CatalogWrite for View {
 
     async fn save_subscription(&mut self, subscription: &Subscription) -> Result<()> {
         subscription::save(&mut self.0, subscription).await
+    }
+
+    async fn keep_plan_left(
+        &mut self,
+        id: SubscriptionId,
+        plan: PlanId,
+        until: Timestamp,
+    ) -> Result<()> {
+        subscription::keep_plan_left(&mut self.0, id, plan, until).await
     }
 
     async fn save_key(&mut self, key: &Key) -> Result<()> {

@@ -11,6 +11,7 @@ use tollgate_common::catalog::{
 };
 use tollgate_common::ids::{ConsumerId, PlanId, ProductId, SubscriptionId, TokenId};
 use tollgate_common::outcome::OutcomeSet;
+use tollgate_common::price::{Charge, Interval, Price};
 use tollgate_common::route::Route;
 use tollgate_common::snapshot::{KeyRules, SubscriptionRules};
 use tollgate_common::time::Timestamp;
@@ -119,8 +120,19 @@ fn plan(id: u8, of: u8) -> Plan {
         counted_outcomes: OutcomeSet::ANSWERED,
         billed_outcomes: OutcomeSet::from_iter([]),
         outage_mode: OutageMode::Open,
+        prices: vec![price("0.000000000001"), price("9007199254740991")],
         created_at: Timestamp(1),
         updated_at: Timestamp(2),
+    }
+}
+
+/// Amounts at both ends of what can be stored.
+fn price(amount: &str) -> Price {
+    Price {
+        name: amount.into(),
+        interval: Interval::Year,
+        currency: "CLF".parse().unwrap(),
+        charge: Charge::Licensed { amount: amount.parse().unwrap() },
     }
 }
 
@@ -445,6 +457,54 @@ async fn keys_are_in_the_order_of_their_making_and_only_some_are_in_force(
     assert_eq!(in_force, expected);
     let page = Page { after: Some(expected[0].0), limit: 1 };
     assert_eq!(catalog.keys_in_force(Timestamp(100), page).await.unwrap(), [expected[1]]);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_plan_is_known_as_it_was_also_when_it_is_gone(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let fixture = furnished(kind).await;
+    let mut catalog = fixture.write().await;
+    let (first, second) = (plan(1, 1), Plan { prices: vec![], ..plan(1, 1) });
+    let before = async |catalog: &mut dyn CatalogRead, moment| {
+        catalog.plan_before(first.id, Timestamp(moment)).await.unwrap()
+    };
+
+    assert_eq!(before(&mut *catalog, 10).await, Some(first.clone()));
+    catalog.keep_terms(&first, Timestamp(10)).await.unwrap();
+    catalog.save_plan(&second).await.unwrap();
+    assert_eq!(before(&mut *catalog, 10).await, Some(first.clone()));
+    assert_eq!(before(&mut *catalog, 11).await, Some(second.clone()));
+    // A second edit in the same millisecond was never in force before it.
+    catalog.keep_terms(&second, Timestamp(10)).await.unwrap();
+    assert_eq!(before(&mut *catalog, 10).await, Some(first.clone()));
+    catalog.keep_terms(&second, Timestamp(20)).await.unwrap();
+    catalog.delete_plan(second.id, Timestamp(20)).await.unwrap();
+    assert_eq!(before(&mut *catalog, 20).await, Some(second.clone()));
+    assert_eq!(before(&mut *catalog, 21).await, Some(second));
+    let other = PlanId::from_bytes([9; 16]);
+    assert_eq!(catalog.plan_before(other, Timestamp(1)).await.unwrap(), None);
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_plans_that_a_subscription_left_are_told_in_order(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let fixture = furnished(kind).await;
+    let mut catalog = fixture.write().await;
+    catalog.save_plan(&plan(2, 1)).await.unwrap();
+    let id = subscription(1, &plan(1, 1)).id;
+    let (first, second) = (plan(1, 1).id, plan(2, 1).id);
+
+    assert_eq!(catalog.plans_left(id).await.unwrap(), []);
+    for (plan, until) in [(second, 20), (first, 10), (second, 10)] {
+        catalog.keep_plan_left(id, plan, Timestamp(until)).await.unwrap();
+    }
+
+    let left = catalog.plans_left(id).await.unwrap();
+    assert_eq!(left, [(Timestamp(10), first), (Timestamp(20), second)]);
 }
 
 #[rstest]

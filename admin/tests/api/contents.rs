@@ -12,6 +12,7 @@ mod keys;
 mod nodes;
 mod pages;
 mod plans;
+mod prices;
 mod products;
 mod server;
 mod subscriptions;

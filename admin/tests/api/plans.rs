@@ -37,6 +37,7 @@ async fn a_plan_is_answered_as_it_was_made() {
       "outage_mode": "strict",
       "period": "anniversary",
       "price_label": "$49/month",
+      "prices": [],
       "quota_mode": "soft",
       "rate_limit": 60,
       "time_zone": "Europe/Berlin"
@@ -69,7 +70,7 @@ async fn a_plan_is_answered_as_it_was_made() {
 #[case::billed(json!({ "billed_outcomes": "success" }), &["billed_outcomes"])]
 #[case::outage(json!({ "outage_mode": "closed" }), &["outage_mode"])]
 #[case::read_only(json!({ "product_id": "x" }), &["product_id"])]
-#[case::unknown(json!({ "prices": [] }), &["prices"])]
+#[case::unknown(json!({ "price": 1 }), &["price"])]
 #[tokio::test]
 async fn what_is_wrong_is_named_and_nothing_is_saved(
     #[case] wrong: Value,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{PlanId, ProductId};
 use crate::outcome::OutcomeSet;
+use crate::price::Price;
 use crate::time::{Timestamp, rfc3339};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +30,9 @@ pub struct Plan {
     /// What is billed.
     pub billed_outcomes: OutcomeSet,
     pub outage_mode: OutageMode,
+    /// What it costs. Without prices nothing is charged, whatever the label says.
+    #[serde(default)]
+    pub prices: Vec<Price>,
     #[serde(with = "rfc3339")]
     pub created_at: Timestamp,
     #[serde(with = "rfc3339")]

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use utoipa::ToSchema;
 
-use super::{Plan, fields, view};
+use super::{Plan, fields, prices, view};
 use crate::access::Caller;
 use crate::answer::Answer;
 use crate::api::body::JsonBody;
@@ -44,6 +44,8 @@ pub struct PlanCreate {
     billed_outcomes: Vec<words::Outcome>,
     #[schema(required = false, default = "share")]
     outage_mode: words::OutageMode,
+    #[schema(required = false, max_items = 20)]
+    prices: Vec<prices::Price>,
 }
 
 /// Makes a plan of a product.

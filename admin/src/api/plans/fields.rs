@@ -4,6 +4,7 @@ use jiff::tz::TimeZone;
 use tollgate_common::catalog::{BillingMode, OutageMode, PeriodKind, QuotaMode};
 use tollgate_common::outcome::{Outcome, OutcomeSet};
 
+use super::prices;
 use crate::change::PlanFields;
 use crate::json::{Fields, INTEGER_MAX, Object, Text};
 use crate::problem::Problem;
@@ -19,9 +20,11 @@ const PRICE_LABEL: Text = Text::line(0, 100);
 pub fn read(object: Object) -> Result<PlanFields, Problem> {
     let mut fields = Fields::new(object);
     fields.refuse_read_only(&READ_ONLY);
+    let name = fields.text_required("name", NAME);
+    let billing_mode = fields.word_or("billing_mode", BillingMode::Free);
     let plan = PlanFields {
-        name: fields.text_required("name", NAME),
-        billing_mode: fields.word_defaulted("billing_mode").unwrap_or(BillingMode::Free),
+        name,
+        billing_mode: billing_mode.unwrap_or(BillingMode::Free),
         price_label: fields.text_defaulted("price_label", PRICE_LABEL).unwrap_or_default(),
         monthly_quota: fields.integer_optional("monthly_quota", 0, INTEGER_MAX),
         rate_limit: fields.small_integer_optional("rate_limit", 1, u32::MAX),
@@ -32,6 +35,7 @@ pub fn read(object: Object) -> Result<PlanFields, Problem> {
         counted_outcomes: read_outcomes(&mut fields, "counted_outcomes"),
         billed_outcomes: read_outcomes(&mut fields, "billed_outcomes"),
         outage_mode: fields.word_defaulted("outage_mode").unwrap_or(OutageMode::Share),
+        prices: prices::read(&mut fields, billing_mode),
     };
     if plan.burst.is_some() && plan.rate_limit.is_none() {
         fields.reject("burst", "needs a rate_limit");

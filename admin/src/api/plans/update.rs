@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use utoipa::ToSchema;
 
-use super::{Plan, fields, find, view};
+use super::{Plan, fields, find, prices, view};
 use crate::access::Caller;
 use crate::answer::Answer;
 use crate::api::body::JsonBody;
@@ -46,6 +46,8 @@ pub struct PlanPatch {
     billed_outcomes: Vec<words::Outcome>,
     #[schema(required = false)]
     outage_mode: words::OutageMode,
+    #[schema(required = false, max_items = 20)]
+    prices: Vec<prices::Price>,
 }
 
 /// Edits a plan. It is in force on the gateways at once; no counter restarts, nothing is given back.

@@ -49,19 +49,65 @@ pub async fn list(
     rows.iter().map(plan).collect()
 }
 
+/// The terms that were in force until a moment at or after the one that is asked for, else those
+/// of now, else the last that there were.
+pub async fn find_before(
+    db: &mut Transaction,
+    id: PlanId,
+    moment: Timestamp,
+) -> Result<Option<Plan>, StoreError> {
+    let then = query(
+        "SELECT terms FROM plan_terms WHERE plan_id = $1 AND until_at >= $2
+         ORDER BY until_at LIMIT 1",
+    )
+    .bind(&id.as_bytes()[..])
+    .bind(moment.0)
+    .fetch_optional(&mut *db)
+    .await?;
+    if let Some(row) = then {
+        return terms(&row).map(Some);
+    }
+    if let Some(plan) = find(&mut *db, id).await? {
+        return Ok(Some(plan));
+    }
+    let last =
+        query("SELECT terms FROM plan_terms WHERE plan_id = $1 ORDER BY until_at DESC LIMIT 1")
+            .bind(&id.as_bytes()[..])
+            .fetch_optional(db)
+            .await?;
+    last.as_ref().map(terms).transpose()
+}
+
+pub async fn keep_terms(
+    db: &mut Transaction,
+    plan: &Plan,
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    query(
+        "INSERT INTO plan_terms (plan_id, until_at, terms) VALUES ($1, $2, $3)
+         ON CONFLICT (plan_id, until_at) DO NOTHING",
+    )
+    .bind(&plan.id.as_bytes()[..])
+    .bind(until.0)
+    .bind(json(plan))
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 pub async fn save(db: &mut Transaction, plan: &Plan) -> Result<(), StoreError> {
     query(
         "INSERT INTO plans (id, product_id, name, billing_mode, price_label, monthly_quota,
              rate_limit, burst, quota_mode, period, time_zone, counted_outcomes, billed_outcomes,
-             outage_mode, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+             outage_mode, prices, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
          ON CONFLICT (id) DO UPDATE SET name = excluded.name,
              billing_mode = excluded.billing_mode, price_label = excluded.price_label,
              monthly_quota = excluded.monthly_quota, rate_limit = excluded.rate_limit,
              burst = excluded.burst, quota_mode = excluded.quota_mode, period = excluded.period,
              time_zone = excluded.time_zone, counted_outcomes = excluded.counted_outcomes,
              billed_outcomes = excluded.billed_outcomes, outage_mode = excluded.outage_mode,
-             updated_at = excluded.updated_at",
+             prices = excluded.prices, updated_at = excluded.updated_at",
     )
     .bind(&plan.id.as_bytes()[..])
     .bind(&plan.product_id.as_bytes()[..])
@@ -77,6 +123,7 @@ pub async fn save(db: &mut Transaction, plan: &Plan) -> Result<(), StoreError> {
     .bind(json(&plan.counted_outcomes))
     .bind(json(&plan.billed_outcomes))
     .bind(word(plan.outage_mode))
+    .bind(json(&plan.prices))
     .bind(plan.created_at.0)
     .bind(plan.updated_at.0)
     .execute(db)
@@ -110,7 +157,12 @@ fn plan(row: &Row) -> Result<Plan, StoreError> {
         counted_outcomes: columns.json("counted_outcomes")?,
         billed_outcomes: columns.json("billed_outcomes")?,
         outage_mode: columns.word("outage_mode")?,
+        prices: columns.json("prices")?,
         created_at: columns.time("created_at")?,
         updated_at: columns.time("updated_at")?,
     })
+}
+
+fn terms(row: &Row) -> Result<Plan, StoreError> {
+    Columns { table: "plan_terms", row }.json("terms")
 }

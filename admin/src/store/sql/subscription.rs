@@ -84,6 +84,42 @@ pub async fn list_in_force(
     Ok(found)
 }
 
+pub async fn plans_left(
+    db: &mut Transaction,
+    id: SubscriptionId,
+) -> Result<Vec<(Timestamp, PlanId)>, StoreError> {
+    let rows = query(
+        "SELECT until_at, plan_id FROM subscription_plans
+         WHERE subscription_id = $1 ORDER BY until_at",
+    )
+    .bind(&id.as_bytes()[..])
+    .fetch_all(db)
+    .await?;
+    let left = |row| {
+        let columns = Columns { table: "subscription_plans", row };
+        Ok((columns.time("until_at")?, columns.id("plan_id", PlanId::from_bytes)?))
+    };
+    rows.iter().map(left).collect()
+}
+
+pub async fn keep_plan_left(
+    db: &mut Transaction,
+    id: SubscriptionId,
+    plan: PlanId,
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    query(
+        "INSERT INTO subscription_plans (subscription_id, until_at, plan_id) VALUES ($1, $2, $3)
+         ON CONFLICT (subscription_id, until_at) DO NOTHING",
+    )
+    .bind(&id.as_bytes()[..])
+    .bind(until.0)
+    .bind(&plan.as_bytes()[..])
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 pub async fn save(db: &mut Transaction, subscription: &Subscription) -> Result<(), StoreError> {
     query(
         "INSERT INTO subscriptions (id, consumer_id, product_id, plan_id, status, started_at,
