@@ -17,6 +17,7 @@ mod last_used;
 mod mark;
 pub mod metrics;
 pub mod node;
+pub mod reading;
 mod refusals;
 mod series;
 pub mod sweep;
@@ -29,7 +30,7 @@ pub mod window;
 
 use std::sync::Arc;
 
-use tollgate_common::ids::{NodeId, RequestId, SubscriptionId};
+use tollgate_common::ids::{NodeId, PlanId, RequestId, SubscriptionId};
 use tollgate_common::internal::{RefusalReport, UsageAck, UsageBatch, UsageTotals};
 use tollgate_common::time::Timestamp;
 
@@ -47,9 +48,10 @@ use explain::{Explanation, Summary};
 use lag::LagBoard;
 use last_used::LastUsed;
 use metrics::LedgerMetrics;
+use reading::UsageReader;
 use series::SeriesCache;
 use sweep::Retention;
-use usage::{UsagePage, UsageQuery};
+use usage::{Scope, UsagePage, UsageQuery};
 use window::{Day, Minute};
 
 #[derive(Debug)]
@@ -182,6 +184,16 @@ impl Ledger {
         usage::page(&self.database, query).await
     }
 
+    /// Every plan that a subscription ever used anything under.
+    pub async fn plans_used(&self, id: SubscriptionId) -> Result<Vec<PlanId>, StoreError> {
+        Ok(reading::plans_used(&mut self.database.read().await?, id).await?)
+    }
+
+    /// A subscription's usage, to make an invoice from.
+    pub async fn reader(&self, subscription: SubscriptionId) -> Result<UsageReader, StoreError> {
+        Ok(UsageReader::new(self.database.read().await?, subscription))
+    }
+
     /// The first day whose minutes and hours can be asked for.
     pub fn minutes_from(&self, now: Timestamp) -> Day {
         self.retention.minutes_from(now)
@@ -195,7 +207,7 @@ impl Ledger {
         to: Minute,
     ) -> Result<Summary, StoreError> {
         let mut transaction = self.database.read().await?;
-        let counts = usage::sum(&mut transaction, subscription, from, to).await?;
+        let counts = usage::sum(&mut transaction, Scope::default(), subscription, from, to).await?;
         let refused = refusals::count(&mut transaction, subscription, from, to).await?;
         Ok(Summary { counts, refused })
     }
@@ -257,4 +269,4 @@ impl Ledger {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

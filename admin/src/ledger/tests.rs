@@ -10,6 +10,7 @@ mod windows;
 use std::sync::Arc;
 
 use rstest::rstest;
+use tempfile::TempDir;
 use tollgate_common::ids::{KeyId, NodeId, PlanId, ProductId, RequestId, SubscriptionId};
 use tollgate_common::internal::{UsageAck, UsageBatch};
 use tollgate_common::outcome::Outcome;
@@ -30,15 +31,27 @@ const NOW: &str = "2026-11-22T12:00:00Z";
 
 /// What the ledger is kept in.
 #[derive(Clone, Copy)]
-enum Kind {
+pub(crate) enum Kind {
     Sqlite,
     Postgres,
 }
 
 struct Books {
-    _directory: tempfile::TempDir,
+    _directory: TempDir,
     database: Database,
     ledger: Arc<Ledger>,
+}
+
+impl Kind {
+    /// A database that is empty, in a directory where it needs one.
+    pub(crate) async fn open(self, directory: &TempDir) -> Database {
+        match self {
+            Self::Sqlite => {
+                Database::open_file(&directory.path().join("tollgate.db")).await.unwrap()
+            }
+            Self::Postgres => on_a_server().await,
+        }
+    }
 }
 
 impl Books {
@@ -48,12 +61,7 @@ impl Books {
 
     async fn keeping(kind: Kind, retention: Retention) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let database = match kind {
-            Kind::Sqlite => {
-                Database::open_file(&directory.path().join("tollgate.db")).await.unwrap()
-            }
-            Kind::Postgres => on_a_server().await,
-        };
+        let database = kind.open(&directory).await;
         let ledger = Arc::new(Ledger::open(database.clone(), retention).await.unwrap());
         Self { _directory: directory, database, ledger }
     }

@@ -113,14 +113,14 @@ pub async fn page(database: &Database, query: &UsageQuery) -> Result<UsagePage, 
     }
 }
 
-/// All counts of a subscription from `from` to before `to`, on any plan.
+/// All counts of a subscription in scope from `from` to before `to`.
 pub async fn sum(
     db: &mut Transaction,
+    scope: Scope,
     subscription: SubscriptionId,
     from: Minute,
     to: Minute,
 ) -> Result<Counts, sqlx::Error> {
-    let scope = Scope { subscription: Some(subscription), ..Scope::default() };
     let (first, last) = (from.day(), Minute(to.0 - 1).day());
     let mut sum = Counts::default();
     for (day, counts) in days(db, scope, subscription, first, last).await? {
@@ -235,7 +235,7 @@ async fn list(
 }
 
 /// A subscription's days that have usage, from `first` to `last`.
-async fn days(
+pub(super) async fn days(
     db: &mut Transaction,
     scope: Scope,
     subscription: SubscriptionId,
@@ -261,7 +261,7 @@ async fn days(
 }
 
 /// A subscription's minutes of one day that have usage.
-async fn minutes(
+pub(super) async fn minutes(
     db: &mut Transaction,
     scope: Scope,
     subscription: SubscriptionId,
