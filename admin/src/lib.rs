@@ -28,6 +28,7 @@ pub mod feed;
 pub mod nodes;
 pub mod replicas;
 
+pub mod invoice;
 pub mod ledger;
 pub mod store;
 

@@ -38,10 +38,12 @@ pub enum Code {
     StoreUnavailable,
     /// Usage that the records before it are missing of.
     SequenceGap,
+    /// What a price makes of the usage cannot be kept exactly.
+    AmountTooLarge,
 }
 
 impl Code {
-    pub const ALL: [Code; 24] = [
+    pub const ALL: [Code; 25] = [
         Self::RequestMalformed,
         Self::FieldsInvalid,
         Self::TokenMissing,
@@ -66,6 +68,7 @@ impl Code {
         Self::Internal,
         Self::StoreUnavailable,
         Self::SequenceGap,
+        Self::AmountTooLarge,
     ];
 
     pub const fn status(self) -> StatusCode {
@@ -87,6 +90,7 @@ impl Code {
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::SequenceGap => StatusCode::CONFLICT,
+            Self::AmountTooLarge => StatusCode::UNPROCESSABLE_ENTITY,
         }
     }
 
@@ -116,6 +120,7 @@ impl Code {
             Self::Internal => "internal",
             Self::StoreUnavailable => "store-unavailable",
             Self::SequenceGap => "sequence-gap",
+            Self::AmountTooLarge => "amount-too-large",
         }
     }
 
@@ -145,6 +150,7 @@ impl Code {
             Self::Internal => "Something went wrong here",
             Self::StoreUnavailable => "The store cannot be reached at the moment",
             Self::SequenceGap => "Earlier records are missing",
+            Self::AmountTooLarge => "An amount is too large",
         }
     }
 }

@@ -3,6 +3,7 @@
 pub mod cancel;
 pub mod create;
 pub mod get;
+pub mod invoice_preview;
 pub mod list;
 pub mod update;
 

@@ -8,6 +8,7 @@ mod consumers;
 mod description;
 mod feed;
 mod idempotency;
+mod invoice_preview;
 mod keys;
 mod nodes;
 mod pages;

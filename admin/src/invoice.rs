@@ -1,0 +1,141 @@
+//! What a subscription owes for a period, made from the ledger's windows.
+//!
+//! Owns which plans a subscription was on and when, and what of their prices becomes a line. It must
+//! not know how it is asked for, nor how a price is rated: that is `tollgate_common::rating`.
+
+pub mod history;
+pub mod line;
+mod overage;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use tollgate_common::ids::{PlanId, SubscriptionId};
+use tollgate_common::period::Period;
+use tollgate_common::price::currency::Money;
+use tollgate_common::rating::RatingError;
+use tollgate_common::time::Timestamp;
+
+pub use line::{Kind, Line};
+
+use crate::ledger::Ledger;
+use crate::ledger::window::Day;
+use crate::store::{CatalogRead, CatalogStore, StoreError};
+use history::{History, Terms};
+use line::Lines;
+
+/// A period and what is owed for it. The period that has not ended is charged as if its last plan
+/// were held until it has.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Invoice {
+    /// The month that the period is named after: the one in which it begins.
+    pub month: Date,
+    pub period: Period,
+    pub lines: Vec<Line>,
+    /// One for each currency.
+    pub totals: Vec<Money>,
+}
+
+/// Why there is no invoice.
+#[derive(Debug, thiserror::Error)]
+pub enum InvoiceError {
+    #[error("there is no such subscription")]
+    NotFound,
+    #[error("has not begun")]
+    NotBegun,
+    #[error("was over before the subscription started")]
+    BeforeStart,
+    #[error("is too long ago: the minutes that it is made from are no longer kept")]
+    TooLongAgo,
+    #[error(transparent)]
+    Rating(#[from] RatingError),
+    #[error("the lines of the invoice add up to more than can be kept exactly")]
+    Total,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Makes the invoice of the period that is named after a month, or of the current one.
+pub async fn preview(
+    store: &dyn CatalogStore,
+    ledger: &Ledger,
+    id: SubscriptionId,
+    month: Option<Date>,
+    now: Timestamp,
+) -> Result<Invoice, InvoiceError> {
+    let used = ledger.plans_used(id).await?;
+    // Each view holds a connection, and who holds one must not wait for another.
+    let basis = Basis::read(&mut *store.read().await?, id, &used, month, now).await?;
+    let Basis { history, month, period, terms } = basis;
+    require_minutes(&terms, period, ledger.minutes_from(now))?;
+    let mut usage = ledger.reader(id).await?;
+    let mut lines = Lines::new(&history, &mut usage, period);
+    for terms in &terms {
+        lines.add(terms).await?;
+    }
+    let lines = lines.finish();
+    let totals = totals(&lines)?;
+    Ok(Invoice { month, period, lines, totals })
+}
+
+/// What the catalog knows of a period.
+struct Basis {
+    history: History,
+    month: Date,
+    period: Period,
+    /// Of the plans that were held, in that order, and then of others that something was used on: a
+    /// gateway may let a call in on the plan before while a change is on its way to it.
+    terms: Vec<Terms>,
+}
+
+impl Basis {
+    async fn read(
+        catalog: &mut dyn CatalogRead,
+        id: SubscriptionId,
+        used: &[PlanId],
+        month: Option<Date>,
+        now: Timestamp,
+    ) -> Result<Self, InvoiceError> {
+        let subscription = catalog.subscription(id).await?.ok_or(InvoiceError::NotFound)?;
+        let history = History::read(catalog, subscription).await?;
+        let (month, period) = match month {
+            Some(month) => (month, history.period(catalog, month).await?),
+            None => history.current_period(catalog, now).await?,
+        };
+        if period.start > now {
+            return Err(InvoiceError::NotBegun);
+        }
+        if period.end <= history.started_at() {
+            return Err(InvoiceError::BeforeStart);
+        }
+        let mut terms = Vec::new();
+        for plan in history.plans(period, used) {
+            terms.push(history.terms(catalog, plan, period.end).await?);
+        }
+        Ok(Self { history, month, period, terms })
+    }
+}
+
+/// Sums by day are kept for ever, but a period and an interval of a price may begin within a day.
+fn require_minutes(terms: &[Terms], period: Period, kept_from: Day) -> Result<(), InvoiceError> {
+    let starts = terms.iter().flat_map(|terms| {
+        let prices = terms.plan.prices.iter();
+        prices.map(|price| terms.calendar.interval(price.interval, period.start).start)
+    });
+    let first = starts.chain([period.start]).min().expect("a period has a start");
+    if first < kept_from.start().start() { Err(InvoiceError::TooLongAgo) } else { Ok(()) }
+}
+
+fn totals(lines: &[Line]) -> Result<Vec<Money>, InvoiceError> {
+    let mut sums = BTreeMap::new();
+    for line in lines {
+        if let Some(currency) = line.currency {
+            let sum: &mut i64 = sums.entry(currency).or_default();
+            *sum = sum.checked_add(line.amount).ok_or(InvoiceError::Total)?;
+        }
+    }
+    let totals = sums.into_iter();
+    Ok(totals.map(|(currency, minor_units)| Money { minor_units, currency }).collect())
+}
