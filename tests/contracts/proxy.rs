@@ -12,6 +12,7 @@ mod pipelining;
 
 mod credentials;
 mod explained;
+mod invoiced;
 mod limits;
 mod refusals;
 mod standing;
