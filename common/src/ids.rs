@@ -54,6 +54,9 @@ id!(
     KeyId
 );
 id!(TokenId);
+id!(FeatureId);
+id!(BundleId);
+id!(PriceId);
 id!(
     /// A gateway's own identity, kept in its journal directory.
     NodeId

@@ -6,9 +6,12 @@
 
 use async_trait::async_trait;
 use tollgate_common::catalog::{
-    Consumer, Key, KeyDigest, Plan, Product, ProductStatus, Subscription, SubscriptionStatus,
+    Bundle, Consumer, Feature, Key, KeyDigest, Offer, Plan, Product, ProductStatus, Subscription,
+    SubscriptionStatus,
 };
-use tollgate_common::ids::{ConsumerId, KeyId, PlanId, ProductId, SubscriptionId, TokenId};
+use tollgate_common::ids::{
+    BundleId, ConsumerId, FeatureId, KeyId, PlanId, ProductId, SubscriptionId, TokenId,
+};
 use tollgate_common::snapshot::{KeyRules, Revision, SubscriptionRules};
 use tollgate_common::time::Timestamp;
 
@@ -100,6 +103,19 @@ pub trait CatalogRead: Send {
     /// A plan as it was just before a moment; one that was deleted by then, as it was last.
     async fn plan_before(&mut self, id: PlanId, moment: Timestamp) -> Result<Option<Plan>>;
 
+    /// None for a product that was never offered: it has the default terms.
+    async fn offer(&mut self, product: ProductId) -> Result<Option<Offer>>;
+    async fn offer_aliased(&mut self, alias: &str) -> Result<Option<Offer>>;
+    async fn offers(&mut self, page: Page<ProductId>) -> Result<Vec<Offer>>;
+
+    async fn feature(&mut self, id: FeatureId) -> Result<Option<Feature>>;
+    async fn feature_named(&mut self, name: &str) -> Result<Option<Feature>>;
+    async fn features(&mut self, page: Page<FeatureId>) -> Result<Vec<Feature>>;
+
+    async fn bundle(&mut self, id: BundleId) -> Result<Option<Bundle>>;
+    async fn bundle_named(&mut self, name: &str) -> Result<Option<Bundle>>;
+    async fn bundles(&mut self, page: Page<BundleId>) -> Result<Vec<Bundle>>;
+
     async fn consumer(&mut self, id: ConsumerId) -> Result<Option<Consumer>>;
     async fn consumers(&mut self, page: Page<ConsumerId>) -> Result<Vec<Consumer>>;
 
@@ -162,6 +178,10 @@ pub trait CatalogWrite: CatalogRead {
     async fn delete_plan(&mut self, id: PlanId, at: Timestamp) -> Result<()>;
     /// Keeps a plan that was in force until a moment, unless another was until then already.
     async fn keep_terms(&mut self, plan: &Plan, until: Timestamp) -> Result<()>;
+    async fn save_offer(&mut self, offer: &Offer) -> Result<()>;
+    async fn delete_offer(&mut self, product: ProductId) -> Result<()>;
+    async fn save_feature(&mut self, feature: &Feature) -> Result<()>;
+    async fn save_bundle(&mut self, bundle: &Bundle) -> Result<()>;
     async fn save_consumer(&mut self, consumer: &Consumer) -> Result<()>;
     /// Forgets who it was; the id stays, since usage names it.
     async fn delete_consumer(&mut self, id: ConsumerId, at: Timestamp) -> Result<()>;

@@ -8,9 +8,12 @@ use async_trait::async_trait;
 use parking_lot::RwLock;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tollgate_common::catalog::{
-    Consumer, Key, KeyDigest, Plan, Product, ProductStatus, Subscription, SubscriptionStatus,
+    Bundle, Consumer, Feature, Key, KeyDigest, Offer, Plan, Product, ProductStatus, Subscription,
+    SubscriptionStatus,
 };
-use tollgate_common::ids::{ConsumerId, KeyId, PlanId, ProductId, SubscriptionId, TokenId};
+use tollgate_common::ids::{
+    BundleId, ConsumerId, FeatureId, KeyId, PlanId, ProductId, SubscriptionId, TokenId,
+};
 use tollgate_common::snapshot::{KeyRules, Revision, SubscriptionRules};
 use tollgate_common::time::Timestamp;
 
@@ -37,6 +40,9 @@ type Newest = Arc<RwLock<Arc<State>>>;
 struct State {
     products: BTreeMap<ProductId, Product>,
     plans: BTreeMap<PlanId, Plan>,
+    offers: BTreeMap<ProductId, Offer>,
+    features: BTreeMap<FeatureId, Feature>,
+    bundles: BTreeMap<BundleId, Bundle>,
     consumers: BTreeMap<ConsumerId, Consumer>,
     /// Plans as they were until a moment.
     terms: BTreeMap<(PlanId, Timestamp), Plan>,
@@ -152,6 +158,43 @@ impl CatalogRead for View {
         let now = then.or_else(|| self.state.plans.get(&id));
         let last = || kept(Timestamp(i64::MIN)).next_back().map(|(_, plan)| plan);
         Ok(now.or_else(last).cloned())
+    }
+
+    async fn offer(&mut self, product: ProductId) -> Result<Option<Offer>> {
+        Ok(self.state.offers.get(&product).cloned())
+    }
+
+    async fn offer_aliased(&mut self, alias: &str) -> Result<Option<Offer>> {
+        let is_it = |offer: &&Offer| offer.alias.as_deref() == Some(alias);
+        Ok(self.state.offers.values().find(is_it).cloned())
+    }
+
+    async fn offers(&mut self, page: Page<ProductId>) -> Result<Vec<Offer>> {
+        Ok(page_of(&self.state.offers, page, |_| true))
+    }
+
+    async fn feature(&mut self, id: FeatureId) -> Result<Option<Feature>> {
+        Ok(self.state.features.get(&id).cloned())
+    }
+
+    async fn feature_named(&mut self, name: &str) -> Result<Option<Feature>> {
+        Ok(self.state.features.values().find(|feature| feature.name == name).cloned())
+    }
+
+    async fn features(&mut self, page: Page<FeatureId>) -> Result<Vec<Feature>> {
+        Ok(page_of(&self.state.features, page, |_| true))
+    }
+
+    async fn bundle(&mut self, id: BundleId) -> Result<Option<Bundle>> {
+        Ok(self.state.bundles.get(&id).cloned())
+    }
+
+    async fn bundle_named(&mut self, name: &str) -> Result<Option<Bundle>> {
+        Ok(self.state.bundles.values().find(|bundle| bundle.name == name).cloned())
+    }
+
+    async fn bundles(&mut self, page: Page<BundleId>) -> Result<Vec<Bundle>> {
+        Ok(page_of(&self.state.bundles, page, |_| true))
     }
 
     async fn consumer(&mut self, id: ConsumerId) -> Result<Option<Consumer>> {
@@ -300,6 +343,26 @@ impl CatalogWrite for View {
 
     async fn keep_terms(&mut self, plan: &Plan, until: Timestamp) -> Result<()> {
         self.edit().terms.entry((plan.id, until)).or_insert_with(|| plan.clone());
+        Ok(())
+    }
+
+    async fn save_offer(&mut self, offer: &Offer) -> Result<()> {
+        self.edit().offers.insert(offer.product_id, offer.clone());
+        Ok(())
+    }
+
+    async fn delete_offer(&mut self, product: ProductId) -> Result<()> {
+        self.edit().offers.remove(&product);
+        Ok(())
+    }
+
+    async fn save_feature(&mut self, feature: &Feature) -> Result<()> {
+        self.edit().features.insert(feature.id, feature.clone());
+        Ok(())
+    }
+
+    async fn save_bundle(&mut self, bundle: &Bundle) -> Result<()> {
+        self.edit().bundles.insert(bundle.id, bundle.clone());
         Ok(())
     }
 

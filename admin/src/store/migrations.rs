@@ -38,6 +38,12 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("../../migrations/sqlite/0004_prices.sql"),
         postgres: include_str!("../../migrations/postgres/0004_prices.sql"),
     },
+    Step {
+        version: 5,
+        description: "offers",
+        sqlite: include_str!("../../migrations/sqlite/0005_offers.sql"),
+        postgres: include_str!("../../migrations/postgres/0005_offers.sql"),
+    },
 ];
 
 /// The newest schema that this program knows.

@@ -1,8 +1,11 @@
 //! The catalog in SQL.
 
+mod bundle;
 mod consumer;
+mod feature;
 mod history;
 mod key;
+mod offer;
 mod packed;
 mod plan;
 mod product;
@@ -13,9 +16,11 @@ pub use history::REVISIONS;
 
 use async_trait::async_trait;
 use tollgate_common::catalog::{
-    Consumer, Key, KeyDigest, Plan, Product, ProductStatus, Subscription,
+    Bundle, Consumer, Feature, Key, KeyDigest, Offer, Plan, Product, ProductStatus, Subscription,
 };
-use tollgate_common::ids::{ConsumerId, KeyId, PlanId, ProductId, SubscriptionId, TokenId};
+use tollgate_common::ids::{
+    BundleId, ConsumerId, FeatureId, KeyId, PlanId, ProductId, SubscriptionId, TokenId,
+};
 use tollgate_common::snapshot::{KeyRules, Revision, SubscriptionRules, wire};
 use tollgate_common::time::Timestamp;
 
@@ -100,6 +105,42 @@ impl CatalogRead for View {
 
     async fn plan_before(&mut self, id: PlanId, moment: Timestamp) -> Result<Option<Plan>> {
         plan::find_before(&mut self.0, id, moment).await
+    }
+
+    async fn offer(&mut self, product: ProductId) -> Result<Option<Offer>> {
+        offer::find(&mut self.0, product).await
+    }
+
+    async fn offer_aliased(&mut self, alias: &str) -> Result<Option<Offer>> {
+        offer::find_aliased(&mut self.0, alias).await
+    }
+
+    async fn offers(&mut self, page: Page<ProductId>) -> Result<Vec<Offer>> {
+        offer::list(&mut self.0, page).await
+    }
+
+    async fn feature(&mut self, id: FeatureId) -> Result<Option<Feature>> {
+        feature::find(&mut self.0, id).await
+    }
+
+    async fn feature_named(&mut self, name: &str) -> Result<Option<Feature>> {
+        feature::find_named(&mut self.0, name).await
+    }
+
+    async fn features(&mut self, page: Page<FeatureId>) -> Result<Vec<Feature>> {
+        feature::list(&mut self.0, page).await
+    }
+
+    async fn bundle(&mut self, id: BundleId) -> Result<Option<Bundle>> {
+        bundle::find(&mut self.0, id).await
+    }
+
+    async fn bundle_named(&mut self, name: &str) -> Result<Option<Bundle>> {
+        bundle::find_named(&mut self.0, name).await
+    }
+
+    async fn bundles(&mut self, page: Page<BundleId>) -> Result<Vec<Bundle>> {
+        bundle::list(&mut self.0, page).await
     }
 
     async fn consumer(&mut self, id: ConsumerId) -> Result<Option<Consumer>> {
@@ -214,6 +255,22 @@ impl CatalogWrite for View {
 
     async fn keep_terms(&mut self, plan: &Plan, until: Timestamp) -> Result<()> {
         plan::keep_terms(&mut self.0, plan, until).await
+    }
+
+    async fn save_offer(&mut self, offer: &Offer) -> Result<()> {
+        offer::save(&mut self.0, offer).await
+    }
+
+    async fn delete_offer(&mut self, product: ProductId) -> Result<()> {
+        offer::delete(&mut self.0, product).await
+    }
+
+    async fn save_feature(&mut self, feature: &Feature) -> Result<()> {
+        feature::save(&mut self.0, feature).await
+    }
+
+    async fn save_bundle(&mut self, bundle: &Bundle) -> Result<()> {
+        bundle::save(&mut self.0, bundle).await
     }
 
     async fn save_consumer(&mut self, consumer: &Consumer) -> Result<()> {

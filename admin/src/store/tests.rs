@@ -4,14 +4,19 @@ use std::collections::BTreeMap;
 
 use rstest::rstest;
 use tempfile::TempDir;
+use tollgate_common::catalog::offer::{Behavior, ListPrice, Terms};
 use tollgate_common::catalog::product::UpstreamSettings;
 use tollgate_common::catalog::{
-    BillingMode, Consumer, Key, KeyDigest, OutageMode, PeriodKind, Plan, Product, ProductStatus,
-    QuotaMode, Subscription, SubscriptionStatus,
+    BillingMode, Bundle, Consumer, Feature, Key, KeyDigest, Offer, OutageMode, PeriodKind, Plan,
+    Product, ProductStatus, QuotaMode, Subscription, SubscriptionStatus,
 };
-use tollgate_common::ids::{ConsumerId, PlanId, ProductId, SubscriptionId, TokenId};
+use tollgate_common::ids::{
+    BundleId, ConsumerId, FeatureId, PlanId, PriceId, ProductId, SubscriptionId, TokenId,
+};
 use tollgate_common::outcome::OutcomeSet;
-use tollgate_common::price::{Charge, Interval, Price};
+use tollgate_common::price::{
+    Aggregate, BillingScheme, Charge, Interval, Price, TierMode, UsageType,
+};
 use tollgate_common::route::Route;
 use tollgate_common::snapshot::{KeyRules, SubscriptionRules};
 use tollgate_common::time::Timestamp;
@@ -75,6 +80,10 @@ fn all<K>() -> Page<K> {
     Page { after: None, limit: ALL_OF_IT }
 }
 
+fn after<K>(place: K) -> Page<K> {
+    Page { after: Some(place), limit: ALL_OF_IT }
+}
+
 fn record(revision: u64) -> CommitRecord {
     CommitRecord { revision, at: Timestamp(5), frames: vec![], audit: vec![] }
 }
@@ -133,6 +142,58 @@ fn price(amount: &str) -> Price {
         interval: Interval::Year,
         currency: "CLF".parse().unwrap(),
         charge: Charge::Licensed { amount: amount.parse().unwrap() },
+    }
+}
+
+fn offer(of: u8) -> Offer {
+    let price = ListPrice {
+        id: PriceId::from_bytes([of; 16]),
+        name: String::new(),
+        interval: Interval::Week,
+        usage_type: UsageType::Metered,
+        billing_scheme: BillingScheme::Tiered,
+        currency: "eur".into(),
+        amount: i64::MAX,
+        metered_aggregate: Aggregate::LastDuringPeriod,
+        tier_mode: TierMode::Volume,
+        metadata: BTreeMap::from([("a".into(), serde_json::json!({ "b": null }))]),
+        created_at: Timestamp(1),
+        updated_at: Timestamp(2),
+    };
+    let terms = Terms {
+        behavior: Behavior::PerSeat,
+        credit_amount: i64::MIN,
+        plan_ids: vec!["any".into()],
+        prices: vec![price],
+        ..Default::default()
+    };
+    Offer { product_id: product(of).id, alias: Some(format!("Offer {of}")), terms }
+}
+
+fn feature(id: u8) -> Feature {
+    Feature {
+        id: FeatureId::from_bytes([id; 16]),
+        name: format!("Feature {id}"),
+        title: "T\u{fc}r".into(),
+        product_ids: vec![product(id).id.to_string()],
+        metadata: BTreeMap::from([("a".into(), serde_json::json!([1.5]))]),
+        created_at: Timestamp(1),
+        updated_at: Timestamp(2),
+    }
+}
+
+fn bundle(id: u8) -> Bundle {
+    Bundle {
+        id: BundleId::from_bytes([id; 16]),
+        name: format!("Bundle {id}"),
+        title: "T".into(),
+        description: "D".into(),
+        interval: Interval::Year,
+        on_start_credits: i64::MAX,
+        trial_days: -1,
+        metadata: BTreeMap::new(),
+        created_at: Timestamp(1),
+        updated_at: Timestamp(2),
     }
 }
 
@@ -505,6 +566,46 @@ async fn the_plans_that_a_subscription_left_are_told_in_order(
 
     let left = catalog.plans_left(id).await.unwrap();
     assert_eq!(left, [(Timestamp(10), first), (Timestamp(20), second)]);
+}
+
+#[rstest]
+#[tokio::test]
+async fn offers_features_and_bundles_come_back_as_they_were(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let fixture = kind.open().await;
+    let mut catalog = fixture.write().await;
+    for id in [1, 2] {
+        catalog.save_product(&product(id)).await.unwrap();
+        catalog.save_offer(&Offer { alias: None, ..offer(id) }).await.unwrap();
+        catalog.save_offer(&offer(id)).await.unwrap();
+        catalog.save_feature(&Feature { name: "before".into(), ..feature(id) }).await.unwrap();
+        catalog.save_feature(&feature(id)).await.unwrap();
+        catalog.save_bundle(&Bundle { name: "before".into(), ..bundle(id) }).await.unwrap();
+        catalog.save_bundle(&bundle(id)).await.unwrap();
+    }
+    catalog.commit(record(1)).await.unwrap();
+
+    let mut catalog = fixture.read().await;
+
+    assert_eq!(catalog.offer(product(1).id).await.unwrap(), Some(offer(1)));
+    assert_eq!(catalog.offer_aliased("Offer 2").await.unwrap(), Some(offer(2)));
+    assert_eq!(catalog.offer_aliased("offer 2").await.unwrap(), None);
+    assert_eq!(catalog.offers(Page { after: None, limit: 1 }).await.unwrap(), [offer(1)]);
+    assert_eq!(catalog.offers(after(product(1).id)).await.unwrap(), [offer(2)]);
+    assert_eq!(catalog.feature(feature(1).id).await.unwrap(), Some(feature(1)));
+    assert_eq!(catalog.feature_named("Feature 2").await.unwrap(), Some(feature(2)));
+    assert_eq!(catalog.feature_named("before").await.unwrap(), None);
+    assert_eq!(catalog.features(after(feature(1).id)).await.unwrap(), [feature(2)]);
+    assert_eq!(catalog.features(all()).await.unwrap().len(), 2);
+    assert_eq!(catalog.bundle(bundle(1).id).await.unwrap(), Some(bundle(1)));
+    assert_eq!(catalog.bundle_named("Bundle 2").await.unwrap(), Some(bundle(2)));
+    assert_eq!(catalog.bundles(after(bundle(1).id)).await.unwrap(), [bundle(2)]);
+
+    let mut catalog = fixture.write().await;
+    catalog.delete_offer(product(1).id).await.unwrap();
+    assert_eq!(catalog.offer(product(1).id).await.unwrap(), None);
+    assert_eq!(catalog.offers(all()).await.unwrap(), [offer(2)]);
 }
 
 #[rstest]
