@@ -4,8 +4,11 @@
 //! Each thing that it does writes three things together: the row, the entry that gateways are told,
 //! and the record in the audit. It must not know how it was asked for, nor how it is stored.
 
+mod bundle;
 mod consumer;
+mod feature;
 mod key;
+mod offer;
 mod plan;
 mod product;
 mod subscription;
@@ -21,7 +24,9 @@ use tollgate_common::snapshot::{Entry, Revision};
 use tollgate_common::time::{Clock, Timestamp};
 use uuid::Uuid;
 
+pub use bundle::BundleFields;
 pub use consumer::ConsumerFields;
+pub use feature::FeatureFields;
 pub use key::NewKey;
 pub use plan::PlanFields;
 pub use product::ProductFields;
@@ -129,7 +134,7 @@ impl Change {
         Ok(revision)
     }
 
-    fn fresh_id(&self) -> Uuid {
+    pub fn fresh_id(&self) -> Uuid {
         self.ids.next(self.now)
     }
 

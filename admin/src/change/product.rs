@@ -123,6 +123,7 @@ impl Change {
                 self.remove_plan(plan).await?;
             }
         }
+        self.withdraw_offer(product.id).await?;
         self.catalog.delete_product(product.id, self.now).await?;
         self.tell(Entry::ProductRemoved(product.id));
         self.audit(Deed::Delete, "product", product.id, Some(product), None);
