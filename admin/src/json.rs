@@ -18,15 +18,24 @@ pub type Object = Map<String, Value>;
 /// The largest whole number that every JSON reader takes for itself (RFC 8259, section 6).
 pub const INTEGER_MAX: u64 = (1 << 53) - 1;
 
+/// Reads the first JSON value of a body, in which no name comes twice in an object; None when the
+/// body is empty. What follows it is not looked at.
+pub fn parse_first(body: &[u8]) -> Result<Option<Value>, Problem> {
+    let mut values = serde_json::Deserializer::from_slice(body).into_iter::<UniqueNames>();
+    let first = values.next().transpose().map_err(malformed)?;
+    Ok(first.map(|UniqueNames(value)| value))
+}
+
 /// Reads a body that must be one JSON object, in which no name comes twice.
 pub fn parse_object(body: &[u8]) -> Result<Object, Problem> {
-    let malformed = |error: serde_json::Error| {
-        Problem::new(Code::RequestMalformed, format!("the body is not JSON: {error}"))
-    };
     match serde_json::from_slice::<UniqueNames>(body).map_err(malformed)?.0 {
         Value::Object(object) => Ok(object),
         _ => Err(Problem::new(Code::RequestMalformed, "the body must be a JSON object")),
     }
+}
+
+fn malformed(error: serde_json::Error) -> Problem {
+    Problem::new(Code::RequestMalformed, format!("the body is not JSON: {error}"))
 }
 
 #[cfg(test)]

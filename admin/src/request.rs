@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use tollgate_common::ids;
 
 use crate::control::Control;
+use crate::frontier;
 use crate::problem::{Code, Problem};
 
 /// Names one request to the API, in its answer, the log and the audit.
@@ -45,13 +46,14 @@ pub async fn frame(
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("other", MatchedPath::as_str);
 
+    let is_frontier = frontier::has(request.uri().path());
     let deadline = control.options.request_timeout;
     // An endless answer begins at once and goes on in its body, so this ends none of them.
     let mut response = match tokio::time::timeout(deadline, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::new(Code::RequestTimeout, "the request took too long").into_response(),
     };
-    response = with_problem(response, &id);
+    response = with_problem(response, &id, is_frontier);
     set_headers(response.headers_mut(), &id);
 
     let status = response.status();
@@ -71,8 +73,8 @@ fn log(id: &RequestId, method: &Method, route: &str, status: StatusCode, duratio
     }
 }
 
-/// Gives every error the one form, also those that the router makes on its own.
-fn with_problem(mut response: Response, id: &RequestId) -> Response {
+/// Gives every error the one form of its API, also those that the router makes on its own.
+fn with_problem(mut response: Response, id: &RequestId, is_frontier: bool) -> Response {
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem,
         None => match problem_of_status(response.status()) {
@@ -82,6 +84,9 @@ fn with_problem(mut response: Response, id: &RequestId) -> Response {
     };
     if let Some(cause) = &problem.cause {
         tracing::error!(request_id = %id, cause, "a request failed");
+    }
+    if is_frontier {
+        return frontier::status::answer(&problem);
     }
     let (parts, _) = response.into_parts();
     let status = problem.code.status();

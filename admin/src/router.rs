@@ -15,7 +15,7 @@ use crate::access::{Action, authenticate};
 use crate::api::{audit, consumers, keys, nodes, plans, products, subscriptions, tokens, usage};
 use crate::control::Control;
 use crate::problem::{Code, Problem};
-use crate::{idempotency, internal, openapi, request};
+use crate::{frontier, idempotency, internal, openapi, request};
 
 /// A line of the table.
 pub struct Route {
@@ -100,6 +100,7 @@ pub fn router(control: Arc<Control>) -> Router {
     Router::new()
         .merge(api)
         .merge(internal_routes().layer(node_door))
+        .merge(frontier::routes())
         .merge(openapi::routes())
         .fallback(async || Problem::not_found("resource"))
         .method_not_allowed_fallback(async || {

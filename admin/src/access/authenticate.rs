@@ -54,8 +54,12 @@ pub fn forbidden(caller: &Caller) -> Problem {
     Problem::new(Code::Forbidden, format!("the role {} may not do this", caller.role.word()))
 }
 
-async fn authenticate(control: &Control, headers: &HeaderMap) -> Result<Caller, Problem> {
-    let digest = KeyDigest::of(bearer(headers)?.as_bytes());
+pub async fn authenticate(control: &Control, headers: &HeaderMap) -> Result<Caller, Problem> {
+    caller_with(control, KeyDigest::of(bearer(headers)?.as_bytes())).await
+}
+
+/// Whoever holds the token with this digest, with the role that it has now.
+pub async fn caller_with(control: &Control, digest: KeyDigest) -> Result<Caller, Problem> {
     if control.bootstrap_digest.is_some_and(|known| token::is_same(&known, &digest)) {
         return Ok(Caller {
             actor: "bootstrap".to_owned(),
@@ -95,7 +99,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     Ok(text)
 }
 
-fn unknown() -> Problem {
+pub fn unknown() -> Problem {
     Problem::new(Code::TokenInvalid, "the token is unknown, deleted or expired")
 }
 

@@ -14,7 +14,7 @@ use crate::problem::Problem;
 /// What is seen but not set.
 pub const READ_ONLY: [&str; 3] = ["id", "created_at", "updated_at"];
 
-const NAME_LENGTH_MAX: usize = 63;
+pub const NAME_LENGTH_MAX: usize = 63;
 const TITLE: Text = Text::line(0, 200);
 const DESCRIPTION: Text = Text { length_min: 0, length_max: 10_000, lines: true };
 const HOSTS_MAX: usize = 100;
@@ -28,7 +28,7 @@ const ROUTE_COST_MAX: u32 = 1_000_000;
 const HEADER_NAME_LENGTH_MAX: usize = 128;
 const METHOD_LENGTH_MAX: usize = 32;
 const QUERY_PARAMETER_LENGTH_MAX: usize = 64;
-const METADATA_BYTES_MAX: usize = 16 << 10;
+pub const METADATA_BYTES_MAX: usize = 16 << 10;
 
 const ADDRESSES_MAX: usize = 64;
 const CONNECT_TIMEOUT_MS_MAX: u64 = 60_000;
@@ -71,7 +71,7 @@ pub fn read(object: Object, policy: &AddressPolicy) -> Result<ProductFields, Pro
     Ok(product)
 }
 
-fn parse_name(text: &str) -> Result<String, String> {
+pub fn parse_name(text: &str) -> Result<String, String> {
     let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if text.is_empty() || text.len() > NAME_LENGTH_MAX {
         return Err(format!("must be 1 to {NAME_LENGTH_MAX} characters long"));

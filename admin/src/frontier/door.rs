@@ -1,0 +1,79 @@
+//! Who calls. Frontier looks at a request's form and rules first, so a handler comes here after
+//! both, and not before.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, header};
+use bytes::Bytes;
+use data_encoding::BASE64;
+use tollgate_common::catalog::KeyDigest;
+
+use crate::access::authenticate::{authenticate, caller_with, forbidden, unknown};
+use crate::access::{Action, Caller};
+use crate::api::body;
+use crate::control::Control;
+use crate::problem::Problem;
+use crate::request::RequestId;
+
+/// A request, read whole, before it is known who sent it.
+pub struct Visit {
+    control: Arc<Control>,
+    headers: HeaderMap,
+    pub body: Bytes,
+    pub id: RequestId,
+}
+
+impl FromRequest<Arc<Control>> for Visit {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, control: &Arc<Control>) -> Result<Self, Problem> {
+        let (parts, content) = request.into_parts();
+        let id = parts.extensions.get::<RequestId>().copied();
+        Ok(Self {
+            control: Arc::clone(control),
+            headers: parts.headers,
+            body: body::read(content, control.options.body_bytes_max).await?,
+            id: id.expect("the frame gives every request an id"),
+        })
+    }
+}
+
+impl Visit {
+    /// Lets in who may do `action`.
+    pub async fn admit(&self, action: Action) -> Result<Caller, Problem> {
+        let caller = match basic(&self.headers) {
+            Some(credentials) => self.client(credentials?).await?,
+            None => authenticate(&self.control, &self.headers).await?,
+        };
+        if caller.may(action) { Ok(caller) } else { Err(forbidden(&caller)) }
+    }
+
+    /// A client's secret is a token; its id is the token's id or name.
+    async fn client(&self, Credentials { id, secret }: Credentials) -> Result<Caller, Problem> {
+        let caller = caller_with(&self.control, KeyDigest::of(secret.as_bytes())).await?;
+        let is_it = id == caller.actor() || id == caller.name();
+        if is_it { Ok(caller) } else { Err(unknown()) }
+    }
+}
+
+struct Credentials {
+    id: String,
+    secret: String,
+}
+
+/// The credentials of a request that has them in the form of RFC 7617.
+fn basic(headers: &HeaderMap) -> Option<Result<Credentials, Problem>> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return None;
+    };
+    let (scheme, encoded) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("basic").then(|| decoded(encoded).ok_or_else(unknown))
+}
+
+fn decoded(encoded: &str) -> Option<Credentials> {
+    let text = String::from_utf8(BASE64.decode(encoded.trim().as_bytes()).ok()?).ok()?;
+    let (id, secret) = text.split_once(':')?;
+    Some(Credentials { id: id.to_owned(), secret: secret.to_owned() })
+}
