@@ -12,6 +12,7 @@ use tollgate_common::catalog::Feature;
 use tollgate_common::ids::FeatureId;
 
 use super::Metadata;
+use super::products::body::NAME;
 use crate::problem::{Code, Problem};
 use crate::store::CatalogRead;
 
@@ -52,6 +53,9 @@ pub async fn find(
         && let Some(feature) = catalog.feature(id).await?
     {
         return Ok(Some(feature));
+    }
+    if NAME.check(id_or_name).is_err() {
+        return Ok(None);
     }
     Ok(catalog.feature_named(id_or_name).await?)
 }

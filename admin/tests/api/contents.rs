@@ -7,6 +7,7 @@ mod audit;
 mod consumers;
 mod description;
 mod feed;
+mod frontier;
 mod idempotency;
 mod invoice_preview;
 mod keys;

@@ -55,6 +55,7 @@ pub struct Admin {
 pub struct Reply {
     pub status: StatusCode,
     pub headers: reqwest::header::HeaderMap,
+    pub text: String,
     pub body: Value,
 }
 
@@ -117,8 +118,9 @@ impl Call<'_> {
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = response.bytes().await.unwrap();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
         let _ = self.admin;
-        Reply { status, headers, body }
+        Reply { status, headers, text, body }
     }
 }
 

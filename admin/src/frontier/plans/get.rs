@@ -9,6 +9,7 @@ use super::{OnePlan, Shelves};
 use crate::access::Action;
 use crate::control::Control;
 use crate::frontier::door::Visit;
+use crate::frontier::products::body::NAME;
 use crate::problem::{Code, Problem};
 use crate::store::CatalogRead;
 
@@ -26,11 +27,14 @@ pub async fn get(
 }
 
 async fn found(catalog: &mut dyn CatalogRead, id_or_name: &str) -> Result<Bundle, Problem> {
+    let unknown = || Problem::new(Code::NotFound, "plan not found");
+    if NAME.check(id_or_name).is_err() {
+        return Err(unknown());
+    }
     if let Ok(id) = id_or_name.parse::<BundleId>()
         && let Some(bundle) = catalog.bundle(id).await?
     {
         return Ok(bundle);
     }
-    let named = catalog.bundle_named(id_or_name).await?;
-    named.ok_or_else(|| Problem::new(Code::NotFound, "plan not found"))
+    catalog.bundle_named(id_or_name).await?.ok_or_else(unknown)
 }

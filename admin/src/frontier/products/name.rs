@@ -4,6 +4,7 @@ use tollgate_common::catalog::Product;
 use tollgate_common::ids::ProductId;
 
 use crate::api::products::fields::{NAME_LENGTH_MAX, parse_name};
+use crate::frontier::products::body::NAME;
 use crate::problem::{Code, Problem};
 use crate::store::CatalogRead;
 
@@ -53,6 +54,9 @@ pub async fn find(
         return Ok(Some(product));
     }
     let name = id_or_name.to_lowercase();
+    if NAME.check(&name).is_err() {
+        return Ok(None);
+    }
     match catalog.offer_aliased(&name).await? {
         Some(offer) => Ok(catalog.product(offer.product_id).await?),
         None => Ok(catalog.product_named(&name).await?),
