@@ -1,6 +1,7 @@
 //! Products: how they look to a client of Frontier.
 
 pub mod body;
+pub mod charge;
 pub mod create;
 pub mod delete;
 pub mod get;

@@ -1,6 +1,7 @@
 //! Frontier's calls, replayed: what its clients send, accepted and refused alike.
 
 mod access;
+mod charges;
 mod entitlement;
 mod features;
 mod plans;

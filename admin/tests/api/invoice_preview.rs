@@ -21,7 +21,7 @@ async fn subscribed(admin: &Admin, prices: Value) -> (Value, String) {
 }
 
 /// Delivers a call of so many units, of now.
-async fn call(admin: &Admin, subscription: &Value, units: i64) {
+pub async fn call(admin: &Admin, subscription: &Value, units: i64) {
     let id = |name: &str| subscription[name].as_str().unwrap();
     let now = admin.control().now();
     let record = UsageRecord {

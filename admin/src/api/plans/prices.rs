@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use crate::api::words;
 use crate::json::{Fields, INTEGER_MAX, Text};
 
-const NAME: Text = Text::line(1, 100);
+pub const NAME: Text = Text::line(1, 100);
 
 /// One charge of a plan. Which fields there are depends on `usage_type` and `billing_scheme`; null
 /// is the same as nothing.

@@ -6,10 +6,9 @@ use tollgate_common::catalog::offer::{ListPrice, Terms};
 use tollgate_common::catalog::{Offer, Product};
 use tollgate_common::endpoint::AddressPolicy;
 use tollgate_common::ids::ProductId;
-use tollgate_common::price::UsageType;
 
 use super::body::{PRICES_MAX, PriceTerms, ProductTerms};
-use super::name;
+use super::{charge, name};
 use crate::api::patch::patched;
 use crate::api::{plans, products};
 use crate::change::Change;
@@ -137,7 +136,8 @@ async fn make_limits(
     mut limits: Object,
 ) -> Result<(), Problem> {
     limits.insert("name".to_owned(), LIMITS_PLAN.into());
-    limits.insert("billing_mode".to_owned(), billing_mode(&offer.terms).into());
+    limits.insert("billing_mode".to_owned(), json!(charge::billing_mode(&offer.terms)));
+    limits.insert("prices".to_owned(), json!(charge::prices(&offer.terms)));
     change.create_plan(offer.product_id, plans::fields::read(limits)?).await?;
     Ok(())
 }
@@ -156,17 +156,6 @@ async fn edit_limits(change: &mut Change, offer: &Offer, limits: Object) -> Resu
         None => {}
     }
     Ok(())
-}
-
-fn billing_mode(terms: &Terms) -> &'static str {
-    let mut asked = terms.prices.iter().filter(|price| price.amount > 0);
-    if asked.clone().next().is_none() {
-        "free"
-    } else if asked.any(|price| price.usage_type == UsageType::Metered) {
-        "metered"
-    } else {
-        "fixed"
-    }
 }
 
 fn object(value: serde_json::Value) -> Object {
