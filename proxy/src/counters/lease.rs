@@ -16,7 +16,9 @@ pub mod roll;
 pub mod terms;
 
 #[cfg(test)]
-mod simulation;
+pub mod simulation;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -230,9 +232,8 @@ impl Lease {
     fn refused_part(&mut self, cost: u64, nodes: u64, now_ns: u64) -> Option<Verdict> {
         let limit = self.terms.quota.and_then(|quota| quota.limit);
         if let Some(limit) = limit
-            && self.quota.apart + cost.saturating_sub(self.quota.hold)
-                > self.quota.part(limit, nodes)
             && self.quota.hold < cost
+            && !self.fits_quota_part(cost - self.quota.hold, limit, nodes)
         {
             let is_exhausted = self.quota.is_exhausted(limit);
             return Some(if is_exhausted { Verdict::QuotaExceeded } else { Verdict::Unavailable });
@@ -244,6 +245,14 @@ impl Lease {
             return Some(Verdict::RateExceeded);
         }
         None
+    }
+
+    /// While an answer is only late, the others may use all that is left: no more passes than was
+    /// asked for. When there was none, the others stand apart too, and a part is had in full.
+    fn fits_quota_part(&self, units: u64, limit: u64, nodes: u64) -> bool {
+        let told = self.asked.as_ref().and_then(|asked| asked.quota.as_ref());
+        self.quota.apart + units <= self.quota.part(limit, nodes)
+            && told.is_none_or(|told| self.quota.is_asked_for(told, units))
     }
 
     /// Corrects what was drawn in a period: more, or less when negative.

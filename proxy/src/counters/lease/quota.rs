@@ -170,8 +170,11 @@ impl QuotaLease {
         if told.has_seeds && reply.status == Status::Done {
             self.seeds = None;
         }
-        self.hold += reply.units;
-        self.apart -= told.apart.min(self.apart);
+        // What was used meanwhile without a grant is paid from this one, as far as it goes.
+        let early = self.used_early(told);
+        let paid = early.min(reply.units);
+        self.hold += reply.units - paid;
+        self.apart = early - paid;
         // What calls wait for is as good as used, there and here.
         let spent = if told.need > 0 { told.hold + told.need.min(reply.units) } else { 0 };
         let (total, hold) = (told.total + spent as i64, told.hold + reply.units - spent);
@@ -241,6 +244,16 @@ impl QuotaLease {
             }
         };
         u64::try_from(left).unwrap_or(0) / nodes
+    }
+
+    /// Used on no grant since a question was put.
+    fn used_early(&self, told: &Told) -> u64 {
+        self.apart.saturating_sub(told.apart)
+    }
+
+    /// Whether so many units more are what the question under way asks for: its answer is only late.
+    pub fn is_asked_for(&self, told: &Told, units: u64) -> bool {
+        self.used_early(told) + units <= told.want
     }
 
     pub fn is_exhausted(&self, limit: u64) -> bool {

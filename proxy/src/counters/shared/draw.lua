@@ -121,8 +121,9 @@ if counts then
         gone[#gone + 1] = name
       end
     end
-    if was_epoch > tonumber(epoch) then
-      -- This process is being relieved, and its successor has spoken for all before it.
+    if was_epoch > tonumber(epoch) or (was_epoch > 0 and next(alive)) then
+      -- In an upgrade two processes of a node draw. What ended before both is stated already, and
+      -- what the older one uses it states itself, until it has ended too.
       past = was_past
     else
       if not past_is_whole then

@@ -1,0 +1,79 @@
+//! What of a limit passes while an answer is late.
+
+use tollgate_common::time::Timestamp;
+
+use super::terms::QuotaTerms;
+use super::*;
+
+const NODES: u64 = 3;
+
+/// Of a plan in mode `share` that has a quota and was not called yet.
+fn lease(limit: u64) -> Lease {
+    let quota = Some(QuotaTerms::hard(limit, Timestamp(0)));
+    let terms = Terms { quota, rate: None, outage: OutageMode::Share, revision: 1 };
+    let mut lease = Lease::new(terms, 0);
+    lease.enter(Period { start: Timestamp(0), end: Timestamp(1_000_000) }, 0, true);
+    lease
+}
+
+/// Puts the question of a call that costs so much and does not get its answer in time.
+fn ask_for_a_call(lease: &mut Lease, cost: u64) -> Ask {
+    let ticket = Ticket(1);
+    lease.wait(ticket, cost);
+    let ask = lease.ask(NODES, &Arc::from([]), 1).expect("a call waits");
+    lease.late();
+    lease.leave(ticket);
+    ask
+}
+
+/// An answer that grants so much of which nothing was used before.
+fn granted(units: u64, limit: u64) -> Reply {
+    Reply {
+        status: Status::Done,
+        prior_seq: 0,
+        used: units as i64,
+        held: units,
+        units,
+        calls: 0,
+        debt_ns: 0,
+        wait_ns: 0,
+        is_leased: false,
+        counting_ms: 0,
+        left: limit - units,
+    }
+}
+
+#[test]
+fn while_an_answer_is_late_no_more_is_let_pass_than_was_asked_for() {
+    let mut lease = lease(30);
+    let ask = ask_for_a_call(&mut lease, 1);
+    assert_eq!(ask.quota.map(|quota| quota.want), Some(1));
+
+    assert_eq!(lease.draw_apart(1, NODES, 2), Verdict::Admitted);
+    assert_eq!(lease.draw_apart(1, NODES, 3), Verdict::Unavailable);
+}
+
+#[test]
+fn once_there_was_no_answer_a_part_is_had_in_full() {
+    let mut lease = lease(30);
+    let ask = ask_for_a_call(&mut lease, 1);
+    lease.failed(ask.seq, 2);
+
+    let passed = (0..30).filter(|_| lease.draw_apart(1, NODES, 3) == Verdict::Admitted).count();
+
+    assert_eq!(passed, 10);
+}
+
+#[test]
+fn what_was_used_before_the_answer_is_paid_from_it() {
+    let mut lease = lease(30);
+    let ask = ask_for_a_call(&mut lease, 2);
+    assert_eq!(lease.draw_apart(2, NODES, 2), Verdict::Admitted);
+
+    lease.answer(ask.seq, &granted(2, 30), 0, 3);
+
+    assert_eq!(lease.draw(1, 4), Step::Dry, "nothing is left of the grant");
+    let next = lease.ask(NODES, &Arc::from([]), 5).expect("it has something to tell");
+    let quota = next.quota.expect("the plan has a quota");
+    assert_eq!((quota.total, quota.hold), (2, 0));
+}
