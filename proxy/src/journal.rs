@@ -67,6 +67,7 @@ use header::{Header, bytes_of};
 use keep::{BusyLane, Lanes};
 use record::Salt;
 use runs::Runs;
+use scan::segment_files;
 use segment::{Open, SegmentName};
 use stats::Counters;
 use sync::Synced;
@@ -292,6 +293,17 @@ impl Journal {
     /// after which [`take_adopted`](Self::take_adopted) says what it has counted.
     pub fn others(&self) -> watch::Receiver<usize> {
         self.inner.others.subscribe()
+    }
+
+    /// The epochs of those processes.
+    pub fn other_epochs(&self) -> Result<Vec<u64>, FileError> {
+        let lanes = self.inner.lanes.lock();
+        let newest = lanes.busy.iter().map(|lane| {
+            let files = segment_files(&lane.dir)?;
+            Ok(files.last().map(|(name, _)| name.epoch))
+        });
+        let newest: Vec<Option<u64>> = newest.collect::<Result<_, FileError>>()?;
+        Ok(newest.into_iter().flatten().collect())
     }
 
     /// What processes that shared the directory and have ended had counted after the counters were

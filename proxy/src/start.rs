@@ -86,6 +86,8 @@ pub struct Running {
     cancel: CancellationToken,
     reporting: Vec<JoinHandle<()>>,
     background: Runtime,
+    /// Where the shared counters are asked: calls wait for the answers, so nothing else runs there.
+    asking: Option<Runtime>,
 }
 
 /// How long the last usage may take to reach the ledger when a gateway stops. What does not is in
@@ -95,7 +97,7 @@ const LAST_DELIVERY_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Brings a gateway up. Blocks until it serves; not to be called on a runtime's thread.
 pub fn start(options: &Options<'_>, registry: &mut Registry) -> Result<Running, StartError> {
     let clock = SystemClock::start();
-    let background = background().map_err(StartError::Background)?;
+    let background = one_thread("background").map_err(StartError::Background)?;
     let journal = Arc::new(open_journal(options, &clock)?);
     let metrics = Metrics::register(registry);
     let upstreams = Context::new(&context_options(options.proxy), background.handle().clone())?;
@@ -136,21 +138,28 @@ pub fn start(options: &Options<'_>, registry: &mut Registry) -> Result<Running, 
         feed::follow(control.clone(), gateway.catalog.clone(), keeper, feed_state, cancel.clone());
     let mut reporting = vec![background.spawn(follow)];
     reporting.extend(report(&gateway, &control, &feed, &server, &cancel, &background));
-    let late = add_late(gateway.clone(), cancel.clone());
+    let shared = match &counting {
+        Counting::Alone { .. } => None,
+        Counting::Shared { counters, .. } => Some(counters.clone()),
+    };
+    let late = add_late(gateway.clone(), shared, cancel.clone());
     reporting.push(background.spawn(late));
+    let mut asking_runtime = None;
     match counting {
         Counting::Alone { knows_all: true } => {}
         Counting::Alone { knows_all: false } => {
             reporting.push(background.spawn(add_missing(gateway.clone(), control, cancel.clone())));
         }
         Counting::Shared { counters, questions, servers } => {
-            counters.take_up();
+            let runtime = one_thread("counters").map_err(StartError::Background)?;
             let asking = shared::run(counters, questions, *servers, control, cancel.clone());
-            reporting.push(background.spawn(asking));
+            reporting.push(runtime.spawn(asking));
+            asking_runtime = Some(runtime);
         }
     }
     drop(keeping);
-    Ok(Running { gateway, server, feed, cancel, reporting, background })
+    let asking = asking_runtime;
+    Ok(Running { gateway, server, feed, cancel, reporting, background, asking })
 }
 
 /// What counting needs besides the counters.
@@ -195,6 +204,7 @@ fn count_together(
         clock: Arc::new(*clock),
         wait_max: settings.wait_max,
         nodes_min: u64::from(settings.nodes_min),
+        alive: journal.other_epochs().map_err(SeedsError::from)?,
     });
     for ((subscription, period_start), units) in journal.totals().map_err(SeedsError::from)? {
         counters.seed(subscription, period_start, units);
@@ -244,14 +254,17 @@ impl Running {
             tracing::error!(%error, "the journal could not be closed cleanly");
         }
         self.background.shutdown_background();
+        if let Some(asking) = self.asking {
+            asking.shutdown_background();
+        }
         stopped.cut
     }
 }
 
-fn background() -> std::io::Result<Runtime> {
+fn one_thread(name: &str) -> std::io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
-        .thread_name("background")
+        .thread_name(name)
         .enable_all()
         .build()
 }
@@ -358,8 +371,20 @@ fn report(
 }
 
 /// In an upgrade: adds what the process that this one relieves counts until it has ended.
-async fn add_late(gateway: Arc<Gateway>, cancel: CancellationToken) {
-    let follow = seeds::follow_predecessors(&gateway.journal, |late| add(&gateway, late));
+async fn add_late(
+    gateway: Arc<Gateway>,
+    shared: Option<SharedCounters>,
+    cancel: CancellationToken,
+) {
+    let journal = &gateway.journal;
+    let follow = seeds::follow_predecessors(journal, |late| {
+        add(&gateway, late);
+        let Some(shared) = &shared else { return };
+        match journal.other_epochs() {
+            Ok(epochs) => shared.set_alive(epochs),
+            Err(error) => tracing::error!(%error, "who else draws is not known"),
+        }
+    });
     cancel.run_until_cancelled(follow).await;
 }
 

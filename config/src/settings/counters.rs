@@ -12,8 +12,8 @@ section! {
     pub struct CountersSettings {
         /// Where the shared counters are: `redis://host:port` for one server, `redis-sentinel://` with
         /// the sentinels and the name of the master, `redis-cluster://` with some of the nodes;
-        /// `rediss` instead of `redis` for TLS. Before the host, `user:password@`. None: each gateway
-        /// counts by itself.
+        /// `rediss` instead of `redis` for TLS. Before the host, `user:password@`. What the server
+        /// must be is in docs/redis.md. None: each gateway counts by itself.
         redis_url: Option<RedisUrl> = None;
         /// Certificates to trust for TLS instead of those of the system, PEM.
         redis_ca: Option<PathBuf> = None;

@@ -45,6 +45,8 @@ pub struct Options {
     pub wait_max: Duration,
     /// At least so many gateways share a limit while the counters are away.
     pub nodes_min: u64,
+    /// Epochs of the processes that this one relieves and that still draw.
+    pub alive: Vec<u64>,
 }
 
 #[derive(Clone)]
@@ -56,14 +58,17 @@ struct Inner {
     clock: Arc<dyn Clock>,
     wait_max: Duration,
     questions: mpsc::UnboundedSender<Question>,
-    /// Of each bucket, the subscriptions that have called.
-    entries: [Mutex<Vec<Arc<Entry>>>; BUCKETS],
+    /// Of each bucket, the subscriptions that have called. Kept when the catalog lets go of one: it
+    /// may come back, and what it used is known nowhere else.
+    entries: [Mutex<HashMap<SubscriptionId, Arc<Entry>>>; BUCKETS],
     /// Those that hold something, or are owed a look.
     active: Mutex<Vec<Arc<Entry>>>,
     /// What earlier processes of this gateway have used, of subscriptions that have not called yet.
     past: Mutex<HashMap<(SubscriptionId, Timestamp), i64>>,
+    alive: Mutex<Arc<[u64]>>,
     /// Gateways that there are.
     nodes: AtomicU64,
+    nodes_min: u64,
     is_available: AtomicBool,
     /// Questions that were put for calls; that this gateway is there is said besides.
     round_trips: AtomicU64,
@@ -85,7 +90,9 @@ impl SharedCounters {
             entries: std::array::from_fn(|_| Mutex::default()),
             active: Mutex::default(),
             past: Mutex::default(),
+            alive: Mutex::new(options.alive.into()),
             nodes: AtomicU64::new(options.nodes_min.max(1)),
+            nodes_min: options.nodes_min.max(1),
             is_available: AtomicBool::new(false),
             round_trips: AtomicU64::new(0),
             rolls: std::array::from_fn(|_| Mutex::default()),
@@ -93,22 +100,12 @@ impl SharedCounters {
         (Self(Arc::new(inner)), Questions(asked))
     }
 
-    /// Takes up the subscriptions that earlier processes of this gateway have used, so that what one
-    /// that was killed still held goes back, whether or not they are called again.
-    pub fn take_up(&self) {
-        let now = self.0.clock.now();
-        let used: Vec<SubscriptionId> =
-            self.0.past.lock().keys().map(|(subscription, _)| *subscription).collect();
-        for subscription in used {
-            let Some(subscriber) = self.0.catalog.subscriber(subscription) else { continue };
-            let Some(plan) = self.0.catalog.tables().plan(subscriber.plan()).cloned() else {
-                continue;
-            };
-            let entry = self.0.entry(&subscriber);
-            let mut desk = entry.desk.lock();
-            self.0.prepare(&mut desk, &subscriber, &plan, now);
-            desk.lease.lost();
-            self.0.go_on(entry, &mut desk, now.monotonic_ns);
+    /// The processes that still draw beside this one have changed: all is stated anew, and what an
+    /// ended one held goes back.
+    pub fn set_alive(&self, epochs: Vec<u64>) {
+        let epochs: Arc<[u64]> = epochs.into();
+        if std::mem::replace(&mut *self.0.alive.lock(), epochs.clone()) != epochs {
+            (0..BUCKETS).for_each(|bucket| self.0.tell_again(bucket));
         }
     }
 }
@@ -117,14 +114,48 @@ impl Inner {
     fn entry<'s>(&self, subscriber: &'s Subscriber) -> &'s Arc<Entry> {
         let cell = subscriber.balance().shared();
         cell.get_or_init(|| {
-            let entry = Arc::new(Entry::new(subscriber.id(), self.clock.monotonic_ns()));
-            self.entries[entry.bucket].lock().push(entry.clone());
-            Box::new(entry)
+            let id = subscriber.id();
+            let mut entries = self.entries[Entry::bucket_of(id)].lock();
+            let new = || Arc::new(Entry::new(id, self.clock.monotonic_ns()));
+            Box::new(entries.entry(id).or_insert_with(new).clone())
         })
+    }
+
+    /// Takes up a subscription that earlier processes of this gateway have used, so that what one
+    /// that was killed still held goes back, whether or not it is called again.
+    fn take_up(&self, subscription: SubscriptionId) {
+        let Some(subscriber) = self.catalog.subscriber(subscription) else { return };
+        let Some(plan) = self.catalog.tables().plan(subscriber.plan()).cloned() else { return };
+        let now = self.clock.now();
+        let entry = self.entry(&subscriber);
+        let mut desk = entry.desk.lock();
+        self.prepare(&mut desk, &subscriber, &plan, now);
+        desk.lease.lost();
+        self.watch(entry, &mut desk);
+        self.go_on(entry, &mut desk, now.monotonic_ns);
+    }
+
+    /// The servers of a bucket have lost what they were told: they are told again.
+    fn tell_again(&self, bucket: usize) {
+        let now_ns = self.clock.monotonic_ns();
+        let entries: Vec<Arc<Entry>> = self.entries[bucket].lock().values().cloned().collect();
+        for entry in entries {
+            let mut desk = entry.desk.lock();
+            if desk.lease.is_used() {
+                desk.lease.lost();
+                self.watch(&entry, &mut desk);
+                self.go_on(&entry, &mut desk, now_ns);
+            }
+        }
     }
 
     fn nodes(&self) -> u64 {
         self.nodes.load(Ordering::Relaxed)
+    }
+
+    /// How many share the limits while the counters cannot be asked.
+    fn nodes_apart(&self) -> u64 {
+        self.nodes().max(self.nodes_min)
     }
 
     /// Sees to it that the lease is of this moment's terms and period.
@@ -149,7 +180,8 @@ impl Inner {
         let period = Period::of(plan.rules.period, time_zone, subscriber.started_at(), now.wall);
         if period.start != known.start {
             let past = self.past.lock().remove(&(subscriber.id(), period.start));
-            desk.lease.enter(period, past.unwrap_or(0), true);
+            // The journal may have lost what the counters still know.
+            desk.lease.enter(period, past.unwrap_or(0), false);
         }
     }
 
@@ -161,7 +193,7 @@ impl Inner {
     }
 
     fn ask(&self, entry: &Arc<Entry>, desk: &mut Desk, now_ns: u64) {
-        let alive = Arc::from([]);
+        let alive = self.alive.lock().clone();
         if let Some(ask) = desk.lease.ask(self.nodes(), &alive, now_ns) {
             self.watch(entry, desk);
             // The other end is only gone when the gateway stops.
@@ -179,7 +211,7 @@ impl Inner {
     /// What follows an answer, or that there was none.
     fn go_on(&self, entry: &Arc<Entry>, desk: &mut Desk, now_ns: u64) {
         if desk.lease.stands_apart(now_ns) {
-            let decided = desk.lease.forsake(self.nodes(), now_ns);
+            let decided = desk.lease.forsake(self.nodes_apart(), now_ns);
             desk.tell(decided, now_ns);
         }
         self.ask_ahead(entry, desk, now_ns);
@@ -202,7 +234,7 @@ impl Counters for SharedCounters {
         let verdict = match desk.lease.draw(cost, now_ns) {
             Step::Decided(verdict) => verdict,
             Step::Dry if desk.lease.stands_apart(now_ns) => {
-                desk.lease.draw_apart(cost, inner.nodes(), now_ns)
+                desk.lease.draw_apart(cost, inner.nodes_apart(), now_ns)
             }
             Step::Dry => {
                 let waiter = Waiter::new(inner, entry, &mut desk, cost);
@@ -245,7 +277,7 @@ impl Counters for SharedCounters {
             let entry = self.0.entry(subscriber);
             let mut desk = entry.desk.lock();
             if desk.lease.period().start == period_start {
-                desk.lease.add_past(units, true);
+                desk.lease.add_past(units, false);
                 desk.lease.lost();
                 self.0.ask_ahead(entry, &mut desk, self.0.clock.monotonic_ns());
                 return;
@@ -265,3 +297,6 @@ impl Counters for SharedCounters {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

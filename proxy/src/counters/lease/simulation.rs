@@ -6,7 +6,7 @@
 //! tests; `TOLLGATE_SIMULATION_SEEDS=2000` runs more.
 
 mod chance;
-pub mod server;
+pub(crate) mod server;
 mod world;
 
 use tollgate_common::catalog::OutageMode;

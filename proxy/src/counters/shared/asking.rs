@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -29,8 +30,21 @@ const SILENT_MS: u64 = 5_000;
 /// And after so long it is forgotten.
 const FORGOTTEN_MS: u64 = 86_400_000;
 
+/// Questions under way at once: what a server answers in some 20 ms. Those of a subscription follow one
+/// another, so more only wait when thousands of subscriptions ask in one moment.
+const QUESTIONS_MAX: usize = 1_024;
+
+/// Questions to the ledger at once, so that lost counters do not become a flood there.
+const SEEDING_MAX: usize = 32;
+
+/// After a start, what was used before is stated at this pace: a hundred thousand subscriptions in half
+/// a minute, and the calls that come meanwhile do not queue behind them.
+const TAKE_UP_EVERY: Duration = Duration::from_millis(10);
+const TAKE_UP_AT_ONCE: usize = 32;
+
 /// What is held at the end goes back within this time, or else after the next start.
 const FAREWELL_MAX: Duration = Duration::from_secs(1);
+const FAREWELL_LOOK_EVERY: Duration = Duration::from_millis(5);
 
 pub(super) struct Question {
     pub entry: Arc<Entry>,
@@ -45,29 +59,43 @@ pub async fn run(
     control: Control,
     cancel: CancellationToken,
 ) {
-    let asking = Arc::new(Asking { inner: counters.0, servers, control });
+    let asking = Arc::new(Asking {
+        inner: counters.0,
+        servers,
+        control,
+        questions: Arc::new(Semaphore::new(QUESTIONS_MAX)),
+        seedings: Semaphore::new(SEEDING_MAX),
+    });
     let Questions(mut questions) = questions;
     let mut sweep = interval(SWEEP_EVERY);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let beating = tokio::spawn(beat(asking.clone()));
+    let taking_up = tokio::spawn(take_up(asking.clone()));
     loop {
         tokio::select! {
             biased;
             () = cancel.cancelled() => break,
             question = questions.recv() => match question {
-                Some(question) => drop(tokio::spawn(put(asking.clone(), question))),
+                Some(question) => asking.carry(question).await,
                 None => break,
             },
             _ = sweep.tick() => asking.look_after(),
         }
     }
     beating.abort();
+    taking_up.abort();
     asking.retire_all();
-    let mut last = Vec::new();
-    while let Ok(question) = questions.try_recv() {
-        last.push(put(asking.clone(), question));
-    }
-    if tokio::time::timeout(FAREWELL_MAX, join_all(last)).await.is_err() {
+    let all = async {
+        // A question that is under way is answered first.
+        while !asking.inner.active.lock().is_empty() {
+            asking.look_after();
+            while let Ok(question) = questions.try_recv() {
+                asking.carry(question).await;
+            }
+            sleep(FAREWELL_LOOK_EVERY).await;
+        }
+    };
+    if tokio::time::timeout(FAREWELL_MAX, all).await.is_err() {
         tracing::warn!("the counters did not take back in time what this gateway held");
     }
 }
@@ -76,6 +104,18 @@ struct Asking {
     inner: Arc<Inner>,
     servers: Servers,
     control: Control,
+    questions: Arc<Semaphore>,
+    seedings: Semaphore,
+}
+
+/// States what was used before this process, so that what was still held goes back.
+async fn take_up(asking: Arc<Asking>) {
+    let used: Vec<_> = asking.inner.past.lock().keys().map(|(used, _)| *used).collect();
+    let mut ticks = interval(TAKE_UP_EVERY);
+    for some in used.chunks(TAKE_UP_AT_ONCE) {
+        ticks.tick().await;
+        some.iter().for_each(|subscription| asking.inner.take_up(*subscription));
+    }
 }
 
 /// Puts one question, and tells what came of it.
@@ -129,7 +169,9 @@ async fn seed(asking: Arc<Asking>, entry: Arc<Entry>) {
     let mut backoff = Backoff::default();
     loop {
         let period = entry.desk.lock().lease.period();
+        let turn = asking.seedings.acquire().await.expect("it is never closed");
         let asked = asking.control.node_totals(entry.subscription, period.start).await;
+        drop(turn);
         let now_ns = asking.inner.clock.monotonic_ns();
         match asked {
             Ok(totals) => {
@@ -154,6 +196,17 @@ async fn seed(asking: Arc<Asking>, entry: Arc<Entry>) {
 }
 
 impl Asking {
+    /// Puts a question beside the others, as soon as there are not too many.
+    async fn carry(self: &Arc<Self>, question: Question) {
+        let turns = self.questions.clone();
+        let turn = turns.acquire_owned().await.expect("it is never closed");
+        let asking = self.clone();
+        tokio::spawn(async move {
+            put(asking, question).await;
+            drop(turn);
+        });
+    }
+
     /// Puts the questions that no call puts: to draw ahead, to tell, and to give back.
     fn look_after(&self) {
         let inner = &self.inner;
@@ -176,26 +229,8 @@ impl Asking {
     }
 
     fn retire_all(&self) {
-        let now_ns = self.inner.clock.monotonic_ns();
-        for entry in std::mem::take(&mut *self.inner.active.lock()) {
-            let mut desk = entry.desk.lock();
-            desk.lease.retire();
-            self.inner.ask(&entry, &mut desk, now_ns);
-        }
-    }
-
-    /// The servers of a bucket have lost what they were told: they are told again.
-    fn tell_again(&self, bucket: usize) {
-        let inner = &self.inner;
-        let now_ns = inner.clock.monotonic_ns();
-        let entries = inner.entries[bucket].lock().clone();
-        for entry in entries {
-            let mut desk = entry.desk.lock();
-            if desk.lease.is_used() {
-                desk.lease.lost();
-                inner.watch(&entry, &mut desk);
-                inner.go_on(&entry, &mut desk, now_ns);
-            }
+        for entry in self.inner.active.lock().clone() {
+            entry.desk.lock().lease.retire();
         }
     }
 
@@ -239,7 +274,7 @@ async fn beat(asking: Arc<Asking>) {
                     let is_lost = inner.rolls[bucket].lock().hear(words[bucket], heard);
                     if is_lost {
                         tracing::warn!(bucket, "the shared counters have lost what they were told");
-                        asking.tell_again(bucket);
+                        inner.tell_again(bucket);
                     }
                 }
                 Ok(None) => {

@@ -110,7 +110,8 @@ if counts then
       elseif name == 'l:' .. node then
         used = used - tonumber(all[i + 1])
         if not past_is_whole then
-          past = math.max(past, tonumber(all[i + 1]))
+          -- What the ledger has of this node may hold what this process has used.
+          past = math.max(past, tonumber(all[i + 1]) - total)
         end
         gone[#gone + 1] = name
       elseif string.sub(name, 1, #prefix) == prefix and not alive[name]

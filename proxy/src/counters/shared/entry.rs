@@ -39,8 +39,6 @@ impl Entry {
     /// Questions are numbered by the time since the start, in microseconds: there are never as many,
     /// and a script counts exactly for 285 years of them.
     pub fn new(subscription: SubscriptionId, now_ns: u64) -> Self {
-        let bytes = subscription.as_bytes();
-        let bucket = usize::from(bytes[15]) % BUCKETS;
         let desk = Desk {
             lease: Lease::new(Terms::NONE, now_ns / 1_000),
             waiting: HashMap::new(),
@@ -48,7 +46,12 @@ impl Entry {
             is_watched: false,
             is_seeding: false,
         };
-        Self { subscription, bucket, desk: Mutex::new(desk) }
+        Self { subscription, bucket: Self::bucket_of(subscription), desk: Mutex::new(desk) }
+    }
+
+    /// The last byte of an id is random.
+    pub fn bucket_of(subscription: SubscriptionId) -> usize {
+        usize::from(subscription.as_bytes()[15]) % BUCKETS
     }
 }
 
@@ -110,7 +113,7 @@ impl<'a> Waiter<'a> {
         desk.waiting.remove(&self.ticket.0);
         desk.lease.leave(self.ticket);
         desk.lease.late();
-        let verdict = desk.lease.draw_apart(self.cost, self.inner.nodes(), now_ns);
+        let verdict = desk.lease.draw_apart(self.cost, self.inner.nodes_apart(), now_ns);
         self.inner.watch(&self.entry, &mut desk);
         Drawn { verdict, limits: desk.lease.limits(verdict, now_ns) }
     }

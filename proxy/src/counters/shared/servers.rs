@@ -5,7 +5,7 @@
 
 use std::io;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
@@ -33,9 +33,16 @@ pub enum ServersError {
     TooSlow,
     #[error(transparent)]
     Senseless(#[from] Senseless),
+    #[error("maxmemory-policy is {0}: counters would be evicted; set it to noeviction")]
+    Evicts(String),
+    #[error("they could not be reached just now: {0}")]
+    Away(String),
     #[error("{path}: {source}")]
     Certificates { path: String, source: io::Error },
 }
+
+/// Between two tries to connect, whoever asks: thousands of leases may want to.
+const CONNECT_PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug)]
 pub enum Script {
@@ -50,8 +57,8 @@ pub struct Servers {
     beat: redis::Script,
     /// And how many there were before it.
     current: Mutex<(Option<Line>, u64)>,
-    /// One connects at a time.
-    connecting: AsyncMutex<()>,
+    /// One connects at a time. Why it failed last, and when.
+    connecting: AsyncMutex<Option<(Instant, String)>>,
     /// What was complained of last, so that it is said once.
     complaint: Mutex<Option<String>>,
 }
@@ -79,7 +86,7 @@ impl Servers {
             draw: redis::Script::new(include_str!("draw.lua")),
             beat: redis::Script::new(include_str!("beat.lua")),
             current: Mutex::new((None, 0)),
-            connecting: AsyncMutex::new(()),
+            connecting: AsyncMutex::new(None),
             complaint: Mutex::new(None),
         })
     }
@@ -106,19 +113,20 @@ impl Servers {
         let asked = async {
             let (line, at) = self.line().await?;
             number = at;
-            match line {
+            let numbers = match line {
                 Line::Direct(mut line) => invocation.invoke_async(&mut line).await,
                 Line::Cluster(mut line) => invocation.invoke_async(&mut line).await,
-            }
+            };
+            numbers.map_err(ServersError::from)
         };
         let answer = timeout(self.answer_max, asked).await;
         match answer {
             Ok(Ok(numbers)) => Ok(numbers),
             Ok(Err(error)) => {
-                if lets_go(&error) {
+                if matches!(&error, ServersError::Redis(error) if lets_go(error)) {
                     self.let_go(number);
                 }
-                Err(error.into())
+                Err(error)
             }
             Err(_) => {
                 self.let_go(number);
@@ -127,15 +135,27 @@ impl Servers {
         }
     }
 
-    async fn line(&self) -> Result<(Line, u64), RedisError> {
+    async fn line(&self) -> Result<(Line, u64), ServersError> {
         if let (Some(line), number) = &*self.current.lock() {
             return Ok((line.clone(), *number));
         }
-        let _one_at_a_time = self.connecting.lock().await;
+        let mut failed = self.connecting.lock().await;
         if let (Some(line), number) = &*self.current.lock() {
             return Ok((line.clone(), *number));
         }
-        let line = self.connect().await?;
+        if let Some((at, why)) = &*failed
+            && at.elapsed() < CONNECT_PAUSE
+        {
+            return Err(ServersError::Away(why.clone()));
+        }
+        // Whoever gives up while it connects leaves a reason too.
+        *failed = Some((Instant::now(), "no answer in time".to_owned()));
+        let connected = match self.connect().await {
+            Ok(line) => fitness(line).await,
+            Err(error) => Err(error.into()),
+        };
+        *failed = connected.as_ref().err().map(|error| (Instant::now(), error.to_string()));
+        let line = connected?;
         let mut current = self.current.lock();
         current.1 += 1;
         current.0 = Some(line.clone());
@@ -178,6 +198,48 @@ impl Servers {
     pub fn is_well(&self) {
         *self.complaint.lock() = None;
     }
+}
+
+/// Sees that the servers never drop a counter to make room. One that was dropped would be counted anew
+/// from the ledger, but what was held of it meanwhile could pass twice.
+async fn fitness(mut line: Line) -> Result<Line, ServersError> {
+    let mut info = redis::cmd("INFO");
+    info.arg("memory");
+    let answer = match &mut line {
+        Line::Direct(line) => info.query_async::<redis::Value>(line).await,
+        Line::Cluster(line) => info.query_async::<redis::Value>(line).await,
+    };
+    match answer {
+        Ok(answer) => match evicts(&answer) {
+            Some(policy) => Err(ServersError::Evicts(policy)),
+            None => Ok(line),
+        },
+        Err(error) if error.code() == Some("NOPERM") => {
+            tracing::info!("INFO is not permitted: whether counters may be evicted is not known");
+            Ok(line)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The policy by which one of the servers would drop keys when its memory is full.
+fn evicts(answer: &redis::Value) -> Option<String> {
+    use redis::Value::{Array, BulkString, Map, SimpleString, VerbatimString};
+    match answer {
+        Map(pairs) => pairs.iter().find_map(|(_, answer)| evicts(answer)),
+        Array(answers) => answers.iter().find_map(evicts),
+        BulkString(text) => policy(&String::from_utf8_lossy(text)),
+        SimpleString(text) | VerbatimString { text, .. } => policy(text),
+        _ => None,
+    }
+}
+
+fn policy(info: &str) -> Option<String> {
+    let value =
+        |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let is_bounded = value("maxmemory").is_some_and(|bytes| bytes.trim() != "0");
+    let policy = value("maxmemory_policy")?.trim();
+    (is_bounded && policy != "noeviction").then(|| policy.to_owned())
 }
 
 /// Whether another connection may do better.

@@ -17,7 +17,7 @@ struct State {
     now_us: i64,
 }
 
-pub struct Server {
+pub(crate) struct Server {
     lua: Lua,
     draw: Function,
     beat: Function,

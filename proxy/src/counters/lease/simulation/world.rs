@@ -339,7 +339,7 @@ impl World {
         let one = &mut self.nodes[node];
         if period.start > one.lease.period().start {
             let past = one.journal.get(&period.start.0).copied().unwrap_or(0);
-            one.lease.enter(period, past, true);
+            one.lease.enter(period, past, false);
         }
     }
 

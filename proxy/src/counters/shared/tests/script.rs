@@ -1,0 +1,185 @@
+//! The scripts on a real server: they say what they say in the simulation, and an upgrade, in which two
+//! processes of a node draw side by side, counts everything once.
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use tollgate_common::time::Timestamp;
+
+use super::*;
+use crate::counters::lease::exchange::{Ask, Meeting, QuotaAsk, RateAsk, Reply, Status};
+use crate::counters::lease::roll::{Roll, Word};
+use crate::counters::lease::simulation::server::{Script as Simulated, Server};
+
+/// Far in the past, for a server that has been there for long; and in the future, for a period that
+/// ends.
+const UNUSED_UNTIL: Timestamp = Timestamp(1_100_000_000_000);
+const END: Timestamp = Timestamp(4_000_000_000_000);
+
+fn ask(seq: u64, total: i64, hold: u64, need: u64) -> Ask {
+    let quota = QuotaAsk {
+        period_start: UNUSED_UNTIL,
+        period_end: END,
+        unused_until: UNUSED_UNTIL,
+        limit: Some(QUOTA),
+        revision: 1,
+        total,
+        hold,
+        first: need.min(1),
+        need,
+        want: need,
+        meeting: None,
+        seeds: None,
+    };
+    Ask { seq, quota: Some(quota), rate: None, nodes: 1 }
+}
+
+fn meeting(mut ask: Ask, past: i64, alive: &[u64]) -> Ask {
+    let quota = ask.quota.as_mut().unwrap();
+    quota.meeting = Some(Meeting { past, is_whole: false, alive: alive.into() });
+    ask
+}
+
+fn run_simulated(server: &Server, process: &Process, ask: &Ask) -> Reply {
+    let keys = ["roll", "quota", "rate"].map(str::to_owned);
+    let numbers = server.run(Simulated::Draw, &keys, &ask.arguments(process, Word::default()));
+    Reply::read(&numbers).unwrap()
+}
+
+fn simulated() -> Server {
+    let server = Server::new();
+    server.set_clock(1_793_000_000_000_000);
+    server.set("roll", "since", 1_000_000_000_000);
+    server
+}
+
+#[test]
+fn in_an_upgrade_both_processes_are_counted_and_what_the_older_one_held_goes_back() {
+    let server = simulated();
+    let [old, new] = [5, 6].map(|epoch| Process { epoch, ..process(1) });
+    let used = |reply: Reply| (reply.used, reply.held);
+
+    // The older one has used 10 of its own after a past of 100, and holds 7.
+    run_simulated(&server, &old, &meeting(ask(1, 10, 7, 0), 100, &[]));
+    // The newer one knows of all that is in the journal by then.
+    let beside = run_simulated(&server, &new, &meeting(ask(1, 0, 0, 3), 110, &[5]));
+    assert_eq!((used(beside), beside.units), ((120, 7), 3));
+    // The older one drains: known as before.
+    let draining = run_simulated(&server, &old, &ask(2, 15, 0, 0));
+    assert_eq!((draining.status, used(draining)), (Status::Done, (118, 0)));
+    // It has ended, and the newer one has taken over its journal.
+    let after = run_simulated(&server, &new, &meeting(ask(2, 3, 0, 0), 115, &[]));
+    assert_eq!(used(after), (118, 0));
+    // A word that it said before is late.
+    let late = run_simulated(&server, &old, &ask(3, 15, 7, 0));
+    assert_eq!(late.status, Status::Unknown);
+    let again = run_simulated(&server, &new, &ask(3, 3, 0, 0));
+    assert_eq!(used(again), (118, 0));
+}
+
+#[test]
+fn what_a_process_that_was_killed_held_goes_back_when_its_successor_speaks() {
+    let server = simulated();
+    let [killed, successor] = [5, 6].map(|epoch| Process { epoch, ..process(1) });
+
+    run_simulated(&server, &killed, &meeting(ask(1, 10, 200, 0), 0, &[]));
+    let reply = run_simulated(&server, &successor, &meeting(ask(1, 0, 0, 0), 12, &[]));
+
+    assert_eq!((reply.used, reply.held), (12, 0));
+}
+
+#[derive(Clone, Debug)]
+struct Step {
+    node: u8,
+    seq: u64,
+    total: i64,
+    hold: u64,
+    need: u64,
+    want: u64,
+    limit: Option<u64>,
+    revision: u64,
+    past: Option<i64>,
+    seeds: Option<Vec<(u8, i64)>>,
+    calls: Option<(u64, u64, bool)>,
+}
+
+prop_compose! {
+    fn step()(
+        node in 1_u8..4, seq in 1_u64..30, total in -5_i64..200, hold in 0_u64..40,
+        need in 0_u64..20, more in 0_u64..60, limit in proptest::option::weighted(0.9, 0_u64..400),
+        revision in 1_u64..4, past in proptest::option::of(0_i64..50),
+        seeds in proptest::option::weighted(
+            0.2, proptest::collection::vec((1_u8..6, 0_i64..60), 0..4)),
+        calls in proptest::option::of((0_u64..20, 0_u64..40, any::<bool>())),
+    ) -> Step {
+        Step {
+            node, seq, total, hold, need, want: need + more, limit, revision, past, seeds, calls,
+        }
+    }
+}
+
+impl Step {
+    fn ask(&self) -> Ask {
+        let mut ask = ask(self.seq, self.total, self.hold, self.need);
+        if let Some(past) = self.past {
+            ask = meeting(ask, past, &[]);
+        }
+        let quota = ask.quota.as_mut().unwrap();
+        (quota.want, quota.limit, quota.revision) = (self.want, self.limit, self.revision);
+        let seeds = self.seeds.as_ref();
+        quota.seeds = seeds
+            .map(|seeds| seeds.iter().map(|(node, units)| (process(*node).node, *units)).collect());
+        // A call an hour: what passes while the test runs is far below one.
+        ask.rate = self.calls.map(|(need, more, leases)| RateAsk {
+            interval_ns: 3_600_000_000_000,
+            window_ns: 50 * 3_600_000_000_000,
+            need,
+            want: need + more,
+            lease_ns: if leases { 1_800_000_000_000 } else { 0 },
+            owed_ns: 0,
+            seen_ns: 0,
+        });
+        ask
+    }
+}
+
+/// What does not depend on the moment.
+fn timeless(reply: Reply) -> Reply {
+    Reply { debt_ns: 0, wait_ns: 0, counting_ms: 0, ..reply }
+}
+
+#[test]
+fn a_real_server_says_what_the_simulated_one_says() {
+    let server = RedisServer::start();
+    let config = ProptestConfig { cases: 64, ..ProptestConfig::default() };
+    let histories = proptest::collection::vec(step(), 1..40);
+    let result = TestRunner::new(config).run(&histories, |steps| compare(&server, &steps));
+    result.unwrap();
+}
+
+/// Puts the same questions to both.
+fn compare(server: &RedisServer, steps: &[Step]) -> Result<(), TestCaseError> {
+    let mut connection = connect(server);
+    let () = redis::cmd("FLUSHALL").query(&mut connection).unwrap();
+    let keys = ["roll", "quota", "rate"].map(|key| format!("tollgate:{{0}}:{key}"));
+    let mut since = redis::cmd("HSET");
+    since.arg(&keys[0]).arg("since").arg(1_000_000_000_000_i64);
+    let () = since.query(&mut connection).unwrap();
+    let draw = redis::Script::new(include_str!("../draw.lua"));
+    let simulated = simulated();
+    let mut roll = Roll::default();
+    for step in steps {
+        let (ask, process) = (step.ask(), process(step.node));
+        let mut invocation = draw.prepare_invoke();
+        for key in &keys {
+            invocation.key(key);
+        }
+        for argument in ask.arguments(&process, roll.next_word()) {
+            invocation.arg(argument);
+        }
+        let numbers: Vec<i64> = invocation.invoke(&mut connection).unwrap();
+        let real = Reply::read(&numbers).unwrap();
+
+        prop_assert_eq!(timeless(real), timeless(run_simulated(&simulated, &process, &ask)));
+    }
+    Ok(())
+}
