@@ -1,5 +1,5 @@
 //! Several gateways that share limits over a real Redis, and what becomes of the limits when it is
-//! emptied, killed or hangs.
+//! emptied, killed, slow or hangs.
 
 use std::time::Duration;
 
@@ -147,7 +147,7 @@ impl Fleet {
     }
 }
 
-/// While an answer of the counters is late, the other modes let calls pass on their own account.
+/// While the counters are away, the other modes let calls pass on their own account.
 fn strict(mut plan: Value) -> Value {
     plan["outage_mode"] = "strict".into();
     plan
@@ -252,4 +252,25 @@ async fn what_an_open_plan_lets_pass_while_the_counters_hang_is_counted_once_whe
     sleep(MENDED).await;
     let after = fleet.use_up(&offer).await;
     assert_eq!(before + apart + after, 1_000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counters_that_are_slow_by_two_seconds_hold_up_no_call_and_let_none_too_many_pass() {
+    let fleet = Fleet::open().await;
+    let offer = fleet.sell(json!({ "monthly_quota": 1_000 })).await;
+    let before = fleet.call_until_refused(&offer, 10).await;
+    fleet.is_at_rest().await;
+
+    assert_eq!(fleet.redis.tell("CLIENT PAUSE 2000 ALL"), "+OK");
+    let slow = fleet.redis.send("PING");
+    for gateway in 0..GATEWAYS {
+        assert_eq!(fleet.call(gateway, &offer).await.0, 200, "its part is had");
+    }
+    slow.set_nonblocking(true).unwrap();
+    let none_yet = slow.peek(&mut [0]).unwrap_err();
+    assert_eq!(none_yet.kind(), std::io::ErrorKind::WouldBlock, "the calls were answered before");
+
+    sleep(MENDED).await;
+    let after = fleet.use_up(&offer).await;
+    assert_eq!(before + GATEWAYS + after, 1_000);
 }
