@@ -8,5 +8,7 @@ pub mod tollgate;
 pub mod owner;
 pub mod upstream;
 
+pub mod chance;
+
 pub mod raw_http1;
 pub mod raw_http2;

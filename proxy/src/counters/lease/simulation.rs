@@ -5,7 +5,6 @@
 //! jumps. What must hold is checked at each call and at the end. The short form is part of the
 //! tests; `TOLLGATE_SIMULATION_SEEDS=2000` runs more.
 
-mod chance;
 pub(crate) mod server;
 mod world;
 

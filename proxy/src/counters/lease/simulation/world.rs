@@ -8,8 +8,8 @@ use tollgate_common::catalog::OutageMode;
 use tollgate_common::ids::NodeId;
 use tollgate_common::period::Period;
 use tollgate_common::time::Timestamp;
+use tollgate_test_support::chance::Chance;
 
-use super::chance::Chance;
 use super::server::{Script, Server};
 use crate::counters::Verdict;
 use crate::counters::lease::exchange::{Ask, Process, ROLL_CALL_MS, Reply};
@@ -533,7 +533,7 @@ impl World {
         if reply.is_kept() {
             self.nodes[node].roll.acknowledge(word);
         }
-        let chance = self.chance.next() as u32;
+        let chance = self.chance.word() as u32;
         let decided = self.nodes[node].lease.answer(seq, &reply, chance, now_ns);
         for (Ticket(ticket), verdict) in decided {
             let cost = self.nodes[node].tickets.remove(&ticket).unwrap();

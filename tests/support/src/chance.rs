@@ -7,7 +7,7 @@ impl Chance {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -17,11 +17,11 @@ impl Chance {
 
     /// From `low` to below `high`.
     pub fn within(&mut self, low: u64, high: u64) -> u64 {
-        low + self.next() % (high - low)
+        low + self.word() % (high - low)
     }
 
     /// True so many times in a thousand.
     pub fn happens(&mut self, in_a_thousand: u64) -> bool {
-        self.next() % 1_000 < in_a_thousand
+        self.word() % 1_000 < in_a_thousand
     }
 }
