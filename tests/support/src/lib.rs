@@ -8,6 +8,7 @@ pub mod tollgate;
 pub mod owner;
 pub mod upstream;
 
+pub mod billing;
 pub mod chance;
 
 pub mod raw_http1;
