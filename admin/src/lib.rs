@@ -31,6 +31,7 @@ pub mod replicas;
 
 pub mod invoice;
 pub mod ledger;
+pub mod sending;
 pub mod store;
 
 pub mod metrics;

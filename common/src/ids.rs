@@ -58,6 +58,10 @@ id!(FeatureId);
 id!(BundleId);
 id!(PriceId);
 id!(
+    /// A billing system that usage is sent to.
+    DestinationId
+);
+id!(
     /// A gateway's own identity, kept in its journal directory.
     NodeId
 );
