@@ -3,12 +3,16 @@
 //! From the ledger to an invoice elsewhere: `cut` and `plan` say what of a day is to be sent, `decide`
 //! fixes it in the `outbox` to the byte, `sender` and `attempt` send it and read back what arrived.
 //! `intent` is the rule for all of that, and pure. It must not know prices, nor any billing system:
-//! each stands behind a destination and declares what it can do.
+//! each stands behind [`Destination`](destination::Destination) and declares what it can do.
 
 pub mod backoff;
 pub mod capability;
 pub mod cut;
 pub mod intent;
 pub mod item;
+
+pub mod destination;
+pub mod kind;
+pub mod wire;
 
 pub use tollgate_common::ids::DestinationId;

@@ -44,6 +44,15 @@ impl Fields {
         !self.errors.is_empty()
     }
 
+    /// Says what is wrong with a field of the object around this one.
+    pub fn reject_outside(&mut self, name: &str, message: impl Into<String>) {
+        let outer = self.prefix.trim_end_matches('.').rfind('.').map_or(0, |dot| dot + 1);
+        let field = format!("{}{name}", &self.prefix[..outer]);
+        if self.errors.len() < ERRORS_MAX {
+            self.errors.push(FieldError { field, message: message.into() });
+        }
+    }
+
     /// Names that the owner sees but cannot set.
     pub fn refuse_read_only(&mut self, names: &[&str]) {
         for name in names {

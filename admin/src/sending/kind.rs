@@ -1,0 +1,78 @@
+//! The kinds of destinations there are. A new one is a file in `destination/` and a line in each
+//! table here.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use tollgate_common::endpoint::{AddressPolicy, Endpoint};
+use utoipa::ToSchema;
+
+use super::destination::{Destination, lago, openmeter_v1, stripe_v1, webhook};
+use crate::json::Fields;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A signed webhook (Standard Webhooks).
+    Webhook,
+    /// OpenMeter's API `/api/v1`.
+    OpenmeterV1,
+    Lago,
+    /// Stripe's billing meters, `/v1`.
+    StripeV1,
+}
+
+/// What a destination is set up with, beside its settings.
+pub struct Setup<'a> {
+    /// Of the destination; consumers have their ids there under it.
+    pub name: &'a str,
+    pub secret: Option<&'a SecretString>,
+    /// Where requests may go.
+    pub policy: &'a AddressPolicy,
+}
+
+impl Kind {
+    /// Reads the settings of a destination, and names all that is wrong with them. None when
+    /// something is.
+    pub fn open(self, fields: &mut Fields, setup: &Setup<'_>) -> Option<Box<dyn Destination>> {
+        fn boxed(opened: Option<impl Destination + 'static>) -> Option<Box<dyn Destination>> {
+            Some(Box::new(opened?))
+        }
+        match self {
+            Self::Webhook => boxed(webhook::Webhook::open(fields, setup)),
+            Self::OpenmeterV1 => boxed(openmeter_v1::OpenMeterV1::open(fields, setup)),
+            Self::Lago => boxed(lago::Lago::open(fields, setup)),
+            Self::StripeV1 => boxed(stripe_v1::StripeV1::open(fields, setup)),
+        }
+    }
+}
+
+impl Setup<'_> {
+    /// The setting `url`, without a slash at its end.
+    pub fn url(&self, fields: &mut Fields, default: Option<&str>) -> Option<String> {
+        let parse = |text: &str| {
+            let text = text.trim_end_matches('/');
+            let endpoint = Endpoint::parse(text).map_err(|error| error.to_string())?;
+            endpoint.vet(self.policy).map_err(|error| error.to_string())?;
+            Ok(text.to_owned())
+        };
+        match default {
+            Some(default) => {
+                Some(fields.parsed_defaulted("url", parse).unwrap_or_else(|| default.to_owned()))
+            }
+            None => fields.parsed_required("url", parse),
+        }
+    }
+
+    /// The secret as a bearer token, where there is one.
+    pub fn bearer(&self) -> Option<String> {
+        self.secret.map(|secret| format!("Bearer {}", secret.expose_secret()))
+    }
+
+    /// The same, for those that cannot do without.
+    pub fn bearer_required(&self, fields: &mut Fields) -> Option<String> {
+        if self.secret.is_none() {
+            fields.reject_outside("secret", "is required");
+        }
+        self.bearer()
+    }
+}
