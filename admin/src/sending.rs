@@ -10,9 +10,23 @@ pub mod capability;
 pub mod cut;
 pub mod intent;
 pub mod item;
+pub mod plan;
+
+pub mod order;
+pub mod outbox;
+pub mod registration;
 
 pub mod destination;
 pub mod kind;
 pub mod wire;
 
+mod attempt;
+mod decide;
+pub mod sender;
+
+pub mod metrics;
+
 pub use tollgate_common::ids::DestinationId;
+
+#[cfg(test)]
+mod tests;

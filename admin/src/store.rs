@@ -4,7 +4,7 @@
 //! the catalog. It must not know what a change means, who may make it, or how it is asked for.
 
 pub mod catalog;
-mod column;
+pub(crate) mod column;
 pub mod database;
 pub mod memory;
 mod migrations;

@@ -12,6 +12,7 @@ use super::mark::{self, Judgement, Mark, Source};
 use super::node;
 use super::series::{Resolved, SeriesCache};
 use super::tally::{Counts, Tally};
+use super::touch;
 use super::upsert::Upsert;
 use crate::store::Transaction;
 
@@ -140,6 +141,7 @@ async fn write(db: &mut Transaction, tally: &Tally, numbers: &[i64]) -> Result<(
         .collect();
     days.sort_unstable();
     DAYS.run(db, &days).await?;
+    touch::note(db, days.iter().map(|[day, series, ..]| (*day, *series))).await?;
     let mut quotas: Vec<[i64; 3]> =
         tally.quotas().map(|(series, start, units)| [start.0, numbers[series], units]).collect();
     quotas.sort_unstable();

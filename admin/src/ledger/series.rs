@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 use sqlx::AssertSqlSafe;
-use tollgate_common::ids::{PlanId, SubscriptionId};
+use tollgate_common::ids::{PlanId, ProductId, SubscriptionId};
 
 use super::tally::Series;
 use crate::store::Transaction;
@@ -61,6 +61,21 @@ impl SeriesCache {
 
 fn key(series: &Series) -> (SubscriptionId, PlanId) {
     (series.subscription, series.plan)
+}
+
+/// What a number stands for.
+pub async fn find(db: &mut Transaction, number: i64) -> Result<Option<Series>, sqlx::Error> {
+    let row: Option<(Vec<u8>, Vec<u8>, Vec<u8>)> =
+        query_as("SELECT subscription, plan, product FROM ledger_series WHERE id = $1")
+            .bind(number)
+            .fetch_optional(db)
+            .await?;
+    let Some((subscription, plan, product)) = row else { return Ok(None) };
+    Ok(Some(Series {
+        subscription: SubscriptionId::from_bytes(id_read(&subscription)?),
+        plan: PlanId::from_bytes(id_read(&plan)?),
+        product: ProductId::from_bytes(id_read(&product)?),
+    }))
 }
 
 /// The 16 bytes of an id in a column.

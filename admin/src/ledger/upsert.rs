@@ -26,9 +26,18 @@ pub struct Upsert<const C: usize> {
 impl<const C: usize> Upsert<C> {
     /// The key's columns come first. Without sums, a row that is there already is left alone.
     pub fn new(table: &str, key: &[&str], sums: &[&str]) -> Self {
-        assert_eq!(key.len() + sums.len(), C, "every column is part of the key or a sum");
+        Self::with(table, key, sums, |sum| format!("{sum} = {table}.{sum} + excluded.{sum}"))
+    }
+
+    /// As [`new`](Self::new), but what comes takes the place of what was there.
+    pub fn replacing(table: &str, key: &[&str], values: &[&str]) -> Self {
+        Self::with(table, key, values, |value| format!("{value} = excluded.{value}"))
+    }
+
+    fn with(table: &str, key: &[&str], values: &[&str], set: impl Fn(&str) -> String) -> Self {
+        assert_eq!(key.len() + values.len(), C, "every column is part of the key or a value");
         let statements = |dialect: Dialect| {
-            LENGTHS.map(|rows| (rows, statement(table, key, sums, &dialect.rows(rows, C))))
+            LENGTHS.map(|rows| (rows, statement(table, key, values, &dialect.rows(rows, C), &set)))
         };
         Self { sqlite: statements(Dialect::Sqlite), postgres: statements(Dialect::Postgres) }
     }
@@ -57,18 +66,23 @@ impl<const C: usize> Upsert<C> {
     }
 }
 
-fn statement(table: &str, key: &[&str], sums: &[&str], rows: &str) -> Arc<str> {
+fn statement(
+    table: &str,
+    key: &[&str],
+    values: &[&str],
+    rows: &str,
+    set: impl Fn(&str) -> String,
+) -> Arc<str> {
     let mut sql = format!(
         "INSERT INTO {table} ({}) VALUES {rows} ON CONFLICT ({}) DO ",
-        [key, sums].concat().join(","),
+        [key, values].concat().join(","),
         key.join(","),
     );
-    if sums.is_empty() {
+    if values.is_empty() {
         sql.push_str("NOTHING");
         return sql.into();
     }
-    let grown: Vec<String> =
-        sums.iter().map(|sum| format!("{sum} = {table}.{sum} + excluded.{sum}")).collect();
-    write!(sql, "UPDATE SET {}", grown.join(", ")).expect("a string takes any text");
+    let set: Vec<String> = values.iter().map(|value| set(value)).collect();
+    write!(sql, "UPDATE SET {}", set.join(", ")).expect("a string takes any text");
     sql.into()
 }

@@ -282,6 +282,23 @@ pub(super) async fn minutes(
     Ok(rows.into_iter().map(|row| (day.minute(row.0), counts(row))).collect())
 }
 
+/// The minutes of one day of one series that have usage.
+pub async fn minutes_of_series(
+    db: &mut Transaction,
+    series: i64,
+    day: Day,
+) -> Result<Vec<(Minute, Counts)>, sqlx::Error> {
+    let rows: Vec<Row> = query_as(
+        "SELECT minute_of_day, calls, units, bytes_in, bytes_out, calls_unbilled, attempts, truncated
+         FROM ledger_minute WHERE day = $1 AND series = $2 ORDER BY minute_of_day",
+    )
+    .bind(day.0)
+    .bind(series)
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (day.minute(row.0), counts(row))).collect())
+}
+
 /// Narrows a statement to a scope; its ids are to be bound from the parameter `next` on.
 fn conditions(sql: &mut String, scope: Scope, next: usize) -> Vec<Vec<u8>> {
     let Scope { subscription, product, plan } = scope;

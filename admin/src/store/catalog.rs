@@ -5,12 +5,14 @@
 //! no more; what a change means is decided above it.
 
 use async_trait::async_trait;
+use secrecy::SecretString;
 use tollgate_common::catalog::{
     Bundle, Consumer, Feature, Key, KeyDigest, Offer, Plan, Product, ProductStatus, Subscription,
     SubscriptionStatus,
 };
 use tollgate_common::ids::{
-    BundleId, ConsumerId, FeatureId, KeyId, PlanId, ProductId, SubscriptionId, TokenId,
+    BundleId, ConsumerId, DestinationId, FeatureId, KeyId, PlanId, ProductId, SubscriptionId,
+    TokenId,
 };
 use tollgate_common::snapshot::{KeyRules, Revision, SubscriptionRules};
 use tollgate_common::time::Timestamp;
@@ -18,6 +20,8 @@ use tollgate_common::time::Timestamp;
 use super::StoreError;
 use crate::access::Token;
 use crate::audit::AuditRecord;
+use crate::sending::order::Order;
+use crate::sending::registration::Registration;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -152,6 +156,13 @@ pub trait CatalogRead: Send {
     async fn token_with_digest(&mut self, digest: KeyDigest) -> Result<Option<Token>>;
     async fn tokens(&mut self, page: Page<TokenId>) -> Result<Vec<Token>>;
 
+    async fn destination(&mut self, id: DestinationId) -> Result<Option<Registration>>;
+    async fn destination_named(&mut self, name: &str) -> Result<Option<Registration>>;
+    async fn destinations(&mut self, page: Page<DestinationId>) -> Result<Vec<Registration>>;
+    async fn destination_secret(&mut self, id: DestinationId) -> Result<Option<SecretString>>;
+    /// What was ordered and is not carried out yet, oldest first.
+    async fn orders(&mut self, destination: DestinationId) -> Result<Vec<Order>>;
+
     /// Newest first.
     async fn audit(&mut self, page: Page<AuditPlace>) -> Result<Vec<(AuditPlace, AuditRecord)>>;
     async fn kept_answer(&mut self, actor: &str, key: &str) -> Result<Option<KeptAnswer>>;
@@ -196,6 +207,15 @@ pub trait CatalogWrite: CatalogRead {
     async fn save_key(&mut self, key: &Key) -> Result<()>;
     async fn save_token(&mut self, token: &Token) -> Result<()>;
     async fn delete_token(&mut self, id: TokenId) -> Result<()>;
+    async fn save_destination(&mut self, registration: &Registration) -> Result<()>;
+    async fn save_destination_secret(
+        &mut self,
+        id: DestinationId,
+        secret: &SecretString,
+    ) -> Result<()>;
+    /// Forgets its secret and what was ordered; the id stays, since what was sent names it.
+    async fn delete_destination(&mut self, id: DestinationId, at: Timestamp) -> Result<()>;
+    async fn order(&mut self, destination: DestinationId, order: &Order) -> Result<()>;
 
     /// In the place of an older one under the same key.
     async fn keep_answer(&mut self, actor: &str, key: &str, answer: &KeptAnswer) -> Result<()>;

@@ -9,7 +9,7 @@ use super::StoreError;
 use super::query::Row;
 
 /// A row of a table, read column by column; the table is named in errors.
-pub(super) struct Columns<'r> {
+pub(crate) struct Columns<'r> {
     pub table: &'static str,
     pub row: &'r Row,
 }
@@ -78,17 +78,17 @@ impl<'r> Columns<'r> {
     }
 }
 
-pub(super) fn json<T: Serialize>(value: &T) -> String {
+pub(crate) fn json<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("the catalog holds nothing that JSON cannot write")
 }
 
 /// The word of an enum that is written as one.
-pub(super) fn word<T: Serialize>(value: T) -> String {
+pub(crate) fn word<T: Serialize>(value: T) -> String {
     let text = json(&value);
     text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(&text).to_owned()
 }
 
 /// SQL integers are signed. What is stored is bounded on the way in, far below.
-pub(super) fn integer(number: u64) -> i64 {
+pub(crate) fn integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -40,6 +40,7 @@ pub enum Transaction {
 pub enum Part {
     Catalog,
     Ledger,
+    Sending,
 }
 
 impl Database {

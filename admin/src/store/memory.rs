@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use parking_lot::RwLock;
+use secrecy::SecretString;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tollgate_common::catalog::{
     Bundle, Consumer, Feature, Key, KeyDigest, Offer, Plan, Product, ProductStatus, Subscription,
     SubscriptionStatus,
 };
 use tollgate_common::ids::{
-    BundleId, ConsumerId, FeatureId, KeyId, PlanId, ProductId, SubscriptionId, TokenId,
+    BundleId, ConsumerId, DestinationId, FeatureId, KeyId, PlanId, ProductId, SubscriptionId,
+    TokenId,
 };
 use tollgate_common::snapshot::{KeyRules, Revision, SubscriptionRules};
 use tollgate_common::time::Timestamp;
@@ -24,6 +26,8 @@ use super::catalog::{
 };
 use crate::access::Token;
 use crate::audit::AuditRecord;
+use crate::sending::order::Order;
+use crate::sending::registration::Registration;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -50,6 +54,9 @@ struct State {
     plans_left: BTreeMap<(SubscriptionId, Timestamp), PlanId>,
     keys: BTreeMap<KeyId, Key>,
     tokens: BTreeMap<TokenId, Token>,
+    destinations: BTreeMap<DestinationId, Registration>,
+    secrets: BTreeMap<DestinationId, SecretString>,
+    orders: BTreeMap<DestinationId, Vec<Order>>,
     answers: BTreeMap<(String, String), KeptAnswer>,
     audit: BTreeMap<AuditPlace, AuditRecord>,
     revisions: BTreeMap<Revision, Vec<Vec<u8>>>,
@@ -277,6 +284,26 @@ impl CatalogRead for View {
         Ok(page_of(&self.state.tokens, page, |_| true))
     }
 
+    async fn destination(&mut self, id: DestinationId) -> Result<Option<Registration>> {
+        Ok(self.state.destinations.get(&id).cloned())
+    }
+
+    async fn destination_named(&mut self, name: &str) -> Result<Option<Registration>> {
+        Ok(self.state.destinations.values().find(|known| known.name == name).cloned())
+    }
+
+    async fn destinations(&mut self, page: Page<DestinationId>) -> Result<Vec<Registration>> {
+        Ok(page_of(&self.state.destinations, page, |_| true))
+    }
+
+    async fn destination_secret(&mut self, id: DestinationId) -> Result<Option<SecretString>> {
+        Ok(self.state.secrets.get(&id).cloned())
+    }
+
+    async fn orders(&mut self, destination: DestinationId) -> Result<Vec<Order>> {
+        Ok(self.state.orders.get(&destination).cloned().unwrap_or_default())
+    }
+
     async fn audit(&mut self, page: Page<AuditPlace>) -> Result<Vec<(AuditPlace, AuditRecord)>> {
         let records = self.state.audit.iter().rev();
         let older = records.filter(|(place, _)| page.after.is_none_or(|after| **place < after));
@@ -403,6 +430,33 @@ impl CatalogWrite for View {
 
     async fn delete_token(&mut self, id: TokenId) -> Result<()> {
         self.edit().tokens.remove(&id);
+        Ok(())
+    }
+
+    async fn save_destination(&mut self, registration: &Registration) -> Result<()> {
+        self.edit().destinations.insert(registration.id, registration.clone());
+        Ok(())
+    }
+
+    async fn save_destination_secret(
+        &mut self,
+        id: DestinationId,
+        secret: &SecretString,
+    ) -> Result<()> {
+        self.edit().secrets.insert(id, secret.clone());
+        Ok(())
+    }
+
+    async fn delete_destination(&mut self, id: DestinationId, _at: Timestamp) -> Result<()> {
+        let state = self.edit();
+        state.destinations.remove(&id);
+        state.secrets.remove(&id);
+        state.orders.remove(&id);
+        Ok(())
+    }
+
+    async fn order(&mut self, destination: DestinationId, order: &Order) -> Result<()> {
+        self.edit().orders.entry(destination).or_default().push(*order);
         Ok(())
     }
 

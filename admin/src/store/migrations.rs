@@ -44,6 +44,12 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("../../migrations/sqlite/0005_offers.sql"),
         postgres: include_str!("../../migrations/postgres/0005_offers.sql"),
     },
+    Step {
+        version: 6,
+        description: "sending",
+        sqlite: include_str!("../../migrations/sqlite/0006_sending.sql"),
+        postgres: include_str!("../../migrations/postgres/0006_sending.sql"),
+    },
 ];
 
 /// The newest schema that this program knows.

@@ -1,25 +1,28 @@
 //! The catalog in SQL.
 
 mod bundle;
-mod consumer;
+pub(crate) mod consumer;
+pub(crate) mod destination;
 mod feature;
 mod history;
 mod key;
 mod offer;
 mod packed;
-mod plan;
+pub(crate) mod plan;
 mod product;
-mod subscription;
+pub(crate) mod subscription;
 mod token;
 
 pub use history::REVISIONS;
 
 use async_trait::async_trait;
+use secrecy::SecretString;
 use tollgate_common::catalog::{
     Bundle, Consumer, Feature, Key, KeyDigest, Offer, Plan, Product, ProductStatus, Subscription,
 };
 use tollgate_common::ids::{
-    BundleId, ConsumerId, FeatureId, KeyId, PlanId, ProductId, SubscriptionId, TokenId,
+    BundleId, ConsumerId, DestinationId, FeatureId, KeyId, PlanId, ProductId, SubscriptionId,
+    TokenId,
 };
 use tollgate_common::snapshot::{KeyRules, Revision, SubscriptionRules, wire};
 use tollgate_common::time::Timestamp;
@@ -31,6 +34,8 @@ use super::catalog::{
 use super::{Database, Part, StoreError, Transaction};
 use crate::access::Token;
 use crate::audit::AuditRecord;
+use crate::sending::order::Order;
+use crate::sending::registration::Registration;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -206,6 +211,27 @@ impl CatalogRead for View {
         token::list(&mut self.0, page).await
     }
 
+    async fn destination(&mut self, id: DestinationId) -> Result<Option<Registration>> {
+        destination::find(&mut self.0, id).await
+    }
+
+    async fn destination_named(&mut self, name: &str) -> Result<Option<Registration>> {
+        destination::find_named(&mut self.0, name).await
+    }
+
+    async fn destinations(&mut self, page: Page<DestinationId>) -> Result<Vec<Registration>> {
+        destination::list(&mut self.0, page).await
+    }
+
+    async fn destination_secret(&mut self, id: DestinationId) -> Result<Option<SecretString>> {
+        destination::secret(&mut self.0, id).await
+    }
+
+    async fn orders(&mut self, destination: DestinationId) -> Result<Vec<Order>> {
+        let orders = destination::orders(&mut self.0, destination).await?;
+        Ok(orders.into_iter().map(|(_, order)| order).collect())
+    }
+
     async fn audit(&mut self, page: Page<AuditPlace>) -> Result<Vec<(AuditPlace, AuditRecord)>> {
         history::audit(&mut self.0, page).await
     }
@@ -304,6 +330,26 @@ impl CatalogWrite for View {
 
     async fn delete_token(&mut self, id: TokenId) -> Result<()> {
         token::delete(&mut self.0, id).await
+    }
+
+    async fn save_destination(&mut self, registration: &Registration) -> Result<()> {
+        destination::save(&mut self.0, registration).await
+    }
+
+    async fn save_destination_secret(
+        &mut self,
+        id: DestinationId,
+        secret: &SecretString,
+    ) -> Result<()> {
+        destination::save_secret(&mut self.0, id, secret).await
+    }
+
+    async fn delete_destination(&mut self, id: DestinationId, at: Timestamp) -> Result<()> {
+        destination::delete(&mut self.0, id, at).await
+    }
+
+    async fn order(&mut self, destination: DestinationId, order: &Order) -> Result<()> {
+        destination::order(&mut self.0, destination, order).await
     }
 
     async fn keep_answer(&mut self, actor: &str, key: &str, answer: &KeptAnswer) -> Result<()> {

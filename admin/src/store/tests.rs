@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use rstest::rstest;
+use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
 use tollgate_common::catalog::offer::{Behavior, ListPrice, Terms};
 use tollgate_common::catalog::product::UpstreamSettings;
@@ -11,8 +12,10 @@ use tollgate_common::catalog::{
     Product, ProductStatus, QuotaMode, Subscription, SubscriptionStatus,
 };
 use tollgate_common::ids::{
-    BundleId, ConsumerId, FeatureId, PlanId, PriceId, ProductId, SubscriptionId, TokenId,
+    BundleId, ConsumerId, DestinationId, FeatureId, PlanId, PriceId, ProductId, SubscriptionId,
+    TokenId,
 };
+use tollgate_common::meter::Meter;
 use tollgate_common::outcome::OutcomeSet;
 use tollgate_common::price::{
     Aggregate, BillingScheme, Charge, Interval, Price, TierMode, UsageType,
@@ -28,6 +31,10 @@ use super::query::query;
 use super::{CatalogRead, CatalogStore, CatalogWrite, Database, MemoryCatalog, Part, SqlCatalog};
 use crate::access::{Role, Token};
 use crate::audit::AuditRecord;
+use crate::ledger::window::Window;
+use crate::sending::kind::Kind as Destination;
+use crate::sending::order::{Decision, Order};
+use crate::sending::registration::{Registration, Status};
 
 /// Which implementation is held to the contract.
 #[derive(Clone, Copy)]
@@ -88,7 +95,7 @@ fn record(revision: u64) -> CommitRecord {
     CommitRecord { revision, at: Timestamp(5), frames: vec![], audit: vec![] }
 }
 
-fn product(id: u8) -> Product {
+pub(crate) fn product(id: u8) -> Product {
     Product {
         id: ProductId::from_bytes([id; 16]),
         name: format!("p{id}"),
@@ -113,7 +120,7 @@ fn product(id: u8) -> Product {
     }
 }
 
-fn plan(id: u8, of: u8) -> Plan {
+pub(crate) fn plan(id: u8, of: u8) -> Plan {
     Plan {
         id: PlanId::from_bytes([id; 16]),
         product_id: product(of).id,
@@ -236,6 +243,23 @@ fn key(text: &str, subscription_id: SubscriptionId, created_at: i64) -> Key {
     }
 }
 
+fn destination(id: u8) -> Registration {
+    Registration {
+        id: DestinationId::from_bytes([id; 16]),
+        name: format!("d{id}"),
+        kind: Destination::Lago,
+        settings: BTreeMap::from([("batch".to_owned(), 5.into())]),
+        meters: vec![Meter::Calls, Meter::BytesOut],
+        window: Window::Day,
+        starts_at: Timestamp(60_000),
+        status: Status::Paused,
+        pause_reason: Some("410".into()),
+        has_secret: true,
+        created_at: Timestamp(1),
+        updated_at: Timestamp(2),
+    }
+}
+
 fn audited(action: &str) -> AuditRecord {
     AuditRecord {
         at: Timestamp(9),
@@ -281,6 +305,8 @@ async fn what_is_saved_is_read_back_whole(
     let key = key("a", subscription(1, &plan(1, 1)).id, 1);
     catalog.save_token(&token).await.unwrap();
     catalog.save_key(&key).await.unwrap();
+    let destination = destination(1);
+    catalog.save_destination(&destination).await.unwrap();
 
     let mut catalog: Box<dyn CatalogRead> = if is_committed {
         catalog.commit(record(2)).await.unwrap();
@@ -306,6 +332,9 @@ async fn what_is_saved_is_read_back_whole(
     assert_eq!(catalog.token(token.id).await.unwrap(), Some(token.clone()));
     assert_eq!(catalog.token_with_digest(token.digest).await.unwrap(), Some(token.clone()));
     assert_eq!(catalog.tokens(all()).await.unwrap(), [token]);
+    assert_eq!(catalog.destination(destination.id).await.unwrap(), Some(destination.clone()));
+    assert_eq!(catalog.destination_named("d1").await.unwrap(), Some(destination.clone()));
+    assert_eq!(catalog.destinations(all()).await.unwrap(), [destination]);
 }
 
 #[rstest]
@@ -741,4 +770,33 @@ mod on_disk {
         assert_eq!(known, [false, true, true]);
         assert!(catalog.frames(1, 0, 1).await.unwrap().is_empty());
     }
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_destination_takes_its_secret_and_orders_along_and_leaves_its_name(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let fixture = kind.open().await;
+    let mut catalog = fixture.write().await;
+    let (id, secret) = (destination(1).id, |text: &str| SecretString::from(text));
+    let order = |delivery| Order { delivery, decision: Decision::Resend, ordered_at: Timestamp(3) };
+    catalog.save_destination(&destination(1)).await.unwrap();
+    catalog.save_destination_secret(id, &secret("first")).await.unwrap();
+    catalog.save_destination_secret(id, &secret("second")).await.unwrap();
+    catalog.order(id, &order(Some(7))).await.unwrap();
+    catalog.order(id, &order(None)).await.unwrap();
+
+    let kept = catalog.destination_secret(id).await.unwrap().unwrap();
+    assert_eq!(kept.expose_secret(), "second");
+    assert_eq!(catalog.orders(id).await.unwrap(), [order(Some(7)), order(None)]);
+    catalog.delete_destination(id, Timestamp(5)).await.unwrap();
+    assert_eq!(catalog.destination(id).await.unwrap(), None);
+    assert_eq!(catalog.destination_named("d1").await.unwrap(), None);
+    assert!(catalog.destinations(all()).await.unwrap().is_empty());
+    assert!(catalog.destination_secret(id).await.unwrap().is_none());
+    assert_eq!(catalog.orders(id).await.unwrap(), []);
+    let namesake = Registration { name: "d1".into(), ..destination(2) };
+    catalog.save_destination(&namesake).await.unwrap();
+    assert_eq!(catalog.destination_named("d1").await.unwrap(), Some(namesake));
 }

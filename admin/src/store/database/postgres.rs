@@ -60,6 +60,7 @@ const MIGRATION_WAIT_MAX: &str = "5min";
 pub struct Server {
     catalog: PgPool,
     ledger: PgPool,
+    sending: PgPool,
     readers: PgPool,
     side: PgPool,
 }
@@ -70,6 +71,7 @@ const fn turn(part: Part) -> i64 {
     match part {
         Part::Catalog => 0x746f_6c6c_6761_0001,
         Part::Ledger => 0x746f_6c6c_6761_0002,
+        Part::Sending => 0x746f_6c6c_6761_0003,
     }
 }
 
@@ -88,6 +90,7 @@ impl Server {
         Ok(Self {
             catalog: pool(WRITERS_MAX).connect_lazy_with(idle(WRITER_IDLE_MAX)),
             ledger: pool(WRITERS_MAX).connect_lazy_with(idle(WRITER_IDLE_MAX)),
+            sending: pool(WRITERS_MAX).connect_lazy_with(idle(WRITER_IDLE_MAX)),
             readers: pool(READERS_MAX).connect_lazy_with(idle(READER_IDLE_MAX)),
             side: pool(SIDE_MAX).connect_lazy_with(idle(WRITER_IDLE_MAX)),
         })
@@ -100,6 +103,7 @@ impl Server {
         let writer = match part {
             Part::Catalog => &self.catalog,
             Part::Ledger => &self.ledger,
+            Part::Sending => &self.sending,
         };
         let mut transaction = answered(writer.begin_with(begin)).await?;
         let take_turn = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(turn(part));
@@ -115,6 +119,7 @@ impl Server {
     pub async fn close(&self) {
         self.side.close().await;
         self.readers.close().await;
+        self.sending.close().await;
         self.ledger.close().await;
         self.catalog.close().await;
     }

@@ -1,0 +1,278 @@
+//! One step of one intent: an attempt, or a look at what the destination has.
+//!
+//! What an attempt may do is stored before the socket is opened, what came of it after. Between the
+//! two nothing is known, and that is what the store says.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tollgate_common::time::Timestamp;
+
+use super::capability::{ANSWER_MS_MAX, Amounts, ReadBack};
+use super::decide;
+use super::destination::Answer;
+use super::intent::{Finding, Outcome, Progress, State, Step};
+use super::item::Item;
+use super::outbox::intents::{self, Draft, Intent};
+use super::outbox::{self, OutboxError, items};
+use super::sender::{Post, Sender};
+use crate::store::Transaction;
+
+const ANSWER_MAX: Duration = Duration::from_millis(ANSWER_MS_MAX.unsigned_abs());
+
+/// What the destination wants, beyond what became of the intent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    GoOn,
+    /// Nothing more is to be sent.
+    Stop(String),
+}
+
+impl Sender {
+    /// Does the next step of an intent, if its time has come.
+    pub(super) async fn step(&self, post: &Post<'_>, intent: Intent) -> Result<Wish, OutboxError> {
+        let can = post.destination.capabilities();
+        let now = self.now();
+        match intent.progress.step(&can, now) {
+            Step::Rest => Ok(Wish::GoOn),
+            Step::Wait(until) => {
+                let progress = intent.progress.later(until);
+                self.save(post, &intent, &progress).await
+            }
+            Step::Park(reason) => {
+                let progress = intent.progress.parked(reason);
+                self.save(post, &intent, &progress).await
+            }
+            Step::Send if is_too_old(&intent, can.age_ms_max, now) => {
+                let reason = "it is older than what the destination takes".to_owned();
+                self.save(post, &intent, &intent.progress.parked(reason)).await
+            }
+            Step::Send => self.send(post, intent).await,
+            Step::Read => match can.read_back {
+                ReadBack::Never => Ok(Wish::GoOn),
+                ReadBack::Items { .. } => self.find(post, intent).await,
+                ReadBack::Totals { .. } => self.compare(post, intent).await,
+            },
+        }
+    }
+
+    async fn save(
+        &self,
+        post: &Post<'_>,
+        intent: &Intent,
+        progress: &Progress,
+    ) -> Result<Wish, OutboxError> {
+        let mut db = outbox::write(&self.database, post.fence).await?;
+        intents::save(&mut db, intent.frozen.number, progress).await?;
+        db.commit().await?;
+        Ok(Wish::GoOn)
+    }
+
+    async fn send(&self, post: &Post<'_>, intent: Intent) -> Result<Wish, OutboxError> {
+        let begun = intent.progress.begin(self.now());
+        self.save(post, &intent, &begun).await?;
+        // The machine was asleep in between, and somebody else may have gone on from here.
+        if self.now() >= begun.due_at {
+            return Ok(Wish::GoOn);
+        }
+        let sent = post.destination.send(&intent.frozen, &*self.wire, self.now());
+        let answer = timeout(ANSWER_MAX, sent).await.unwrap_or_else(|_| {
+            let reason = format!("no answer came within {} s", ANSWER_MAX.as_secs());
+            Answer::All(Outcome::Unknown { reason, asked_ms: None })
+        });
+        self.conclude(post, intent, begun, answer).await
+    }
+
+    async fn conclude(
+        &self,
+        post: &Post<'_>,
+        intent: Intent,
+        begun: Progress,
+        answer: Answer,
+    ) -> Result<Wish, OutboxError> {
+        let (now, jitter) = (self.now(), self.jitter());
+        let before = &intent.progress;
+        let count = intent.frozen.items.len();
+        let mut wish = Wish::GoOn;
+        let groups = match answer {
+            Answer::Gone(reason) => {
+                wish = Wish::Stop(reason.clone());
+                let refused = Outcome::Refused { reason, asked_ms: None };
+                vec![(begun.end(before, &refused, now, jitter), intent.frozen.items.clone())]
+            }
+            Answer::All(Outcome::Rejected { reason }) if count > 1 => {
+                // One item may spoil the request for the others: look for it by halves.
+                let halves = Outcome::Refused { reason, asked_ms: None };
+                let half = Progress { due_at: now, ..begun.end(before, &halves, now, jitter) };
+                let (first, second) = intent.frozen.items.split_at(count / 2);
+                vec![(half.clone(), first.to_vec()), (half, second.to_vec())]
+            }
+            Answer::All(outcome) => {
+                self.metrics.attempted(&post.registration.name, &outcome);
+                vec![(begun.end(before, &outcome, now, jitter), intent.frozen.items.clone())]
+            }
+            Answer::Each(outcomes) => {
+                let ends = outcomes.iter().map(|outcome| {
+                    self.metrics.attempted(&post.registration.name, outcome);
+                    begun.end(before, outcome, now, jitter)
+                });
+                grouped(&intent.frozen.items, ends)
+            }
+        };
+        let mut db = outbox::write(&self.database, post.fence).await?;
+        divide(&mut db, post, &intent, groups, now).await?;
+        db.commit().await?;
+        Ok(wish)
+    }
+
+    /// Asks item by item.
+    async fn find(&self, post: &Post<'_>, intent: Intent) -> Result<Wish, OutboxError> {
+        let asked = post.destination.find(&intent.frozen.items, &*self.wire);
+        let answer = timeout(ANSWER_MAX, asked).await;
+        let (now, jitter) = (self.now(), self.jitter());
+        let findings = match answer.unwrap_or_else(|_| Err("no answer came".to_owned())) {
+            Ok(findings) => findings,
+            Err(reason) => {
+                let progress = intent.progress.unread(reason, now, jitter);
+                return self.save(post, &intent, &progress).await;
+            }
+        };
+        let ends = findings.iter().map(|finding| intent.progress.found(finding, now, jitter));
+        let groups = grouped(&intent.frozen.items, ends);
+        let mut db = outbox::write(&self.database, post.fence).await?;
+        divide(&mut db, post, &intent, groups, now).await?;
+        db.commit().await?;
+        Ok(Wish::GoOn)
+    }
+
+    /// Compares the total of the hour with what should be in it.
+    async fn compare(&self, post: &Post<'_>, intent: Intent) -> Result<Wish, OutboxError> {
+        let Some(item) = intent.frozen.items.first() else { return Ok(Wish::GoOn) };
+        let can = post.destination.capabilities();
+        let mut db = self.database.read().await?;
+        let hour = items::hour(&mut db, post.registration.id, item).await?;
+        drop(db);
+        let settled_after = can.read_back.settled_after_ms().unwrap_or(0);
+        let true_from = hour.attempted_at.map(|at| at.plus_ms(settled_after));
+        if let Some(from) = true_from.filter(|from| *from > self.now()) {
+            return self.save(post, &intent, &intent.progress.later(from)).await;
+        }
+        let answer = timeout(ANSWER_MAX, post.destination.total(item, &*self.wire)).await;
+        let (now, jitter) = (self.now(), self.jitter());
+        let total = match answer.unwrap_or_else(|_| Err("no answer came".to_owned())) {
+            Ok(total) => total,
+            Err(reason) => {
+                let progress = intent.progress.unread(reason, now, jitter);
+                return self.save(post, &intent, &progress).await;
+            }
+        };
+        match can.amounts {
+            Amounts::Added => {
+                let finding = added(&intent, item, hour.acknowledged, total);
+                self.save(post, &intent, &intent.progress.found(&finding, now, jitter)).await
+            }
+            Amounts::Replacing => self.replaced(post, &intent, item, hour.decided, total).await,
+        }
+    }
+
+    /// Where totals replace each other only the newest counts; when the destination shows another,
+    /// it is stated again under a new id, since the old one may be recognised and swallowed.
+    async fn replaced(
+        &self,
+        post: &Post<'_>,
+        intent: &Intent,
+        item: &Item,
+        decided: i64,
+        total: i64,
+    ) -> Result<Wish, OutboxError> {
+        let (now, jitter) = (self.now(), self.jitter());
+        let is_newest = item.total == decided;
+        let finding = match total == item.total || !is_newest {
+            true => Finding::Present,
+            false => Finding::Absent,
+        };
+        if finding == Finding::Absent && intent.progress.state == State::Acknowledged {
+            let mut db = outbox::write(&self.database, post.fence).await?;
+            let version = items::version(&mut db, post.registration.id, &item.place).await? + 1;
+            let id = item.place.item_id(post.registration.id, version);
+            let again = Item { version, id, quantity: 0, ..item.clone() };
+            let settled = intent.progress.found(&Finding::Present, now, jitter);
+            let reason = format!("the destination showed {total}: stated again");
+            let settled = Progress { reason: Some(reason), ..settled };
+            intents::save(&mut db, intent.frozen.number, &settled).await?;
+            let (registration, destination) = (post.registration, post.destination);
+            let lane = &intent.lane;
+            decide::store(&mut db, registration, destination, lane, &mut [again], now).await?;
+            db.commit().await?;
+            return Ok(Wish::GoOn);
+        }
+        self.save(post, intent, &intent.progress.found(&finding, now, jitter)).await
+    }
+}
+
+fn is_too_old(intent: &Intent, age_ms_max: Option<i64>, now: Timestamp) -> bool {
+    let oldest = intent.frozen.items.iter().map(|item| item.at).min();
+    oldest.zip(age_ms_max).is_some_and(|(oldest, max)| oldest.plus_ms(max) <= now)
+}
+
+/// What a total says of one item, when all others of its hour are known.
+fn added(intent: &Intent, item: &Item, acknowledged: i64, total: i64) -> Finding {
+    let (with, without) = match intent.progress.state {
+        State::Acknowledged | State::Settled => (acknowledged, acknowledged - item.quantity),
+        State::Frozen | State::Ambiguous | State::Quarantined => {
+            (acknowledged + item.quantity, acknowledged)
+        }
+    };
+    if total == with {
+        Finding::Present
+    } else if total == without && intent.progress.state == State::Ambiguous {
+        Finding::Absent
+    } else {
+        Finding::Unclear(format!("the destination shows {total} where {with} or {without} is due"))
+    }
+}
+
+type Group = (Progress, Vec<Item>);
+
+/// Items whose story goes on alike, in their order.
+fn grouped(items: &[Item], ends: impl Iterator<Item = Progress>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for (item, end) in items.iter().zip(ends) {
+        match groups.iter_mut().find(|(known, _)| *known == end) {
+            Some((_, members)) => members.push(item.clone()),
+            None => groups.push((end, vec![item.clone()])),
+        }
+    }
+    groups
+}
+
+/// Stores what became of an intent. When its items part ways, those that are still to be sent keep
+/// its place in the lane, and each other group gets an intent of its own with bytes of its own.
+async fn divide(
+    db: &mut Transaction,
+    post: &Post<'_>,
+    intent: &Intent,
+    mut groups: Vec<Group>,
+    now: Timestamp,
+) -> Result<(), OutboxError> {
+    let number = intent.frozen.number;
+    groups.sort_by_key(|(progress, _)| !progress.state.is_open());
+    let is_whole = groups.len() == 1;
+    for (place, (progress, members)) in groups.iter().enumerate() {
+        if place == 0 {
+            intents::save(db, number, progress).await?;
+            if !is_whole {
+                let body = post.destination.freeze(members);
+                intents::refreeze(db, number, &body).await?;
+            }
+            continue;
+        }
+        let body = post.destination.freeze(members);
+        let draft = Draft { lane: &intent.lane, body: &body, progress, created_at: now };
+        let other = intents::insert(db, post.registration.id, &draft).await?;
+        for (position, item) in members.iter().enumerate() {
+            items::move_to(db, item, other, position).await?;
+        }
+    }
+    Ok(())
+}

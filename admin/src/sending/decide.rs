@@ -1,0 +1,231 @@
+//! From the ledger to intents: looks at days that are due and fixes what is to be sent of them.
+//!
+//! All in one transaction with the day's being done, so a day is looked at again or its intents are
+//! stored, never both and never neither.
+
+use std::collections::BTreeMap;
+
+use tollgate_common::catalog::{Consumer, Plan, Subscription};
+use tollgate_common::ids::{PlanId, SubscriptionId};
+use tollgate_common::time::Timestamp;
+
+use super::capability::{Amounts, Capabilities};
+use super::cut;
+use super::destination::Destination;
+use super::intent::Progress;
+use super::item::{Item, Place};
+use super::outbox::due::{self, Due};
+use super::outbox::intents::{self, Draft};
+use super::outbox::{OutboxError, items};
+use super::plan::{self, Part};
+use super::registration::Registration;
+use crate::ledger::window::{Day, Minute};
+use crate::ledger::{Counts, Series, series, usage};
+use crate::store::Transaction;
+use crate::store::sql;
+
+/// Changes of the ledger that are read in one transaction.
+const TOUCHES_AT_ONCE: i64 = 500;
+
+/// Days that are decided on in one transaction: a few thousand rows at most.
+const DAYS_AT_ONCE: i64 = 50;
+
+/// When a day is looked at again whose usage cannot be sent as things are.
+const HELD_MS: i64 = 60_000;
+
+/// Decides on the next days that are due. Says whether there is more to decide now.
+pub async fn decide(
+    db: &mut Transaction,
+    registration: &Registration,
+    destination: &dyn Destination,
+    minutes_kept_from: Day,
+    now: Timestamp,
+) -> Result<bool, OutboxError> {
+    let first = Minute::of(registration.starts_at).day().max(minutes_kept_from);
+    let has_more = due::pull(db, registration.id, first, now, TOUCHES_AT_ONCE).await?;
+    let days = due::take(db, registration.id, now, DAYS_AT_ONCE).await?;
+    let mut items = Vec::new();
+    for due in &days {
+        if due.day < minutes_kept_from {
+            due::drop(db, registration.id, *due).await?;
+            continue;
+        }
+        let decided = day(db, registration, destination, *due, now).await?;
+        items.extend(decided);
+    }
+    freeze(db, registration, destination, items, now).await?;
+    Ok(has_more || days.len() as i64 == DAYS_AT_ONCE)
+}
+
+/// Who a series belongs to, as far as it is still known.
+struct Owner {
+    subscription: Subscription,
+    plan: Option<Plan>,
+    consumer: Option<Consumer>,
+}
+
+async fn day(
+    db: &mut Transaction,
+    registration: &Registration,
+    destination: &dyn Destination,
+    due: Due,
+    now: Timestamp,
+) -> Result<Vec<Item>, OutboxError> {
+    let Some(key) = series::find(db, due.series).await? else {
+        due::drop(db, registration.id, due).await?;
+        return Ok(Vec::new());
+    };
+    let Series { subscription, plan, .. } = key;
+    let owner = owner(db, subscription, plan).await?;
+    let decided = items::of_day(db, registration.id, subscription, plan, due.day).await?;
+    let minutes: BTreeMap<Minute, Counts> =
+        usage::minutes_of_series(db, due.series, due.day).await?.into_iter().collect();
+    let ends = owner.as_ref().and_then(|owner| {
+        Some(cut::period_ends(owner.plan.as_ref()?, &owner.subscription, due.day))
+    });
+    let pieces = cut::pieces(
+        due.day,
+        Minute::of(registration.starts_at),
+        registration.window,
+        &ends.unwrap_or_default(),
+        &plan::sent_pieces(&decided),
+    );
+    let can = destination.capabilities();
+    let plan =
+        plan::plan(&pieces, &minutes, &decided, &registration.meters, can.takes_negative, now);
+    match name_customer(destination, owner.as_ref()) {
+        Ok((owner, consumer, customer)) => {
+            match plan.again_at {
+                Some(at) => due::put(db, registration.id, due, at, None).await?,
+                None => due::drop(db, registration.id, due).await?,
+            }
+            let parts = plan.parts.into_iter();
+            let item = |part| item(registration, key, owner, consumer, &customer, part);
+            Ok(parts.map(item).collect())
+        }
+        Err(_) if plan.parts.is_empty() && plan.again_at.is_none() => {
+            due::drop(db, registration.id, due).await?;
+            Ok(Vec::new())
+        }
+        Err(held) => {
+            let at = now.plus_ms(HELD_MS);
+            due::put(db, registration.id, due, at, Some(&held)).await?;
+            Ok(Vec::new())
+        }
+    }
+}
+
+async fn owner(
+    db: &mut Transaction,
+    subscription: SubscriptionId,
+    plan: PlanId,
+) -> Result<Option<Owner>, OutboxError> {
+    let Some(subscription) = sql::subscription::find(db, subscription).await? else {
+        return Ok(None);
+    };
+    let plan = sql::plan::find(db, plan).await?;
+    let consumer = sql::consumer::find(db, subscription.consumer_id).await?;
+    Ok(Some(Owner { subscription, plan, consumer }))
+}
+
+fn name_customer<'a>(
+    destination: &dyn Destination,
+    owner: Option<&'a Owner>,
+) -> Result<(&'a Owner, &'a Consumer, String), String> {
+    let owner = owner.ok_or("the subscription is not known")?;
+    let consumer = owner.consumer.as_ref().ok_or("the consumer was deleted")?;
+    let customer = destination.customer(consumer, &owner.subscription)?;
+    Ok((owner, consumer, customer))
+}
+
+fn item(
+    registration: &Registration,
+    key: Series,
+    owner: &Owner,
+    consumer: &Consumer,
+    customer: &str,
+    part: Part,
+) -> Item {
+    let Part { piece, meter, version, quantity } = part;
+    let Series { subscription, plan, product } = key;
+    let place = Place { subscription, plan, meter, start: piece.start };
+    Item {
+        id: place.item_id(registration.id, version),
+        place,
+        version,
+        end: piece.end,
+        quantity,
+        total: 0,
+        at: cut::booked_at(&piece, owner.subscription.started_at),
+        product,
+        consumer: consumer.id,
+        customer: customer.to_owned(),
+    }
+}
+
+/// Groups items by lane into requests, and stores the bytes of each.
+async fn freeze(
+    db: &mut Transaction,
+    registration: &Registration,
+    destination: &dyn Destination,
+    items: Vec<Item>,
+    now: Timestamp,
+) -> Result<(), OutboxError> {
+    let can = destination.capabilities();
+    let mut lanes: BTreeMap<String, Vec<Item>> = BTreeMap::new();
+    for item in items {
+        lanes.entry(destination.lane(&item)).or_default().push(item);
+    }
+    for (lane, mut items) in lanes {
+        items.sort_by_key(|item| (item.at, item.place, item.version));
+        let size = match can.amounts {
+            Amounts::Added => can.batch_items_max.max(1),
+            // Each states the total with those before it.
+            Amounts::Replacing => 1,
+        };
+        for batch in items.chunks_mut(size) {
+            store(db, registration, destination, &lane, batch, now).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Stores one intent with its items.
+pub async fn store(
+    db: &mut Transaction,
+    registration: &Registration,
+    destination: &dyn Destination,
+    lane: &str,
+    batch: &mut [Item],
+    now: Timestamp,
+) -> Result<(), OutboxError> {
+    let can = destination.capabilities();
+    if can.amounts == Amounts::Replacing {
+        for item in batch.iter_mut() {
+            let hour = items::hour(db, registration.id, item).await?;
+            item.total = hour.decided + item.quantity;
+            // The newest counts, by its own time: a later statement must not bear an earlier one.
+            item.at = hour.booked_at.map_or(item.at, |at| at.max(item.at));
+        }
+    }
+    let body = destination.freeze(batch);
+    let progress = first_progress(&can, batch, now);
+    let draft = Draft { lane, body: &body, progress: &progress, created_at: now };
+    let intent = intents::insert(db, registration.id, &draft).await?;
+    for (position, item) in batch.iter().enumerate() {
+        items::insert(db, registration.id, intent, position, item).await?;
+    }
+    Ok(())
+}
+
+/// What is too old for the destination is parked at once: an attempt would lose the whole request.
+fn first_progress(can: &Capabilities, batch: &[Item], now: Timestamp) -> Progress {
+    let oldest = batch.iter().map(|item| item.at).min().unwrap_or(now);
+    let frozen = Progress::frozen(now);
+    match can.age_ms_max {
+        Some(max) if oldest.plus_ms(max) <= now => {
+            frozen.parked("it is older than what the destination takes".to_owned())
+        }
+        _ => frozen,
+    }
+}

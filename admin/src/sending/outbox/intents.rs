@@ -1,0 +1,196 @@
+//! Intents and how they are doing.
+
+use tollgate_common::ids::DestinationId;
+use tollgate_common::time::Timestamp;
+
+use super::items;
+use crate::sending::destination::Frozen;
+use crate::sending::intent::{NEVER, Progress, State};
+use crate::sending::item::Item;
+use crate::store::column::Columns;
+use crate::store::query::{Row, query, query_as, query_scalar};
+use crate::store::{StoreError, Transaction};
+
+/// An intent with all that is known of it.
+#[derive(Clone, Debug)]
+pub struct Intent {
+    pub frozen: Frozen,
+    pub lane: String,
+    pub progress: Progress,
+    pub created_at: Timestamp,
+}
+
+/// What makes an intent.
+pub struct Draft<'a> {
+    pub lane: &'a str,
+    pub body: &'a [u8],
+    pub progress: &'a Progress,
+    pub created_at: Timestamp,
+}
+
+pub async fn insert(
+    db: &mut Transaction,
+    destination: DestinationId,
+    draft: &Draft<'_>,
+) -> Result<i64, sqlx::Error> {
+    let Draft { lane, body, progress, created_at } = *draft;
+    query_scalar(
+        "INSERT INTO sending_intent (destination, lane, body, state, attempts, doubt_since,
+             attempted_at, due_at, losses, reason, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id",
+    )
+    .bind(destination.as_bytes().as_slice())
+    .bind(lane)
+    .bind(body)
+    .bind(progress.state.word())
+    .bind(progress.attempts)
+    .bind(progress.doubt_since.map(|at| at.0))
+    .bind(progress.attempted_at.map(|at| at.0))
+    .bind(progress.due_at.0)
+    .bind(progress.losses)
+    .bind(&progress.reason)
+    .bind(created_at.0)
+    .fetch_one(db)
+    .await
+}
+
+pub async fn save(
+    db: &mut Transaction,
+    number: i64,
+    progress: &Progress,
+) -> Result<(), sqlx::Error> {
+    query(
+        "UPDATE sending_intent SET state = $2, attempts = $3, doubt_since = $4,
+             attempted_at = $5, due_at = $6, losses = $7, reason = $8 WHERE id = $1",
+    )
+    .bind(number)
+    .bind(progress.state.word())
+    .bind(progress.attempts)
+    .bind(progress.doubt_since.map(|at| at.0))
+    .bind(progress.attempted_at.map(|at| at.0))
+    .bind(progress.due_at.0)
+    .bind(progress.losses)
+    .bind(&progress.reason)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Only for an intent that has lost members, or of which nothing arrived: what is sent from now on
+/// is another request.
+pub async fn refreeze(db: &mut Transaction, number: i64, body: &[u8]) -> Result<(), sqlx::Error> {
+    query("UPDATE sending_intent SET body = $2 WHERE id = $1")
+        .bind(number)
+        .bind(body)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// The first of each lane that is not acknowledged, where it is due.
+pub async fn first_of_lanes(
+    db: &mut Transaction,
+    destination: DestinationId,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Vec<Intent>, StoreError> {
+    let rows = query(
+        "SELECT * FROM sending_intent WHERE due_at <= $2 AND id IN (
+             SELECT MIN(id) FROM sending_intent
+             WHERE destination = $1 AND state IN ('frozen', 'ambiguous') GROUP BY lane)
+         ORDER BY due_at, id LIMIT $3",
+    )
+    .bind(destination.as_bytes().as_slice())
+    .bind(now.0)
+    .bind(limit)
+    .fetch_all(&mut *db)
+    .await?;
+    with_items(db, rows).await
+}
+
+/// Those that were acknowledged and can be asked for by now.
+pub async fn acknowledged(
+    db: &mut Transaction,
+    destination: DestinationId,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Vec<Intent>, StoreError> {
+    let rows = query(
+        "SELECT * FROM sending_intent WHERE destination = $1 AND state = 'acknowledged'
+             AND due_at <= $2 ORDER BY due_at, id LIMIT $3",
+    )
+    .bind(destination.as_bytes().as_slice())
+    .bind(now.0)
+    .bind(limit)
+    .fetch_all(&mut *db)
+    .await?;
+    with_items(db, rows).await
+}
+
+pub async fn find(
+    db: &mut Transaction,
+    destination: DestinationId,
+    number: i64,
+) -> Result<Option<Intent>, StoreError> {
+    let rows = query("SELECT * FROM sending_intent WHERE destination = $1 AND id = $2")
+        .bind(destination.as_bytes().as_slice())
+        .bind(number)
+        .fetch_all(&mut *db)
+        .await?;
+    Ok(with_items(db, rows).await?.pop())
+}
+
+/// When the next of them is due; acknowledged ones only where the destination can be asked.
+pub async fn next_at(
+    db: &mut Transaction,
+    destination: DestinationId,
+    reads_back: bool,
+) -> Result<Option<Timestamp>, sqlx::Error> {
+    let (at,): (Option<i64>,) = query_as(
+        "SELECT MIN(due_at) FROM sending_intent WHERE destination = $1 AND (
+             (state = 'acknowledged' AND $2 = 1) OR id IN (
+                 SELECT MIN(id) FROM sending_intent
+                 WHERE destination = $1 AND state IN ('frozen', 'ambiguous') GROUP BY lane))",
+    )
+    .bind(destination.as_bytes().as_slice())
+    .bind(i64::from(reads_back))
+    .fetch_one(db)
+    .await?;
+    Ok(at.map(Timestamp).filter(|at| *at < NEVER))
+}
+
+pub(super) async fn with_items(
+    db: &mut Transaction,
+    rows: Vec<Row>,
+) -> Result<Vec<Intent>, StoreError> {
+    let mut intents = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let columns = Columns { table: "sending_intent", row };
+        let number: i64 = columns.number("id")?;
+        let items: Vec<Item> = items::of_intent(db, number).await?;
+        let state = state_read(&columns.text("state")?)?;
+        intents.push(Intent {
+            frozen: Frozen { number, items, body: row.get("body")? },
+            lane: columns.text("lane")?,
+            progress: Progress {
+                state,
+                attempts: columns.number("attempts")?,
+                doubt_since: columns.time_option("doubt_since")?,
+                attempted_at: columns.time_option("attempted_at")?,
+                due_at: columns.time("due_at")?,
+                losses: columns.number("losses")?,
+                reason: columns.text_option("reason")?,
+            },
+            created_at: columns.time("created_at")?,
+        });
+    }
+    Ok(intents)
+}
+
+pub(super) fn state_read(word: &str) -> Result<State, StoreError> {
+    State::from_word(word).ok_or_else(|| StoreError::Content {
+        table: "sending_intent",
+        column: "state",
+        reason: word.to_owned(),
+    })
+}

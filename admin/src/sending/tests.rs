@@ -1,0 +1,6 @@
+//! Sending against billing systems that are as strict as the real ones.
+
+mod air;
+mod schedules;
+mod systems;
+mod world;

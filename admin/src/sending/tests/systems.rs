@@ -1,0 +1,124 @@
+//! The billing systems that are sent to: how each is set up on both sides.
+
+use secrecy::SecretString;
+use serde_json::json;
+use tollgate_common::endpoint::AddressPolicy;
+use tollgate_test_support::billing::lago::{Lago, Store};
+use tollgate_test_support::billing::openmeter::{Dedupe, OpenMeter};
+use tollgate_test_support::billing::receiver::Receiver;
+use tollgate_test_support::billing::stripe::Stripe;
+use tollgate_test_support::billing::{Billing, HOUR_MS};
+
+use crate::json::Fields;
+use crate::sending::destination::Destination;
+use crate::sending::kind::{Kind, Setup};
+
+const WEBHOOK_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+
+/// A billing system, and what Tollgate is told of it.
+pub struct System {
+    pub kind: Kind,
+    pub settings: serde_json::Value,
+    pub secret: &'static str,
+    pub billing: Box<dyn Billing>,
+    /// Whether it is made to lose what it has acknowledged.
+    pub loses_acknowledged: bool,
+    /// Whether it recognises a request that the network carries twice. Nobody can help those that
+    /// do not.
+    pub knows_doubles: bool,
+}
+
+impl System {
+    pub fn open(&self) -> Box<dyn Destination> {
+        let secret = SecretString::from(self.secret);
+        let setup = Setup { name: NAME, secret: Some(&secret), policy: &AddressPolicy::default() };
+        let settings = self.settings.as_object().expect("settings are an object").clone();
+        let mut fields = Fields::new(settings);
+        let opened = self.kind.open(&mut fields, &setup);
+        fields.finish().expect("the settings are good");
+        opened.expect("the settings are good")
+    }
+}
+
+/// What the destination is called.
+pub const NAME: &str = "billing";
+
+const LAG_MS: i64 = 240_000;
+
+pub fn openmeter_v1(seed: u64) -> System {
+    let (dedupe, seconds) = match seed % 4 {
+        0 => (Dedupe::Off, None),
+        1 => (Dedupe::AtSink { ms: 24 * HOUR_MS }, Some(86_400)),
+        2 => (Dedupe::AtIngest { ms: 24 * HOUR_MS }, Some(86_400)),
+        // It knows repeats, and nobody told us.
+        _ => (Dedupe::AtSink { ms: 2 * HOUR_MS }, None),
+    };
+    let mut settings = json!({"url": "https://openmeter.example", "lag_seconds": LAG_MS / 1_000});
+    if let Some(seconds) = seconds {
+        settings["dedupe_seconds"] = json!(seconds);
+    }
+    System {
+        kind: Kind::OpenmeterV1,
+        settings,
+        secret: "om_1",
+        billing: Box::new(OpenMeter::new(dedupe, LAG_MS)),
+        loses_acknowledged: seed.is_multiple_of(3),
+        knows_doubles: dedupe != Dedupe::Off,
+    }
+}
+
+/// With events that add up.
+pub fn stripe_v1(_: u64) -> System {
+    System {
+        kind: Kind::StripeV1,
+        settings: json!({"meter_ids": meter_ids()}),
+        secret: "sk_test_1",
+        billing: Box::new(Stripe::new(LAG_MS, false)),
+        loses_acknowledged: false,
+        knows_doubles: true,
+    }
+}
+
+/// With a meter that keeps the newest event of an hour.
+pub fn stripe_v1_hourly(seed: u64) -> System {
+    System {
+        kind: Kind::StripeV1,
+        settings: json!({"hourly_totals": true, "meter_ids": meter_ids()}),
+        secret: "sk_test_1",
+        billing: Box::new(Stripe::new(LAG_MS, true)),
+        loses_acknowledged: seed.is_multiple_of(2),
+        knows_doubles: true,
+    }
+}
+
+fn meter_ids() -> serde_json::Value {
+    json!({"calls": "mtr_calls", "units": "mtr_units"})
+}
+
+pub fn lago(seed: u64) -> System {
+    let store = match seed % 3 {
+        0 => Store::Postgres { keeps_valid: false },
+        1 => Store::Postgres { keeps_valid: true },
+        _ => Store::ClickHouse,
+    };
+    let batch = [1, 3, 100][(seed / 3 % 3) as usize];
+    System {
+        kind: Kind::Lago,
+        settings: json!({"batch": batch}),
+        secret: "lago_1",
+        billing: Box::new(Lago::new(store)),
+        loses_acknowledged: seed.is_multiple_of(4),
+        knows_doubles: true,
+    }
+}
+
+pub fn webhook(seed: u64) -> System {
+    System {
+        kind: Kind::Webhook,
+        settings: json!({"url": "https://hooks.example/usage", "batch": 1 + seed % 5}),
+        secret: WEBHOOK_SECRET,
+        billing: Box::new(Receiver::new(WEBHOOK_SECRET)),
+        loses_acknowledged: false,
+        knows_doubles: true,
+    }
+}

@@ -1,0 +1,351 @@
+//! One history: usage comes in, senders die and others take over, the network fails, days pass.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use tollgate_common::catalog::{Consumer, PeriodKind, Plan, Subscription, SubscriptionStatus};
+use tollgate_common::ids::{ConsumerId, DestinationId, KeyId, NodeId, RequestId, SubscriptionId};
+use tollgate_common::internal::UsageBatch;
+use tollgate_common::meter::Meter;
+use tollgate_common::outcome::Outcome;
+use tollgate_common::time::Timestamp;
+use tollgate_common::usage::UsageRecord;
+use tollgate_test_support::billing::{Bill, HOUR_MS};
+use tollgate_test_support::chance::Chance;
+
+use super::air::{Air, Weather};
+use super::systems::{NAME, System};
+use crate::ledger::Ledger;
+use crate::ledger::sweep::Retention;
+use crate::ledger::usage::{Scope, UsageQuery};
+use crate::ledger::window::{Minute, Window};
+use crate::sending::destination::Destination;
+use crate::sending::intent::State;
+use crate::sending::metrics::SendingMetrics;
+use crate::sending::outbox::{Standing, backlog, lease};
+use crate::sending::registration::{Registration, Status};
+use crate::sending::sender::{Post, Sender};
+use crate::sending::wire::Wire;
+use crate::store::catalog::CommitRecord;
+use crate::store::tests::{on_a_server, plan, product};
+use crate::store::{CatalogStore, Database, SqlCatalog};
+
+/// 2026-11-20T10:20:00Z.
+const START: Timestamp = Timestamp(1_795_170_000_000);
+
+/// Turns that a history needs at most to come to its end once everything works.
+const TURNS_MAX: usize = 3_000;
+
+const METERS: [Meter; 2] = [Meter::Calls, Meter::Units];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Sqlite,
+    Postgres,
+}
+
+pub struct World {
+    chance: Chance,
+    air: Arc<Air>,
+    database: Database,
+    ledger: Arc<Ledger>,
+    registration: Registration,
+    destination: Box<dyn Destination>,
+    senders: [Running; 2],
+    subscriptions: Vec<(Subscription, Consumer)>,
+    records: u64,
+    holders: u8,
+    _directory: TempDir,
+}
+
+/// A control plane that sends when it is its turn.
+struct Running {
+    holder: u8,
+    sender: Sender,
+}
+
+impl World {
+    pub async fn new(kind: Kind, seed: u64, system: System) -> Self {
+        let mut chance = Chance::new(seed);
+        // In memory where the machine lets us: a history commits a thousand times.
+        let shared = std::path::Path::new("/dev/shm");
+        let directory = match shared.is_dir() {
+            true => tempfile::tempdir_in(shared).unwrap(),
+            false => tempfile::tempdir().unwrap(),
+        };
+        let database = match kind {
+            Kind::Sqlite => {
+                Database::open_file(&directory.path().join("tollgate.db")).await.unwrap()
+            }
+            Kind::Postgres => on_a_server().await,
+        };
+        let ledger = Ledger::open(database.clone(), Retention::default()).await.unwrap();
+        let subscriptions = furnish(&database, seed, &mut chance).await;
+        let destination = system.open();
+        let what = system.kind;
+        let air = Arc::new(Air::new(seed, START.0, system));
+        let window = match chance.within(0, 3) {
+            0 => Window::Minute,
+            // A day has one total there, and hours are what is compared.
+            _ => Window::Hour,
+        };
+        let registration = Registration {
+            id: DestinationId::from_bytes([7; 16]),
+            name: NAME.to_owned(),
+            kind: what,
+            settings: BTreeMap::new(),
+            meters: METERS.to_vec(),
+            window,
+            starts_at: START.plus_ms(-48 * HOUR_MS),
+            status: Status::Active,
+            pause_reason: None,
+            has_secret: true,
+            created_at: START,
+            updated_at: START,
+        };
+        let senders = [1, 2].map(|holder| Running::new(holder, &database, &air, seed));
+        Self {
+            chance,
+            air,
+            database,
+            ledger: Arc::new(ledger),
+            registration,
+            destination,
+            senders,
+            subscriptions,
+            records: 1,
+            holders: 2,
+            _directory: directory,
+        }
+    }
+
+    /// Lives through it, and compares what is billed there with the ledger.
+    pub async fn run(mut self, steps: usize) {
+        for _ in 0..steps {
+            match self.chance.within(0, 10) {
+                0..=3 => self.use_some().await,
+                4 => self.air.set_clock(&mut self.chance),
+                5 => self.air.turns(Weather::Fine),
+                6 | 7 => self.air.turns(Weather::Rough),
+                8 => self.air.turns(Weather::Outage),
+                _ => self.let_time_pass(),
+            }
+            self.turn().await;
+            self.air.pass(self.chance.within(0, 20 * 60_000) as i64);
+        }
+        self.air.heal();
+        self.finish().await;
+        self.compare().await;
+    }
+
+    fn let_time_pass(&mut self) {
+        let hours = [1, 2, 5, 23, 26, 50][self.chance.within(0, 6) as usize];
+        self.air.pass(hours * HOUR_MS);
+    }
+
+    /// A gateway delivers usage of the last hours, and now and then of the day before.
+    async fn use_some(&mut self) {
+        let count = self.chance.within(1, 12);
+        let first = self.records;
+        let mut records = Vec::new();
+        for _ in 0..count {
+            let hours = if self.chance.happens(100) { 30 } else { 3 };
+            let ago = self.chance.within(0, hours * HOUR_MS.unsigned_abs()) as i64;
+            let which = self.chance.within(0, self.subscriptions.len() as u64) as usize;
+            let (subscription, _) = &self.subscriptions[which];
+            let admitted_at = Timestamp(self.air.now_ms() - ago);
+            records.extend(call(self.records, admitted_at, subscription).encode());
+            self.records += 1;
+        }
+        let batch = UsageBatch { node: NodeId::from_bytes([1; 16]), epoch: 1, first, records };
+        self.ledger.apply(batch, Timestamp(self.air.now_ms())).await.unwrap();
+    }
+
+    /// One of the control planes has a turn, if it is its turn; it may be killed in the middle.
+    async fn turn(&mut self) -> Option<Timestamp> {
+        let which = self.chance.within(0, 2) as usize;
+        let running = &self.senders[which];
+        let holder = [running.holder];
+        let now = running.sender.now();
+        let Some(fence) = lease::hold(&self.database, &holder, now).await.unwrap() else {
+            return Some(now.plus_ms(lease::LEASE_MS));
+        };
+        let post = Post {
+            registration: &self.registration,
+            destination: &*self.destination,
+            fence,
+            stop: CancellationToken::new(),
+        };
+        tokio::select! {
+            biased;
+            turn = running.sender.turn(&post) => return turn.unwrap().next_at,
+            () = self.air.killed.notified() => {}
+        }
+        self.holders += 1;
+        let (holder, seed) = (self.holders, self.chance.word());
+        self.senders[which] = Running::new(holder, &self.database, &self.air, seed);
+        self.air.set_clock(&mut self.chance);
+        Some(now)
+    }
+
+    async fn finish(&mut self) {
+        for _ in 0..TURNS_MAX {
+            match self.turn().await {
+                Some(next) => self.air.pass_until(next),
+                None => return,
+            }
+        }
+        let mut db = self.database.read().await.unwrap();
+        let backlog = backlog(&mut db, self.registration.id).await.unwrap();
+        panic!("it does not come to an end: {backlog:?}");
+    }
+
+    async fn compare(&self) {
+        let mut db = self.database.read().await.unwrap();
+        let backlog = backlog(&mut db, self.registration.id).await.unwrap();
+        drop(db);
+        let is_over =
+            |standing: &Standing| matches!(standing.state, State::Acknowledged | State::Settled);
+        assert!(backlog.standings.iter().all(is_over), "{backlog:?}");
+        assert_eq!(backlog.held, None);
+        assert_eq!(named(self.air.bill()), self.expected().await);
+    }
+
+    /// What the ledger says, by the customers' names there.
+    async fn expected(&self) -> Bill {
+        let mut bill = Bill::new();
+        for (subscription, consumer) in &self.subscriptions {
+            let query = UsageQuery {
+                scope: Scope { subscription: Some(subscription.id), ..Scope::default() },
+                meter: None,
+                window: Window::Hour,
+                from: Minute::of(self.registration.starts_at.plus_ms(-HOUR_MS)),
+                to: Minute::of(Timestamp(self.air.now_ms() + HOUR_MS)),
+                after: None,
+                items_max: 100_000,
+            };
+            let customer = self.destination.customer(consumer, subscription).unwrap();
+            for item in self.ledger.usage(&query).await.unwrap().items {
+                if METERS.contains(&item.meter) {
+                    let hour = item.window_start.start().0 / HOUR_MS;
+                    let key = (customer.clone(), item.meter.label().to_owned(), hour);
+                    *bill.entry(key).or_default() += item.quantity;
+                }
+            }
+        }
+        bill
+    }
+}
+
+impl Running {
+    fn new(holder: u8, database: &Database, air: &Arc<Air>, seed: u64) -> Self {
+        let mut chance = Chance::new(seed);
+        let jitter = move || chance.within(0, 1_000) as f64 / 1_000.0;
+        let wire: Arc<dyn Wire> = Arc::clone(air) as _;
+        let clock = Arc::clone(air) as _;
+        let metrics = SendingMetrics::default();
+        let retention = Retention::default();
+        let sender = Sender::new(database.clone(), wire, metrics, clock, retention, jitter);
+        Self { holder, sender }
+    }
+}
+
+/// Meters by their names here.
+fn named(bill: Bill) -> Bill {
+    let name = |meter: &str| {
+        meter.trim_start_matches("tollgate").trim_start_matches(['.', '_']).to_owned()
+    };
+    bill.into_iter()
+        .map(|((customer, meter, hour), sum)| ((customer, name(&meter), hour), sum))
+        .collect()
+}
+
+/// A catalog with a few subscriptions, two of which may be of one consumer.
+async fn furnish(
+    database: &Database,
+    seed: u64,
+    chance: &mut Chance,
+) -> Vec<(Subscription, Consumer)> {
+    let catalog = SqlCatalog::open(database.clone()).await.unwrap();
+    let plan = Plan {
+        period: if seed.is_multiple_of(2) {
+            PeriodKind::CalendarMonth
+        } else {
+            PeriodKind::Anniversary
+        },
+        ..plan(1, 1)
+    };
+    let mut write = catalog.write().await.unwrap();
+    write.save_product(&product(1)).await.unwrap();
+    write.save_plan(&plan).await.unwrap();
+    let mut subscriptions = Vec::new();
+    for number in 1..=3 {
+        let is_shared = number == 2 && seed.is_multiple_of(3);
+        let consumer = consumer(if is_shared { 1 } else { number });
+        write.save_consumer(&consumer).await.unwrap();
+        let ago = chance.within(0, 60 * 24 * HOUR_MS.unsigned_abs()) as i64;
+        let subscription = subscription(number, &plan, &consumer, START.plus_ms(-ago));
+        write.save_subscription(&subscription).await.unwrap();
+        subscriptions.push((subscription, consumer));
+    }
+    let record = CommitRecord { revision: 1, at: START, frames: vec![], audit: vec![] };
+    write.commit(record).await.unwrap();
+    subscriptions
+}
+
+fn consumer(number: u8) -> Consumer {
+    Consumer {
+        id: ConsumerId::from_bytes([number; 16]),
+        name: format!("consumer {number}"),
+        email: None,
+        external_ids: BTreeMap::from([(NAME.to_owned(), format!("cus_{number}"))]),
+        created_at: START,
+        updated_at: START,
+    }
+}
+
+fn subscription(
+    number: u8,
+    plan: &Plan,
+    consumer: &Consumer,
+    started_at: Timestamp,
+) -> Subscription {
+    Subscription {
+        id: SubscriptionId::from_bytes([number; 16]),
+        consumer_id: consumer.id,
+        product_id: plan.product_id,
+        plan_id: plan.id,
+        status: SubscriptionStatus::Active,
+        started_at,
+        canceled_at: None,
+        created_at: started_at,
+        updated_at: started_at,
+    }
+}
+
+fn call(number: u64, admitted_at: Timestamp, subscription: &Subscription) -> UsageRecord {
+    UsageRecord {
+        request: RequestId::new(admitted_at.0, u128::from(number)),
+        part: 0,
+        last: true,
+        product: subscription.product_id,
+        plan: subscription.plan_id,
+        subscription: subscription.id,
+        key: KeyId::from_bytes([1; 16]),
+        admitted_at,
+        period_start: START,
+        duration_us: 1_500,
+        outcome: Outcome::Success,
+        status: 200,
+        attempts: 1,
+        truncated: false,
+        counted: true,
+        billed: true,
+        calls: 1,
+        units: 1 + number as i64 % 7,
+        bytes_in: 10,
+        bytes_out: 100,
+    }
+}
