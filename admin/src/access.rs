@@ -36,16 +36,19 @@ pub enum Action {
     /// Make a key, or end one: also to subscribe, since that answers with a key.
     ManageKeys,
     ManageTokens,
+    /// Set up billing systems, and decide on what did not reach them.
+    ManageDestinations,
 }
 
 impl Action {
-    pub const ALL: [Action; 6] = [
+    pub const ALL: [Action; 7] = [
         Self::Read,
         Self::ReadAccess,
         Self::EditCatalog,
         Self::EditSubscriptions,
         Self::ManageKeys,
         Self::ManageTokens,
+        Self::ManageDestinations,
     ];
 }
 
@@ -57,10 +60,12 @@ impl Role {
             (Self::PlatformOwner, _) => true,
             (Self::Operator, Action::Read | Action::ReadAccess) => true,
             (Self::Operator, Action::EditCatalog | Action::EditSubscriptions) => true,
+            (Self::Operator, Action::ManageDestinations) => true,
             (Self::Operator, Action::ManageKeys | Action::ManageTokens) => false,
             (Self::Auditor, Action::Read | Action::ReadAccess) => true,
             (Self::Auditor, Action::EditCatalog | Action::EditSubscriptions) => false,
             (Self::Auditor, Action::ManageKeys | Action::ManageTokens) => false,
+            (Self::Auditor, Action::ManageDestinations) => false,
         }
     }
 
@@ -125,6 +130,7 @@ mod tests {
         EditSubscriptions: yes yes no
         ManageKeys: yes no no
         ManageTokens: yes no no
+        ManageDestinations: yes yes no
         ");
     }
 }

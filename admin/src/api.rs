@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod body;
 pub mod consumers;
+pub mod destinations;
 pub mod keys;
 pub mod nodes;
 pub mod page;

@@ -30,6 +30,7 @@ pub enum Deed {
     Cancel,
     Revoke,
     Rotate,
+    Replay,
 }
 
 impl Deed {
@@ -41,6 +42,7 @@ impl Deed {
             Self::Cancel => "cancel",
             Self::Revoke => "revoke",
             Self::Rotate => "rotate",
+            Self::Replay => "replay",
         }
     }
 }

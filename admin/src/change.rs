@@ -6,6 +6,7 @@
 
 mod bundle;
 mod consumer;
+mod destination;
 mod feature;
 mod key;
 mod offer;
@@ -26,6 +27,7 @@ use uuid::Uuid;
 
 pub use bundle::BundleFields;
 pub use consumer::ConsumerFields;
+pub use destination::DestinationFields;
 pub use feature::FeatureFields;
 pub use key::NewKey;
 pub use plan::PlanFields;

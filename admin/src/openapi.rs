@@ -6,7 +6,9 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::SwaggerUi;
 
-use crate::api::{audit, consumers, keys, nodes, plans, products, subscriptions, tokens, usage};
+use crate::api::{
+    audit, consumers, destinations, keys, nodes, plans, products, subscriptions, tokens, usage,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -30,6 +32,9 @@ use crate::api::{audit, consumers, keys, nodes, plans, products, subscriptions, 
         subscriptions::invoice_preview::preview,
         keys::list::list, keys::create::create, keys::rotate::rotate, keys::delete::delete,
         usage::list::list, usage::explain::explain,
+        destinations::list::list, destinations::create::create, destinations::get::get,
+        destinations::update::update, destinations::delete::delete,
+        destinations::deliveries::deliveries, destinations::replay::replay,
         nodes::list::list, audit::list::list,
         tokens::list::list, tokens::create::create, tokens::delete::delete,
     ),

@@ -25,6 +25,8 @@ pub struct AdminOptions {
     pub retention: Retention,
     /// Where products may lead.
     pub upstream_policy: AddressPolicy,
+    /// Where destinations may be.
+    pub destination_policy: AddressPolicy,
     /// The largest body of a call to the API.
     pub body_bytes_max: usize,
     /// From the start of a connection or a request to the end of its header.
@@ -47,6 +49,7 @@ impl AdminOptions {
             node_token: None,
             retention: Retention::default(),
             upstream_policy: AddressPolicy::default(),
+            destination_policy: AddressPolicy::default(),
             body_bytes_max: 1 << 20,
             header_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),

@@ -12,7 +12,9 @@ use tollgate_common::internal::{
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::access::{Action, authenticate};
-use crate::api::{audit, consumers, keys, nodes, plans, products, subscriptions, tokens, usage};
+use crate::api::{
+    audit, consumers, destinations, keys, nodes, plans, products, subscriptions, tokens, usage,
+};
 use crate::control::Control;
 use crate::problem::{Code, Problem};
 use crate::{frontier, idempotency, internal, openapi, request};
@@ -66,6 +68,13 @@ pub fn table() -> Vec<Route> {
         DELETE "/api/v1/keys/{id}"                   ManageKeys => keys::delete::delete,
         GET    "/api/v1/usage"                       Read => usage::list::list,
         GET    "/api/v1/usage/requests/{request_id}" Read => usage::explain::explain,
+        GET    "/api/v1/destinations"                Read => destinations::list::list,
+        POST   "/api/v1/destinations"                ManageDestinations => destinations::create::create,
+        GET    "/api/v1/destinations/{id}"           Read => destinations::get::get,
+        PATCH  "/api/v1/destinations/{id}"           ManageDestinations => destinations::update::update,
+        DELETE "/api/v1/destinations/{id}"           ManageDestinations => destinations::delete::delete,
+        GET    "/api/v1/destinations/{id}/deliveries" Read => destinations::deliveries::deliveries,
+        POST   "/api/v1/destinations/{id}/replay"    ManageDestinations => destinations::replay::replay,
         GET    "/api/v1/nodes"                       Read => nodes::list::list,
         GET    "/api/v1/audit"                       ReadAccess => audit::list::list,
         GET    "/api/v1/tokens"                      ReadAccess => tokens::list::list,

@@ -7,6 +7,7 @@ mod ledger;
 mod log;
 mod metrics;
 mod proxy;
+mod sending;
 mod store;
 mod tls;
 
@@ -17,6 +18,7 @@ pub use ledger::LedgerSettings;
 pub use log::{LogFormat, LogSettings};
 pub use metrics::MetricsSettings;
 pub use proxy::{ProxyLimits, ProxySettings};
+pub use sending::SendingSettings;
 pub use store::StoreSettings;
 pub use tls::TlsSettings;
 
@@ -49,6 +51,8 @@ section! {
         store: StoreSettings = StoreSettings::default();
         /// The control plane's record of what was used.
         ledger: LedgerSettings = LedgerSettings::default();
+        /// Usage on its way to billing systems.
+        sending: SendingSettings = SendingSettings::default();
         /// What is written to standard error.
         log: LogSettings = LogSettings::default();
     }

@@ -79,6 +79,10 @@ fn options(
             allow_loopback: settings.proxy.allow_loopback_upstreams,
             allow_private: settings.proxy.allow_private_upstreams,
         },
+        destination_policy: AddressPolicy {
+            allow_loopback: settings.sending.allow_loopback,
+            allow_private: settings.sending.allow_private,
+        },
         body_bytes_max: admin.body_bytes_max.as_usize(),
         header_timeout: admin.header_timeout,
         request_timeout: admin.request_timeout,

@@ -178,6 +178,7 @@ id_cursor!(
     ConsumerId: b'c',
     SubscriptionId: b's',
     TokenId: b't',
+    DestinationId: b'd',
 );
 
 impl Cursor for (Timestamp, KeyId) {
@@ -191,6 +192,19 @@ impl Cursor for (Timestamp, KeyId) {
         let (time, id) = bytes.split_first_chunk()?;
         let id = KeyId::from_bytes(id.try_into().ok()?);
         Some((Timestamp(i64::from_be_bytes(*time)), id))
+    }
+}
+
+/// The number of a delivery.
+impl Cursor for i64 {
+    const LETTER: u8 = b'n';
+
+    fn to_bytes(self) -> Vec<u8> {
+        self.to_be_bytes().to_vec()
+    }
+
+    fn of_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self::from_be_bytes)
     }
 }
 

@@ -38,6 +38,7 @@ words! {
     TierMode { Graduated, Volume }
     MeteredAggregate { Sum, Max, LastDuringPeriod }
     Meter { Calls, Units, BytesIn, BytesOut }
+    DestinationWindow { Minute, Hour, Day }
 }
 
 #[cfg(test)]
@@ -47,6 +48,7 @@ mod tests {
     use tollgate_common::{meter, price};
 
     use super::*;
+    use crate::ledger::window::Window;
 
     fn same<T: DeserializeOwned + Serialize>(words: Vec<serde_json::Value>) {
         for word in words {
@@ -72,5 +74,8 @@ mod tests {
         same::<price::TierMode>(TierMode::all());
         same::<price::Aggregate>(MeteredAggregate::all());
         same::<meter::Meter>(Meter::all());
+        for word in DestinationWindow::all() {
+            assert_eq!(Window::from_label(word.as_str().unwrap()).unwrap().label(), word);
+        }
     }
 }

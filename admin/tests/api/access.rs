@@ -98,6 +98,10 @@ async fn each_role_may_do_what_the_table_says() {
       POST /api/v1/subscriptions/{id}/keys
       POST /api/v1/keys/{id}/rotate
       DELETE /api/v1/keys/{id}
+      POST /api/v1/destinations
+      PATCH /api/v1/destinations/{id}
+      DELETE /api/v1/destinations/{id}
+      POST /api/v1/destinations/{id}/replay
       POST /api/v1/tokens
       DELETE /api/v1/tokens/{id}
     ");

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tollgate_admin::router::table;
 
 use crate::support::Admin;
@@ -40,6 +40,13 @@ async fn the_bodies_are_described_as_they_are_read() {
     let plan = format!("/api/v1/plans/{}", plan["id"].as_str().unwrap());
     let consumer = format!("/api/v1/consumers/{}", subscription["consumer_id"].as_str().unwrap());
     let subscription = format!("/api/v1/subscriptions/{}", subscription["id"].as_str().unwrap());
+    let webhook = json!({
+        "name": "billing", "kind": "webhook", "secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+        "settings": { "url": "https://hooks.example" }, "status": "paused",
+    });
+    let destination = admin.post("/api/v1/destinations", webhook).await.expect(201);
+    let destination = format!("/api/v1/destinations/{}", destination["id"].as_str().unwrap());
+    let replay = format!("{destination}/replay");
     let description = description(&admin).await;
 
     for (schema, method, path) in [
@@ -52,6 +59,9 @@ async fn the_bodies_are_described_as_they_are_read() {
         ("SubscriptionCreate", Method::POST, "/api/v1/subscriptions"),
         ("SubscriptionPatch", Method::PATCH, &subscription),
         ("TokenCreate", Method::POST, "/api/v1/tokens"),
+        ("DestinationCreate", Method::POST, "/api/v1/destinations"),
+        ("DestinationPatch", Method::PATCH, &destination),
+        ("Replay", Method::POST, &replay),
     ] {
         let schema = &description["components"]["schemas"][schema];
         assert_eq!(schema["additionalProperties"], false, "{path}");

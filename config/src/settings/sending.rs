@@ -1,0 +1,15 @@
+//! Settings of what is sent to billing systems.
+
+use crate::section::section;
+
+section! {
+    /// Usage on its way to billing systems. Which there are is set up over the API; here is where
+    /// they may be. Names are resolved, and the addresses checked, at each connection.
+    pub struct SendingSettings {
+        /// Lets destinations be on this machine.
+        allow_loopback: bool = false;
+        /// Lets destinations be in the private network around this machine, such as an OpenMeter
+        /// or a Lago of one's own.
+        allow_private: bool = false;
+    }
+}
