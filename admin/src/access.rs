@@ -94,6 +94,12 @@ impl Caller {
         Self { name: actor.clone(), actor, role: Role::PlatformOwner }
     }
 
+    /// The program itself, where it acts without being asked.
+    pub(crate) fn of_itself() -> Self {
+        let actor = "tollgate".to_owned();
+        Self { name: actor.clone(), actor, role: Role::Operator }
+    }
+
     /// The id of the token, or `bootstrap`.
     pub fn actor(&self) -> &str {
         &self.actor

@@ -24,7 +24,9 @@ mod attempt;
 mod decide;
 pub mod sender;
 
+mod attend;
 pub mod metrics;
+pub mod run;
 
 pub use tollgate_common::ids::DestinationId;
 

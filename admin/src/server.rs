@@ -29,8 +29,9 @@ use crate::control::Control;
 use crate::metrics::Metrics;
 use crate::options::AdminOptions;
 use crate::router::router;
+use crate::sending::metrics::SendingMetrics;
 use crate::store::StoreError;
-use crate::{idempotency, ledger, replicas};
+use crate::{idempotency, ledger, replicas, sending};
 use stall::StallGuard;
 
 /// Header fields of a request; the rest of the limits is of the same measure as a gateway's.
@@ -75,7 +76,7 @@ pub struct Running {
     address: SocketAddr,
     control: Arc<Control>,
     served: Vec<JoinHandle<()>>,
-    upkeep: [JoinHandle<()>; 3],
+    upkeep: [JoinHandle<()>; 4],
 }
 
 impl Running {
@@ -137,12 +138,15 @@ pub async fn start_on(
     let tls = options.tls.clone().map(TlsAcceptor::from);
     let control = Arc::new(Control::open(options, metrics, stop.clone()).await?);
     ledger::metrics::register(&control.ledger, Arc::clone(&control.clock), registry);
+    let sent = SendingMetrics::default();
+    sent.register(registry);
     let ledger = Arc::clone(&control.ledger);
     let clock = Arc::clone(&control.clock);
     let upkeep = [
         tokio::spawn(ledger::upkeep::run(ledger, clock, stop.clone())),
         tokio::spawn(idempotency::forget(Arc::clone(&control))),
         tokio::spawn(replicas::run(Arc::clone(&control))),
+        tokio::spawn(sending::run::run(Arc::clone(&control), sent)),
     ];
     let room = Arc::new(Semaphore::new(control.options.connections_max));
     let serve = |listener, tls| {

@@ -6,6 +6,7 @@ mod access;
 mod audit;
 mod consumers;
 mod description;
+mod destinations;
 mod feed;
 mod frontier;
 mod idempotency;
