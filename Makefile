@@ -1,6 +1,6 @@
 # The short names of what is done often. Each is one script or one cargo command.
 
-.PHONY: demo check test bench docs deny kill-loop faults-long simulation
+.PHONY: demo check test bench docs deny kill-loop faults-long simulation schedules
 
 demo: ## Start everything on loopback, with something to sell
 	scripts/demo
@@ -23,6 +23,9 @@ faults-long: ## An outage of the control plane of a minute, and twenty upgrades 
 
 simulation: ## A thousand histories of each kind of shared counting
 	TOLLGATE_SIMULATION_SEEDS=1000 cargo test --package tollgate-proxy --lib counters::lease::simulation
+
+schedules: ## A thousand histories of sending to each billing system
+	TOLLGATE_SCHEDULES=1000 cargo test --package tollgate-admin --lib sending::tests::schedules -- --test-threads 1
 
 docs: ## Write docs/configuration.md anew from the declarations
 	-cargo test --quiet --package tollgate-config --lib reference::tests::the_page_is_up_to_date

@@ -3,26 +3,32 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use serde_json::json;
 use tollgate_test_support::http::{get, get_with};
+use tollgate_test_support::owner::Owner;
 use tollgate_test_support::tollgate::{self, Tollgate};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tollgate");
 
-/// Names of series after one call, as Prometheus stores them.
+/// Names of series after one call, with a destination, as Prometheus stores them.
 fn series() -> BTreeSet<String> {
     let mut tollgate =
         Tollgate::start(tollgate::command(BINARY, &["demo"]), &["proxy", "admin", "metrics"]);
-    let key = loop {
+    let mut after = |words: &str| loop {
         let line = tollgate.line();
-        if let Some((_, rest)) = line.split_once("X-API-Key: ") {
-            break rest.split('\'').next().unwrap().to_owned();
+        if let Some((_, rest)) = line.split_once(words) {
+            break rest.trim().split('\'').next().unwrap().to_owned();
         }
     };
+    let token = after("with the token:");
+    let key = after("X-API-Key: ");
+    set_up_destination(&tollgate, &token);
     get_with(tollgate.address("proxy"), "/weather/", &[("x-api-key", &key)]);
-    // The control plane's answer in the ledger's name.
+    // The control plane's answer in the ledger's name, and how the destination stands.
     tollgate.wait_until("the ledger has taken the record", |tollgate| {
         let metrics = get(tollgate.address("metrics"), "/metrics").body;
         metrics.contains("tollgate_ledger_records_total 1\n")
+            && metrics.contains("tollgate_destination_paused")
     });
     let metrics = get(tollgate.address("metrics"), "/metrics").body;
     let mut names = BTreeSet::new();
@@ -37,6 +43,16 @@ fn series() -> BTreeSet<String> {
         names.extend(suffixes.iter().map(|suffix| format!("{name}{suffix}")));
     }
     names
+}
+
+fn set_up_destination(tollgate: &Tollgate, token: &str) {
+    let owner = Owner::with_token(tollgate.address("admin"), token);
+    let webhook = json!({
+        "name": "billing", "kind": "webhook", "secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+        "settings": { "url": "https://hooks.example" }, "status": "paused",
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(owner.post("destinations", webhook)).ok();
 }
 
 /// Words in a text that look like names of our series.
@@ -68,6 +84,8 @@ fn dashboards_alerts_and_readers_find_every_series_that_they_ask_for() {
         "tollgate_counters_round_trips_total",
         "tollgate_leases_outstanding",
         "tollgate_snapshot_revision",
+        "tollgate_destination_attempts_total",
+        "tollgate_destination_lag_seconds",
     ];
 
     for name in promised {
