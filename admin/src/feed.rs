@@ -17,7 +17,7 @@ use tollgate_common::snapshot::{Entry, PlanRules, ProductRules, Revision};
 
 use crate::control::Control;
 use crate::store::StoreError;
-use crate::store::catalog::{CatalogRead, CommittedRevision, Page};
+use crate::store::catalog::{CatalogRead, CommittedRevision, Page, ProductFilter};
 
 /// Bytes that are sent in one piece.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -177,7 +177,7 @@ impl Feed<'_> {
         let mut page = Page { after: None, limit: PAGE };
         let mut sent = 0;
         loop {
-            let products = catalog.products(None, page).await?;
+            let products = catalog.products(&ProductFilter::default(), page).await?;
             let Some(last) = products.last() else {
                 return Ok(sent);
             };

@@ -4,7 +4,7 @@ use tollgate_common::catalog::{Bundle, Feature, Offer, Plan, Product};
 
 use crate::problem::Problem;
 use crate::store::CatalogRead;
-use crate::store::catalog::Page;
+use crate::store::catalog::{Page, ProductFilter};
 
 const BATCH: u32 = 500;
 
@@ -25,7 +25,7 @@ macro_rules! every {
     };
 }
 
-every!(products: Product, by id, products(None));
+every!(products: Product, by id, products(&ProductFilter::default()));
 every!(plans: Plan, by id, plans(None));
 every!(offers: Offer, by product_id, offers());
 every!(features: Feature, by id, features());

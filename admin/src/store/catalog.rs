@@ -32,6 +32,14 @@ pub struct Page<K> {
     pub limit: u32,
 }
 
+/// Which products; what is None does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct ProductFilter {
+    pub status: Option<ProductStatus>,
+    /// Is part of the name or the title, letters from A to Z in any case.
+    pub text: Option<String>,
+}
+
 /// Which subscriptions; what is None does not matter.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SubscriptionFilter {
@@ -97,7 +105,7 @@ pub trait CatalogRead: Send {
     async fn product_with_host(&mut self, host: &str) -> Result<Option<ProductId>>;
     async fn products(
         &mut self,
-        status: Option<ProductStatus>,
+        filter: &ProductFilter,
         page: Page<ProductId>,
     ) -> Result<Vec<Product>>;
 
@@ -121,7 +129,12 @@ pub trait CatalogRead: Send {
     async fn bundles(&mut self, page: Page<BundleId>) -> Result<Vec<Bundle>>;
 
     async fn consumer(&mut self, id: ConsumerId) -> Result<Option<Consumer>>;
-    async fn consumers(&mut self, page: Page<ConsumerId>) -> Result<Vec<Consumer>>;
+    /// With a text, those whose name or email it is part of, letters from A to Z in any case.
+    async fn consumers(
+        &mut self,
+        text: Option<&str>,
+        page: Page<ConsumerId>,
+    ) -> Result<Vec<Consumer>>;
 
     async fn subscription(&mut self, id: SubscriptionId) -> Result<Option<Subscription>>;
     async fn subscriptions(

@@ -9,7 +9,7 @@ use parking_lot::RwLock;
 use secrecy::SecretString;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tollgate_common::catalog::{
-    Bundle, Consumer, Feature, Key, KeyDigest, Offer, Plan, Product, ProductStatus, Subscription,
+    Bundle, Consumer, Feature, Key, KeyDigest, Offer, Plan, Product, Subscription,
     SubscriptionStatus,
 };
 use tollgate_common::ids::{
@@ -22,7 +22,7 @@ use tollgate_common::time::Timestamp;
 use super::StoreError;
 use super::catalog::{
     AuditPlace, CatalogRead, CatalogStore, CatalogWrite, CommitRecord, CommittedRevision,
-    KeptAnswer, Page, SubscriptionFilter,
+    KeptAnswer, Page, ProductFilter, SubscriptionFilter,
 };
 use crate::access::Token;
 use crate::audit::AuditRecord;
@@ -118,6 +118,11 @@ fn is_wanted(filter: &SubscriptionFilter, subscription: &Subscription) -> bool {
         && filter.status.is_none_or(|status| subscription.status == status)
 }
 
+fn has_text<const N: usize>(text: &str, places: [&str; N]) -> bool {
+    let text = text.to_ascii_lowercase();
+    places.iter().any(|place| place.to_ascii_lowercase().contains(&text))
+}
+
 #[async_trait]
 impl CatalogRead for View {
     async fn product(&mut self, id: ProductId) -> Result<Option<Product>> {
@@ -135,11 +140,13 @@ impl CatalogRead for View {
 
     async fn products(
         &mut self,
-        status: Option<ProductStatus>,
+        filter: &ProductFilter,
         page: Page<ProductId>,
     ) -> Result<Vec<Product>> {
+        let text = filter.text.as_deref();
         Ok(page_of(&self.state.products, page, |product| {
-            status.is_none_or(|status| product.status == status)
+            filter.status.is_none_or(|status| product.status == status)
+                && text.is_none_or(|text| has_text(text, [&product.name, &product.title]))
         }))
     }
 
@@ -208,8 +215,15 @@ impl CatalogRead for View {
         Ok(self.state.consumers.get(&id).cloned())
     }
 
-    async fn consumers(&mut self, page: Page<ConsumerId>) -> Result<Vec<Consumer>> {
-        Ok(page_of(&self.state.consumers, page, |_| true))
+    async fn consumers(
+        &mut self,
+        text: Option<&str>,
+        page: Page<ConsumerId>,
+    ) -> Result<Vec<Consumer>> {
+        Ok(page_of(&self.state.consumers, page, |consumer| {
+            let email = consumer.email.as_deref().unwrap_or("");
+            text.is_none_or(|text| has_text(text, [&consumer.name, email]))
+        }))
     }
 
     async fn subscription(&mut self, id: SubscriptionId) -> Result<Option<Subscription>> {

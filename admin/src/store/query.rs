@@ -19,6 +19,13 @@ use sqlx::{Database, Decode, FromRow, SqlSafeStr, SqlStr, Type};
 use super::Transaction;
 use super::database::answered;
 
+/// The right side of `LIKE ... ESCAPE '!'` for what holds a text; None is in everything.
+pub fn pattern(text: Option<&str>) -> String {
+    let text = text.unwrap_or_default();
+    let escaped = text.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    format!("%{escaped}%")
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     Sqlite,

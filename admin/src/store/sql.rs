@@ -18,7 +18,7 @@ pub use history::REVISIONS;
 use async_trait::async_trait;
 use secrecy::SecretString;
 use tollgate_common::catalog::{
-    Bundle, Consumer, Feature, Key, KeyDigest, Offer, Plan, Product, ProductStatus, Subscription,
+    Bundle, Consumer, Feature, Key, KeyDigest, Offer, Plan, Product, Subscription,
 };
 use tollgate_common::ids::{
     BundleId, ConsumerId, DestinationId, FeatureId, KeyId, PlanId, ProductId, SubscriptionId,
@@ -29,7 +29,7 @@ use tollgate_common::time::Timestamp;
 
 use super::catalog::{
     AuditPlace, CatalogRead, CatalogStore, CatalogWrite, CommitRecord, CommittedRevision,
-    KeptAnswer, Page, SubscriptionFilter,
+    KeptAnswer, Page, ProductFilter, SubscriptionFilter,
 };
 use super::{Database, Part, StoreError, Transaction};
 use crate::access::Token;
@@ -90,10 +90,10 @@ impl CatalogRead for View {
 
     async fn products(
         &mut self,
-        status: Option<ProductStatus>,
+        filter: &ProductFilter,
         page: Page<ProductId>,
     ) -> Result<Vec<Product>> {
-        product::list(&mut self.0, status, page).await
+        product::list(&mut self.0, filter, page).await
     }
 
     async fn plan(&mut self, id: PlanId) -> Result<Option<Plan>> {
@@ -152,8 +152,12 @@ impl CatalogRead for View {
         consumer::find(&mut self.0, id).await
     }
 
-    async fn consumers(&mut self, page: Page<ConsumerId>) -> Result<Vec<Consumer>> {
-        consumer::list(&mut self.0, page).await
+    async fn consumers(
+        &mut self,
+        text: Option<&str>,
+        page: Page<ConsumerId>,
+    ) -> Result<Vec<Consumer>> {
+        consumer::list(&mut self.0, text, page).await
     }
 
     async fn subscription(&mut self, id: SubscriptionId) -> Result<Option<Subscription>> {

@@ -26,7 +26,9 @@ use tollgate_common::time::Timestamp;
 use tollgate_config::{PostgresUrl, StoreUrl};
 use tollgate_test_support::postgres::Postgres;
 
-use super::catalog::{AuditPlace, CommitRecord, KeptAnswer, Page, SubscriptionFilter};
+use super::catalog::{
+    AuditPlace, CommitRecord, KeptAnswer, Page, ProductFilter, SubscriptionFilter,
+};
 use super::query::query;
 use super::{CatalogRead, CatalogStore, CatalogWrite, Database, MemoryCatalog, Part, SqlCatalog};
 use crate::access::{Role, Token};
@@ -204,7 +206,7 @@ fn bundle(id: u8) -> Bundle {
     }
 }
 
-fn consumer(id: u8) -> Consumer {
+pub(crate) fn consumer(id: u8) -> Consumer {
     Consumer {
         id: ConsumerId::from_bytes([id; 16]),
         name: "Ada".into(),
@@ -215,7 +217,7 @@ fn consumer(id: u8) -> Consumer {
     }
 }
 
-fn subscription(id: u8, plan_of: &Plan) -> Subscription {
+pub(crate) fn subscription(id: u8, plan_of: &Plan) -> Subscription {
     Subscription {
         id: SubscriptionId::from_bytes([id; 16]),
         consumer_id: consumer(1).id,
@@ -319,12 +321,12 @@ async fn what_is_saved_is_read_back_whole(
     assert_eq!(found, Some(product(1)));
     assert_eq!(catalog.product_named("p1").await.unwrap(), Some(product(1)));
     assert_eq!(catalog.product_with_host("h1.example").await.unwrap(), Some(product(1).id));
-    assert_eq!(catalog.products(None, all()).await.unwrap(), [product(1)]);
+    assert_eq!(catalog.products(&ProductFilter::default(), all()).await.unwrap(), [product(1)]);
     assert_eq!(catalog.plan(plan(1, 1).id).await.unwrap(), Some(plan(1, 1)));
     assert_eq!(catalog.plan_named(product(1).id, "plan 1").await.unwrap(), Some(plan(1, 1)));
     assert_eq!(catalog.plans(None, all()).await.unwrap(), [plan(1, 1)]);
     assert_eq!(catalog.consumer(consumer(1).id).await.unwrap(), Some(consumer(1)));
-    assert_eq!(catalog.consumers(all()).await.unwrap(), [consumer(1)]);
+    assert_eq!(catalog.consumers(None, all()).await.unwrap(), [consumer(1)]);
     let expected = subscription(1, &plan(1, 1));
     assert_eq!(catalog.subscription(expected.id).await.unwrap(), Some(expected));
     assert_eq!(catalog.key(key.id).await.unwrap(), Some(key.clone()));
@@ -389,9 +391,12 @@ async fn a_reader_sees_one_state_while_another_writes(
     writer.save_product(&product(2)).await.unwrap();
     writer.commit(record(2)).await.unwrap();
 
-    assert_eq!(reader.products(None, all()).await.unwrap().len(), 1);
+    assert_eq!(reader.products(&ProductFilter::default(), all()).await.unwrap().len(), 1);
     assert_eq!(reader.revision().await.unwrap(), 1);
-    assert_eq!(fixture.read().await.products(None, all()).await.unwrap().len(), 2);
+    assert_eq!(
+        fixture.read().await.products(&ProductFilter::default(), all()).await.unwrap().len(),
+        2
+    );
 }
 
 #[rstest]
@@ -455,7 +460,7 @@ async fn what_is_deleted_is_gone_and_its_names_are_free(
 
     let mut catalog = fixture.read().await;
     assert_eq!(catalog.product(product(1).id).await.unwrap(), None);
-    assert_eq!(catalog.products(None, all()).await.unwrap(), [namesake]);
+    assert_eq!(catalog.products(&ProductFilter::default(), all()).await.unwrap(), [namesake]);
     assert_eq!(catalog.plan(plan(1, 1).id).await.unwrap(), None);
     assert!(catalog.plans(None, all()).await.unwrap().is_empty());
     assert_eq!(catalog.consumer(consumer(1).id).await.unwrap(), None);
@@ -509,7 +514,8 @@ async fn pages_follow_one_another(
     }
     let mut page = async |status, after: Option<u8>, limit| {
         let after = after.map(|id| product(id).id);
-        let found = catalog.products(status, Page { after, limit }).await.unwrap();
+        let filter = ProductFilter { status, text: None };
+        let found = catalog.products(&filter, Page { after, limit }).await.unwrap();
         found.into_iter().map(|product| product.id.as_bytes()[0]).collect::<Vec<u8>>()
     };
 
@@ -517,6 +523,39 @@ async fn pages_follow_one_another(
     assert_eq!(page(None, Some(2), 2).await, [3]);
     assert_eq!(page(None, Some(3), 2).await, [0; 0]);
     assert_eq!(page(Some(ProductStatus::Active), None, 5).await, [1, 3]);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_text_finds_what_it_is_part_of(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let fixture = kind.open().await;
+    let mut catalog = fixture.write().await;
+    for (id, name, title) in [(1, "maps", "Maps of 100%"), (2, "weather", "M\u{fc}nchen")] {
+        let named = Product { name: name.into(), title: title.into(), ..product(id) };
+        catalog.save_product(&named).await.unwrap();
+    }
+    for (id, name, email) in [(1, "Ada_L", None), (2, "Bob", Some("bob@maps.example"))] {
+        let email = email.map(str::to_owned);
+        let named = Consumer { name: name.into(), email, ..consumer(id) };
+        catalog.save_consumer(&named).await.unwrap();
+    }
+    let mut found = async |text: &str| {
+        let filter = ProductFilter { status: None, text: Some(text.to_owned()) };
+        let products = catalog.products(&filter, all()).await.unwrap();
+        let consumers = catalog.consumers(Some(text), all()).await.unwrap();
+        let products = products.into_iter().map(|product| product.name);
+        products.chain(consumers.into_iter().map(|consumer| consumer.name)).collect::<Vec<_>>()
+    };
+
+    assert_eq!(found("MAPS").await, ["maps", "Bob"]);
+    assert_eq!(found("m\u{fc}n").await, ["weather"]);
+    assert_eq!(found("0%").await, ["maps"]);
+    assert_eq!(found("a_l").await, ["Ada_L"]);
+    assert_eq!(found("_").await, ["Ada_L"]);
+    assert_eq!(found("!").await, [""; 0]);
+    assert_eq!(found("'").await, [""; 0]);
 }
 
 #[rstest]

@@ -6,7 +6,7 @@ use tollgate_common::time::Timestamp;
 
 use crate::store::catalog::Page;
 use crate::store::column::{Columns, json};
-use crate::store::query::{Row, query};
+use crate::store::query::{Row, pattern, query};
 use crate::store::{StoreError, Transaction};
 
 pub async fn find(db: &mut Transaction, id: ConsumerId) -> Result<Option<Consumer>, StoreError> {
@@ -19,14 +19,21 @@ pub async fn find(db: &mut Transaction, id: ConsumerId) -> Result<Option<Consume
 
 pub async fn list(
     db: &mut Transaction,
+    text: Option<&str>,
     page: Page<ConsumerId>,
 ) -> Result<Vec<Consumer>, StoreError> {
-    let rows =
-        query("SELECT * FROM consumers WHERE deleted_at IS NULL AND id > $1 ORDER BY id LIMIT $2")
-            .bind(page.after.map_or(vec![], |id| id.as_bytes().to_vec()))
-            .bind(page.limit)
-            .fetch_all(db)
-            .await?;
+    let rows = query(
+        "SELECT * FROM consumers
+         WHERE deleted_at IS NULL AND id > $1
+             AND (lower(name) LIKE lower($3) ESCAPE '!'
+                 OR lower(coalesce(email, '')) LIKE lower($3) ESCAPE '!')
+         ORDER BY id LIMIT $2",
+    )
+    .bind(page.after.map_or(vec![], |id| id.as_bytes().to_vec()))
+    .bind(page.limit)
+    .bind(pattern(text))
+    .fetch_all(db)
+    .await?;
     rows.iter().map(consumer).collect()
 }
 

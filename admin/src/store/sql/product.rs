@@ -1,12 +1,12 @@
 //! Products and the host names that lead to them.
 
-use tollgate_common::catalog::{Product, ProductStatus};
+use tollgate_common::catalog::Product;
 use tollgate_common::ids::ProductId;
 use tollgate_common::time::Timestamp;
 
-use crate::store::catalog::Page;
+use crate::store::catalog::{Page, ProductFilter};
 use crate::store::column::{Columns, integer, json, word};
-use crate::store::query::{Row, query};
+use crate::store::query::{Row, pattern, query};
 use crate::store::{StoreError, Transaction};
 
 pub async fn find(db: &mut Transaction, id: ProductId) -> Result<Option<Product>, StoreError> {
@@ -41,17 +41,19 @@ pub async fn find_with_host(
 
 pub async fn list(
     db: &mut Transaction,
-    status: Option<ProductStatus>,
+    filter: &ProductFilter,
     page: Page<ProductId>,
 ) -> Result<Vec<Product>, StoreError> {
     let rows = query(
         "SELECT * FROM products
          WHERE deleted_at IS NULL AND id > $1 AND ($2 = '' OR status = $2)
+             AND (lower(name) LIKE lower($4) ESCAPE '!' OR lower(title) LIKE lower($4) ESCAPE '!')
          ORDER BY id LIMIT $3",
     )
     .bind(page.after.map_or(vec![], |id| id.as_bytes().to_vec()))
-    .bind(status.map_or(String::new(), word))
+    .bind(filter.status.map_or(String::new(), word))
     .bind(page.limit)
+    .bind(pattern(filter.text.as_deref()))
     .fetch_all(db)
     .await?;
     rows.iter().map(product).collect()
