@@ -17,6 +17,7 @@ mod last_used;
 mod mark;
 pub mod metrics;
 pub mod node;
+pub mod plan_day;
 pub mod reading;
 mod refusals;
 pub(crate) mod series;
@@ -49,6 +50,7 @@ use explain::{Explanation, Summary};
 use lag::LagBoard;
 use last_used::LastUsed;
 use metrics::LedgerMetrics;
+use plan_day::{SummaryPage, SummaryQuery};
 use reading::UsageReader;
 use series::SeriesCache;
 use sweep::Retention;
@@ -183,6 +185,11 @@ impl Ledger {
 
     pub async fn usage(&self, query: &UsageQuery) -> Result<UsagePage, StoreError> {
         usage::page(&self.database, query).await
+    }
+
+    /// Sums by product or plan.
+    pub async fn plan_days(&self, query: &SummaryQuery) -> Result<SummaryPage, StoreError> {
+        plan_day::page(&self.database, query).await
     }
 
     /// Every plan that a subscription ever used anything under.

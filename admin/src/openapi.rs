@@ -31,7 +31,7 @@ use crate::api::{
         subscriptions::update::update, subscriptions::cancel::cancel,
         subscriptions::invoice_preview::preview,
         keys::list::list, keys::create::create, keys::rotate::rotate, keys::delete::delete,
-        usage::list::list, usage::explain::explain,
+        usage::list::list, usage::summary::summary, usage::explain::explain,
         destinations::list::list, destinations::create::create, destinations::get::get,
         destinations::update::update, destinations::delete::delete,
         destinations::deliveries::deliveries, destinations::replay::replay,

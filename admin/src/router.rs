@@ -67,6 +67,7 @@ pub fn table() -> Vec<Route> {
         POST   "/api/v1/keys/{id}/rotate"            ManageKeys => keys::rotate::rotate,
         DELETE "/api/v1/keys/{id}"                   ManageKeys => keys::delete::delete,
         GET    "/api/v1/usage"                       Read => usage::list::list,
+        GET    "/api/v1/usage/summary"               Read => usage::summary::summary,
         GET    "/api/v1/usage/requests/{request_id}" Read => usage::explain::explain,
         GET    "/api/v1/destinations"                Read => destinations::list::list,
         POST   "/api/v1/destinations"                ManageDestinations => destinations::create::create,

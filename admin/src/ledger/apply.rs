@@ -10,6 +10,7 @@ use super::batch::CheckedBatch;
 use super::history::{self, HistoryBounds};
 use super::mark::{self, Judgement, Mark, Source};
 use super::node;
+use super::plan_day;
 use super::series::{Resolved, SeriesCache};
 use super::tally::{Counts, Tally};
 use super::touch;
@@ -82,6 +83,7 @@ pub async fn apply(
     }
     let resolved = cache.resolve(db, &tally.series).await?;
     write(db, &tally, &resolved.numbers).await?;
+    plan_day::add(db, &tally).await?;
     for (source, mark) in &marks {
         mark::advance(db, *source, *mark).await?;
     }

@@ -11,8 +11,9 @@ use tollgate_common::ids::{NodeId, RequestId, SubscriptionId};
 use tollgate_common::internal::{NamedRefusal, REFUSALS_NAMED_MAX, RefusalCount, RefusalReport};
 use tollgate_common::refusal::Refusal;
 
+use super::plan_day;
 use super::series::id_read;
-use super::window::{Minute, TIME_END};
+use super::window::{Day, Minute, TIME_END};
 use crate::store::query::{query, query_as};
 use crate::store::{Database, Part, StoreError, Transaction};
 
@@ -51,6 +52,7 @@ pub async fn record(
     for some in counts.chunks(ROWS_PER_STATEMENT) {
         add(&mut transaction, some).await?;
     }
+    plan_day::add_refused(&mut transaction, &by_day(&counts)).await?;
     for some in named.chunks(ROWS_PER_STATEMENT) {
         name(&mut transaction, node, some).await?;
     }
@@ -71,6 +73,14 @@ fn summed<'a>(counts: impl Iterator<Item = &'a RefusalCount>) -> Vec<Counted> {
         }
     }
     sums.into_iter().collect()
+}
+
+fn by_day(counts: &[Counted]) -> BTreeMap<(SubscriptionId, Day), i64> {
+    let mut sums = BTreeMap::new();
+    for ((minute, subscription, _), count) in counts {
+        *sums.entry((*subscription, minute.day())).or_default() += count;
+    }
+    sums
 }
 
 async fn add(db: &mut Transaction, counts: &[Counted]) -> Result<(), sqlx::Error> {

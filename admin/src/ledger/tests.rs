@@ -5,6 +5,7 @@ mod explanation;
 mod quotas;
 mod refused;
 mod retention;
+mod summaries;
 mod windows;
 
 use std::sync::Arc;

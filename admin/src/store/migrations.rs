@@ -50,6 +50,12 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("../../migrations/sqlite/0006_sending.sql"),
         postgres: include_str!("../../migrations/postgres/0006_sending.sql"),
     },
+    Step {
+        version: 7,
+        description: "plan day",
+        sqlite: include_str!("../../migrations/sqlite/0007_plan_day.sql"),
+        postgres: include_str!("../../migrations/postgres/0007_plan_day.sql"),
+    },
 ];
 
 /// The newest schema that this program knows.

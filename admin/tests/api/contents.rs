@@ -20,3 +20,4 @@ mod products;
 mod server;
 mod subscriptions;
 mod tokens;
+mod usage_summary;

@@ -88,16 +88,11 @@ fn read(params: &mut Params, control: &Control) -> UsageQuery {
         params.parsed("meter", "must be calls, units, bytes_in or bytes_out", Meter::from_label);
     let window = params.parsed("window", "must be minute, hour, day or month", Window::from_label);
     let window = window.unwrap_or(Window::Month);
-    let moment = "must be a time as in 2026-11-22T00:00:00Z (RFC 3339), not past the year 9998";
-    let from = params.parsed("from", moment, parse_moment);
-    let to = params.parsed("to", moment, parse_moment).unwrap_or(now);
+    let from = params.parsed("from", MOMENT, parse_moment);
+    let to = params.parsed("to", MOMENT, parse_moment).unwrap_or(now);
     let month = Window::Month.start_of(Minute::of(now)).start();
     let from = from.unwrap_or(month.min(to));
-    if to < from {
-        params.reject("to", "must not be before from");
-    } else if (to.0 - from.0) / 86_400_000 > RANGE_DAYS_MAX {
-        params.reject("to", &format!("must be at most {RANGE_DAYS_MAX} days after from"));
-    }
+    reject_range(params, from, to);
     if matches!(window, Window::Minute | Window::Hour)
         && Minute::of(from) < control.ledger.minutes_from(now).start()
     {
@@ -110,7 +105,19 @@ fn read(params: &mut Params, control: &Control) -> UsageQuery {
     UsageQuery { scope, meter, window, from, to, after: page.after, items_max }
 }
 
-fn parse_moment(text: &str) -> Option<Timestamp> {
+pub const MOMENT: &str =
+    "must be a time as in 2026-11-22T00:00:00Z (RFC 3339), not past the year 9998";
+
+/// Notes what is wrong with the bounds of a question.
+pub fn reject_range(params: &mut Params, from: Timestamp, to: Timestamp) {
+    if to < from {
+        params.reject("to", "must not be before from");
+    } else if (to.0 - from.0) / 86_400_000 > RANGE_DAYS_MAX {
+        params.reject("to", &format!("must be at most {RANGE_DAYS_MAX} days after from"));
+    }
+}
+
+pub fn parse_moment(text: &str) -> Option<Timestamp> {
     let moment: jiff::Timestamp = text.parse().ok()?;
     let moment = Timestamp(moment.as_millisecond());
     (Timestamp(0)..TIME_END).contains(&moment).then_some(moment)

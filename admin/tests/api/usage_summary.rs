@@ -1,0 +1,39 @@
+use serde_json::{Value, json};
+
+use crate::invoice_preview::call;
+use crate::support::Admin;
+
+#[tokio::test]
+async fn usage_of_all_subscriptions_is_summed_by_plan_and_product() {
+    let admin = Admin::start().await;
+    admin.product("weather").await;
+    let plan = admin.plan("weather", "pro").await;
+    let subscription = admin.subscription(&plan).await;
+    call(&admin, &subscription, 7).await;
+
+    let by_plan = admin.get("/api/v1/usage/summary?window=month").await.expect(200);
+    let by_product = admin.get("/api/v1/usage/summary?group_by=product").await.expect(200);
+
+    let item = &by_plan["items"][0];
+    assert_eq!((&item["plan_id"], &item["product_id"]), (&plan["id"], &plan["product_id"]));
+    assert_eq!((&item["calls"], &item["units"], &item["refused"]), (&json!(1), &json!(7), &json!(0)));
+    assert_eq!(by_product["items"][0]["plan_id"], Value::Null);
+    assert_eq!(by_product["items"][0]["units"], 7);
+    assert_eq!(by_product["next"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_bad_question_names_all_that_is_wrong() {
+    let admin = Admin::start().await;
+    let bad = "group_by=day&window=hour&product_id=x&plan_id=y&from=yesterday&limit=0&after=!";
+
+    let reply = admin.get(&format!("/api/v1/usage/summary?{bad}&tier=1")).await;
+
+    reply.expect_problem(400, "fields-invalid");
+    let mut fields = reply.bad_fields();
+    fields.sort_unstable();
+    assert_eq!(
+        fields,
+        ["after", "from", "group_by", "limit", "plan_id", "product_id", "tier", "window"]
+    );
+}
