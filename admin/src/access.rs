@@ -4,6 +4,8 @@
 //! beyond the [`Action`] that the table of URLs names for it.
 
 pub mod authenticate;
+pub mod session;
+pub mod throttle;
 pub mod token;
 
 use serde::{Deserialize, Serialize};
@@ -38,10 +40,12 @@ pub enum Action {
     ManageTokens,
     /// Set up billing systems, and decide on what did not reach them.
     ManageDestinations,
+    /// Sign in at the console.
+    UseConsole,
 }
 
 impl Action {
-    pub const ALL: [Action; 7] = [
+    pub const ALL: [Action; 8] = [
         Self::Read,
         Self::ReadAccess,
         Self::EditCatalog,
@@ -49,6 +53,7 @@ impl Action {
         Self::ManageKeys,
         Self::ManageTokens,
         Self::ManageDestinations,
+        Self::UseConsole,
     ];
 }
 
@@ -62,6 +67,7 @@ impl Role {
             (Self::Operator, Action::EditCatalog | Action::EditSubscriptions) => true,
             (Self::Operator, Action::ManageDestinations) => true,
             (Self::Operator, Action::ManageKeys | Action::ManageTokens) => false,
+            (Self::Operator | Self::Auditor, Action::UseConsole) => false,
             (Self::Auditor, Action::Read | Action::ReadAccess) => true,
             (Self::Auditor, Action::EditCatalog | Action::EditSubscriptions) => false,
             (Self::Auditor, Action::ManageKeys | Action::ManageTokens) => false,
@@ -100,6 +106,11 @@ impl Caller {
         Self { name: actor.clone(), actor, role: Role::Operator }
     }
 
+    /// Whoever an OpenID provider vouches for.
+    pub(crate) fn of_provider(subject: &str, name: String, role: Role) -> Self {
+        Self { actor: format!("openid:{subject}"), name, role }
+    }
+
     /// The id of the token, or `bootstrap`.
     pub fn actor(&self) -> &str {
         &self.actor
@@ -107,6 +118,10 @@ impl Caller {
 
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    pub fn role(&self) -> Role {
+        self.role
     }
 
     /// For what depends on the body and not on the URL alone.
@@ -137,6 +152,7 @@ mod tests {
         ManageKeys: yes no no
         ManageTokens: yes no no
         ManageDestinations: yes yes no
+        UseConsole: yes no no
         ");
     }
 }

@@ -12,6 +12,7 @@ pub mod router;
 
 pub mod answer;
 pub mod api;
+pub mod console;
 pub mod frontier;
 pub mod idempotency;
 pub mod internal;

@@ -1,6 +1,7 @@
 //! The frame around every request: its id, its answer's form, its line in the log, its count.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tollgate_common::ids;
 
+use crate::console;
 use crate::control::Control;
 use crate::frontier;
 use crate::problem::{Code, Problem};
@@ -26,10 +28,18 @@ impl fmt::Display for RequestId {
     }
 }
 
+/// Who is at the other end of the connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    pub address: IpAddr,
+    /// Whether the connection speaks TLS.
+    pub is_secure: bool,
+}
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The pages of the API's description load their own scripts and styles and nothing else. Their
-/// user interface writes styles into elements, so those are allowed.
+/// user interface writes styles into elements, so those are allowed. The console has a stricter one.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
      style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; font-src 'self'; \
      frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
@@ -46,21 +56,41 @@ pub async fn frame(
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("other", MatchedPath::as_str);
 
-    let is_frontier = frontier::has(request.uri().path());
+    let face = Face::of(request.uri().path());
     let deadline = control.options.request_timeout;
     // An endless answer begins at once and goes on in its body, so this ends none of them.
     let mut response = match tokio::time::timeout(deadline, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::new(Code::RequestTimeout, "the request took too long").into_response(),
     };
-    response = with_problem(response, &id, is_frontier);
-    set_headers(response.headers_mut(), &id);
+    response = with_problem(response, &id, face);
+    set_headers(response.headers_mut(), &id, face);
 
     let status = response.status();
     let elapsed_ns = control.clock.now().monotonic_ns - started.monotonic_ns;
     control.metrics.count_request(route, &method, status, Duration::from_nanos(elapsed_ns));
     log(&id, &method, route, status, elapsed_ns / 1_000_000);
     response
+}
+
+/// In whose form an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Face {
+    Api,
+    Frontier,
+    Console,
+}
+
+impl Face {
+    fn of(path: &str) -> Self {
+        if console::has(path) {
+            Self::Console
+        } else if frontier::has(path) {
+            Self::Frontier
+        } else {
+            Self::Api
+        }
+    }
 }
 
 /// Gateways ask each second; what they ask is told where it fails, and by metrics.
@@ -74,7 +104,10 @@ fn log(id: &RequestId, method: &Method, route: &str, status: StatusCode, duratio
 }
 
 /// Gives every error the one form of its API, also those that the router makes on its own.
-fn with_problem(mut response: Response, id: &RequestId, is_frontier: bool) -> Response {
+fn with_problem(mut response: Response, id: &RequestId, face: Face) -> Response {
+    if response.extensions().get::<console::Shown>().is_some() {
+        return response;
+    }
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem,
         None => match problem_of_status(response.status()) {
@@ -85,8 +118,10 @@ fn with_problem(mut response: Response, id: &RequestId, is_frontier: bool) -> Re
     if let Some(cause) = &problem.cause {
         tracing::error!(request_id = %id, cause, "a request failed");
     }
-    if is_frontier {
-        return frontier::status::answer(&problem);
+    match face {
+        Face::Frontier => return frontier::status::answer(&problem),
+        Face::Console => return console::stop::page(&problem, id),
+        Face::Api => {}
     }
     let (parts, _) = response.into_parts();
     let status = problem.code.status();
@@ -125,19 +160,24 @@ fn problem_of_status(status: StatusCode) -> Option<Problem> {
     Some(Problem::new(code, code.title()))
 }
 
-fn set_headers(headers: &mut HeaderMap, id: &RequestId) {
+fn set_headers(headers: &mut HeaderMap, id: &RequestId, face: Face) {
     let id = HeaderValue::from_str(&id.to_string()).expect("an id is plain ASCII");
     headers.insert(REQUEST_ID, id);
+    let policy = match face {
+        Face::Console => console::CONTENT_SECURITY_POLICY,
+        Face::Api | Face::Frontier => CONTENT_SECURITY_POLICY,
+    };
     let fixed = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::CACHE_CONTROL, "no-store"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_FRAME_OPTIONS, "DENY"),
-        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        (header::CONTENT_SECURITY_POLICY, policy),
     ];
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    // Scripts and styles of the console are named after what is in them and may be kept.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }
 
 /// Turns a panic into an answer, so that one bad request is one bad answer.

@@ -17,7 +17,7 @@ use crate::api::{
 };
 use crate::control::Control;
 use crate::problem::{Code, Problem};
-use crate::{frontier, idempotency, internal, openapi, request};
+use crate::{console, frontier, idempotency, internal, openapi, request};
 
 /// A line of the table.
 pub struct Route {
@@ -94,17 +94,24 @@ fn internal_routes() -> Router<Arc<Control>> {
         .route(HEARTBEAT_PATH, on(MethodFilter::POST, internal::heartbeat::heartbeat))
 }
 
-pub fn router(control: Arc<Control>) -> Router {
+/// The table as a service, with the door before each of its handlers.
+fn api(control: &Arc<Control>) -> Router<Arc<Control>> {
     let mut api = Router::new();
     for Route { method, path, action, handler } in table() {
         let mut handler = handler;
         if method == Method::POST {
-            let control = Arc::clone(&control);
+            let control = Arc::clone(control);
             handler = handler.layer(from_fn_with_state(control, idempotency::answer_repeats));
         }
-        let door = from_fn_with_state((Arc::clone(&control), action), authenticate::require);
+        let door = from_fn_with_state((Arc::clone(control), action), authenticate::require);
         api = api.route(path, handler.layer(door));
     }
+    api
+}
+
+pub fn router(control: Arc<Control>) -> Router {
+    let api = api(&control);
+    let inside = api.clone().with_state(Arc::clone(&control));
     let node_door = from_fn_with_state(Arc::clone(&control), authenticate::require_node);
     let frame = from_fn_with_state(Arc::clone(&control), request::frame);
     Router::new()
@@ -112,6 +119,7 @@ pub fn router(control: Arc<Control>) -> Router {
         .merge(internal_routes().layer(node_door))
         .merge(frontier::routes())
         .merge(openapi::routes())
+        .merge(console::routes(Arc::clone(&control), inside))
         .fallback(async || Problem::not_found("resource"))
         .method_not_allowed_fallback(async || {
             Problem::new(Code::MethodNotAllowed, "see the Allow field")

@@ -28,6 +28,7 @@ use tower::ServiceExt;
 use crate::control::Control;
 use crate::metrics::Metrics;
 use crate::options::AdminOptions;
+use crate::request::Peer;
 use crate::router::router;
 use crate::sending::metrics::SendingMetrics;
 use crate::store::StoreError;
@@ -226,28 +227,37 @@ fn http(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
 
 impl Port {
     async fn serve(&self, stream: TcpStream) {
+        let Ok(address) = stream.peer_addr() else {
+            return;
+        };
+        let peer = Peer { address: address.ip(), is_secure: self.tls.is_some() };
         // Answers are small and asked for one by one; waiting for more to send delays each.
         if stream.set_nodelay(true).is_err() {
             return;
         }
         let stream = StallGuard::new(stream, WRITE_STALL);
         let Some(tls) = &self.tls else {
-            return self.serve_http(stream).await;
+            return self.serve_http(stream, peer).await;
         };
         if let Ok(Ok(stream)) =
             timeout(self.control.options.header_timeout, tls.accept(stream)).await
         {
-            self.serve_http(stream).await;
+            self.serve_http(stream, peer).await;
         }
     }
 
-    async fn serve_http(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    async fn serve_http(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
+    ) {
         let is_heard = Arc::new(AtomicBool::new(false));
         let service = hyper::service::service_fn({
             let is_heard = Arc::clone(&is_heard);
             let router = self.router.clone();
-            move |request: Request<Incoming>| {
+            move |mut request: Request<Incoming>| {
                 is_heard.store(true, Ordering::Relaxed);
+                request.extensions_mut().insert(peer);
                 router.clone().oneshot(request)
             }
         });

@@ -9,6 +9,7 @@ pub mod database;
 pub mod memory;
 mod migrations;
 pub mod query;
+pub mod sessions;
 pub mod sql;
 
 pub use catalog::{CatalogRead, CatalogStore, CatalogWrite};

@@ -27,8 +27,9 @@ impl fmt::Display for Guide {
             "
 Tollgate is running, and sells the product `{product}` in three plans: free, fixed and metered.
 
-  the API of its owner: {admin}api/docs
-  with the token:       {token}
+  its owner's console: {admin}dashboard/admin/apis
+  and API:             {admin}api/docs
+  with the token:      {token}
 
 Call the product as a consumer of the plan `free`:
 

@@ -56,6 +56,12 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("../../migrations/sqlite/0007_plan_day.sql"),
         postgres: include_str!("../../migrations/postgres/0007_plan_day.sql"),
     },
+    Step {
+        version: 8,
+        description: "sessions",
+        sqlite: include_str!("../../migrations/sqlite/0008_sessions.sql"),
+        postgres: include_str!("../../migrations/postgres/0008_sessions.sql"),
+    },
 ];
 
 /// The newest schema that this program knows.

@@ -4,6 +4,7 @@ mod support;
 
 mod access;
 mod audit;
+mod console;
 mod consumers;
 mod description;
 mod destinations;

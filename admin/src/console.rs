@@ -1,0 +1,74 @@
+//! The console: pages for owners, made on the server and served from the program alone.
+//!
+//! It is a client of the API in the same process: what a page shows it asks of `/api/v1`, and what a
+//! form sends goes there, in the visitor's name. So a page can do nothing that its visitor may not, a
+//! mistake is told in the API's words, and what is seen here is what any client sees. It must not
+//! know the store, the ledger or a rule. Every dialog is also a page and every button a form, so all
+//! of it works without scripts; `console.js` only makes it smoother.
+
+mod ask;
+mod asset;
+mod chart;
+mod data;
+mod door;
+mod field;
+mod form;
+mod layout;
+mod screen;
+pub mod stop;
+mod text;
+mod visitor;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::response::Redirect;
+use axum::routing::{get, post};
+
+use crate::access::throttle::Throttle;
+use crate::control::Control;
+use screen::{plans, products};
+
+/// Nothing but the console's own files, and no script or style in a page itself.
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
+     style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
+     frame-ancestors 'none'; base-uri 'none'";
+
+/// Marks an answer that is a page already, whatever its status.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown;
+
+/// What every page can reach.
+pub struct Console {
+    control: Arc<Control>,
+    /// The table of URLs under `/api/v1`.
+    api: Router,
+    throttle: Throttle,
+}
+
+/// Whether a path is the console's.
+pub fn has(path: &str) -> bool {
+    path == "/" || path == "/dashboard" || path.starts_with("/dashboard/")
+}
+
+pub fn routes<S: Clone + Send + Sync + 'static>(control: Arc<Control>, api: Router) -> Router<S> {
+    let console = Arc::new(Console { control, api, throttle: Throttle::default() });
+    let home = || get(async || Redirect::to(products::PATH));
+    let pages = Router::new()
+        .route("/", home())
+        .route("/dashboard", home())
+        .route("/dashboard/admin", home())
+        .route("/dashboard/assets/{file}", get(asset::asset))
+        .route("/dashboard/sign-in", get(door::ask).post(door::sign_in))
+        .route("/dashboard/sign-out", post(door::sign_out));
+    let catalog = Router::new()
+        .route("/apis", get(products::list))
+        .route("/apis/new", get(products::edit::new).post(products::edit::create))
+        .route("/apis/{product}/edit", get(products::edit::edit).post(products::edit::save))
+        .route("/apis/{product}/status", post(products::status))
+        .route("/apis/{product}/delete", get(products::delete::ask).post(products::delete::delete))
+        .route("/apis/{product}/plans/new", get(plans::edit::new).post(plans::edit::create))
+        .route("/plans/{plan}/edit", get(plans::edit::edit).post(plans::edit::save))
+        .route("/plans/{plan}/delete", get(plans::delete::ask).post(plans::delete::delete));
+    pages.nest("/dashboard/admin", catalog).with_state(console)
+}

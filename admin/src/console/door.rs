@@ -1,0 +1,164 @@
+//! Signing in and out.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use maud::html;
+use serde::Deserialize;
+use tollgate_common::catalog::KeyDigest;
+
+use super::Console;
+use super::layout::{Section, bare};
+use super::stop::Stop;
+use super::visitor::{COOKIE_PLAIN, COOKIE_SECURE, Sent, is_from_elsewhere, read};
+use crate::access::authenticate;
+use crate::access::session::{SESSION_MS, Session, Standing, session_text};
+use crate::fresh;
+use crate::problem::{Code, Problem};
+use crate::request::Peer;
+use crate::store::sessions;
+
+#[derive(Deserialize)]
+pub struct Wanted {
+    #[serde(default)]
+    next: String,
+}
+
+pub async fn ask(Query(wanted): Query<Wanted>) -> Response {
+    form(StatusCode::OK, &wanted.next, None)
+}
+
+/// Takes a token for a session. What it may do shows on the next page, which says so.
+pub async fn sign_in(
+    State(console): State<Arc<Console>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    content: Body,
+) -> Result<Response, Stop> {
+    if is_from_elsewhere(&headers) {
+        return Err(Stop::Forged);
+    }
+    let sent = read(content, &console).await?;
+    let (token, next) = (sent.text("token").trim(), sent.text("next"));
+    let now = console.control.now();
+    if let Some(wait_ms) = console.throttle.wait_ms(peer.address, now) {
+        return Ok(too_many(next, wait_ms));
+    }
+    let digest = KeyDigest::of(token.as_bytes());
+    let caller = match authenticate::caller_with(&console.control, digest).await {
+        Ok(caller) => caller,
+        Err(problem) if problem.code == Code::TokenInvalid => {
+            console.throttle.failed(peer.address, now);
+            tracing::warn!(address = %peer.address, "somebody tried to sign in with an unknown token");
+            let message = "This token is unknown, deleted or expired.";
+            return Ok(form(StatusCode::UNAUTHORIZED, next, Some(message)));
+        }
+        Err(problem) => return Err(problem.into()),
+    };
+    console.throttle.succeeded(peer.address);
+    let text = session_text(&fresh::secret());
+    let session = Session {
+        digest: KeyDigest::of(text.as_bytes()),
+        standing: Standing::Token(digest),
+        name: caller.name().to_owned(),
+        created_at: now,
+        expires_at: now.plus_ms(SESSION_MS),
+    };
+    sessions::save(&console.control.database, &session).await.map_err(Problem::from)?;
+    tracing::info!(actor = caller.actor(), address = %peer.address, "signed in at the console");
+    let mut response = Redirect::to(safe(next)).into_response();
+    set_cookie(&mut response, &text, SESSION_MS / 1_000, is_secure(peer, &headers));
+    Ok(response)
+}
+
+pub async fn sign_out(
+    State(console): State<Arc<Console>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    sent: Sent,
+) -> Result<Response, Stop> {
+    let digest = sent.visitor.session_digest();
+    sessions::delete(&console.control.database, digest).await.map_err(Problem::from)?;
+    let mut response = Redirect::to("/dashboard/sign-in").into_response();
+    set_cookie(&mut response, "", 0, is_secure(peer, &headers));
+    Ok(response)
+}
+
+/// Whether the browser speaks TLS, to us or to whoever stands before us. Whoever lies about that gets
+/// a cookie that its browser sends less often.
+fn is_secure(peer: Peer, headers: &HeaderMap) -> bool {
+    peer.is_secure || headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https")
+}
+
+/// Where to go on: a page of ours and nowhere else.
+fn safe(next: &str) -> &str {
+    let is_ours = next.starts_with("/dashboard/admin/")
+        && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    if is_ours { next } else { Section::Apis.path() }
+}
+
+fn set_cookie(response: &mut Response, text: &str, seconds: i64, is_secure: bool) {
+    let (name, secure) = if is_secure { (COOKIE_SECURE, "; Secure") } else { (COOKIE_PLAIN, "") };
+    let cookie =
+        format!("{name}={text}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");
+    let cookie = HeaderValue::from_str(&cookie).expect("a session's text is plain ASCII");
+    response.headers_mut().insert(header::SET_COOKIE, cookie);
+}
+
+fn too_many(next: &str, wait_ms: i64) -> Response {
+    let seconds = (wait_ms + 999) / 1_000;
+    let message = format!("Too many tries. Try again in {seconds} s.");
+    let mut response = form(StatusCode::TOO_MANY_REQUESTS, next, Some(&message));
+    response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    response
+}
+
+fn form(status: StatusCode, next: &str, error: Option<&str>) -> Response {
+    let content = html! {
+        section.notice {
+            h1 { "Sign in" }
+            form method="post" action="/dashboard/sign-in" {
+                input type="hidden" name="next" value=(next);
+                div.field {
+                    label for="token" { "Token" }
+                    p.hint #token-hint { "An administrator's token, as " code { "tga_…" } }
+                    input #token type="password" name="token" required autofocus
+                        autocomplete="current-password" spellcheck="false"
+                        aria-describedby=(if error.is_some() { "token-error token-hint" } else { "token-hint" })
+                        aria-invalid=[error.map(|_| "true")];
+                    @if let Some(error) = error { p.error #token-error role="alert" { (error) } }
+                }
+                button type="submit" { "Sign in" }
+            }
+        }
+    };
+    bare(status, "Sign in", &content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_back_leads_to_a_page_of_ours() {
+        assert_eq!(
+            safe("/dashboard/admin/usage?period=2026-11"),
+            "/dashboard/admin/usage?period=2026-11"
+        );
+        for elsewhere in [
+            "",
+            "/",
+            "//evil.example",
+            "https://evil.example/dashboard/admin/",
+            "/dashboard/sign-out",
+            "/dashboard/admin/\\evil",
+            "/dashboard/admin/\r\nX: y",
+        ] {
+            assert_eq!(safe(elsewhere), "/dashboard/admin/apis", "{elsewhere}");
+        }
+    }
+}
