@@ -12,6 +12,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
+use tollgate_common::catalog::Subscription;
 use tollgate_common::ids::{PlanId, SubscriptionId};
 use tollgate_common::period::Period;
 use tollgate_common::price::currency::Money;
@@ -38,11 +39,26 @@ pub struct Invoice {
     pub totals: Vec<Money>,
 }
 
+/// Which invoice is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Of the period that has not ended.
+    Current,
+    /// Of the period that is named after a month.
+    Month(Date),
+    /// Of the period that has not ended, if the subscription were moved to a plan now.
+    AfterMove(PlanId),
+}
+
 /// Why there is no invoice.
 #[derive(Debug, thiserror::Error)]
 pub enum InvoiceError {
     #[error("there is no such subscription")]
     NotFound,
+    #[error("there is no such plan of the same product")]
+    NoSuchPlan,
+    #[error("cannot be moved to: the subscription is canceled")]
+    Canceled,
     #[error("has not begun")]
     NotBegun,
     #[error("was over before the subscription started")]
@@ -57,17 +73,17 @@ pub enum InvoiceError {
     Store(#[from] StoreError),
 }
 
-/// Makes the invoice of the period that is named after a month, or of the current one.
+/// Makes the invoice that is asked for.
 pub async fn preview(
     store: &dyn CatalogStore,
     ledger: &Ledger,
     id: SubscriptionId,
-    month: Option<Date>,
+    asked: Asked,
     now: Timestamp,
 ) -> Result<Invoice, InvoiceError> {
     let used = ledger.plans_used(id).await?;
     // Each view holds a connection, and who holds one must not wait for another.
-    let basis = Basis::read(&mut *store.read().await?, id, &used, month, now).await?;
+    let basis = Basis::read(&mut *store.read().await?, id, &used, asked, now).await?;
     let Basis { history, month, period, terms } = basis;
     require_minutes(&terms, period, ledger.minutes_from(now))?;
     let mut usage = ledger.reader(id).await?;
@@ -95,14 +111,20 @@ impl Basis {
         catalog: &mut dyn CatalogRead,
         id: SubscriptionId,
         used: &[PlanId],
-        month: Option<Date>,
+        asked: Asked,
         now: Timestamp,
     ) -> Result<Self, InvoiceError> {
         let subscription = catalog.subscription(id).await?.ok_or(InvoiceError::NotFound)?;
-        let history = History::read(catalog, subscription).await?;
-        let (month, period) = match month {
-            Some(month) => (month, history.period(catalog, month).await?),
-            None => history.current_period(catalog, now).await?,
+        let history = match asked {
+            Asked::AfterMove(plan) => {
+                require_move(catalog, &subscription, plan).await?;
+                History::after_move(catalog, subscription, plan, now).await?
+            }
+            Asked::Current | Asked::Month(_) => History::read(catalog, subscription).await?,
+        };
+        let (month, period) = match asked {
+            Asked::Month(month) => (month, history.period(catalog, month).await?),
+            Asked::Current | Asked::AfterMove(_) => history.current_period(catalog, now).await?,
         };
         if period.start > now {
             return Err(InvoiceError::NotBegun);
@@ -116,6 +138,19 @@ impl Basis {
         }
         Ok(Self { history, month, period, terms })
     }
+}
+
+async fn require_move(
+    catalog: &mut dyn CatalogRead,
+    subscription: &Subscription,
+    plan: PlanId,
+) -> Result<(), InvoiceError> {
+    if subscription.canceled_at.is_some() {
+        return Err(InvoiceError::Canceled);
+    }
+    let plan = catalog.plan(plan).await?;
+    let is_sibling = plan.is_some_and(|plan| plan.product_id == subscription.product_id);
+    if is_sibling { Ok(()) } else { Err(InvoiceError::NoSuchPlan) }
 }
 
 /// Sums by day are kept for ever, but a period and an interval of a price may begin within a day.

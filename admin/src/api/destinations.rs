@@ -7,6 +7,7 @@ pub mod fields;
 pub mod get;
 pub mod list;
 pub mod replay;
+pub mod standing;
 pub mod update;
 
 use std::collections::BTreeMap;

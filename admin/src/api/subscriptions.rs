@@ -5,6 +5,7 @@ pub mod create;
 pub mod get;
 pub mod invoice_preview;
 pub mod list;
+pub mod quota;
 pub mod update;
 
 use serde::Serialize;

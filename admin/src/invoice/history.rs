@@ -32,11 +32,34 @@ impl History {
         subscription: Subscription,
     ) -> Result<Self, InvoiceError> {
         let left = catalog.plans_left(subscription.id).await?;
+        Self::of(catalog, subscription, &left).await
+    }
+
+    /// As it would be if the subscription were moved to another plan now.
+    pub async fn after_move(
+        catalog: &mut dyn CatalogRead,
+        subscription: Subscription,
+        plan: PlanId,
+        now: Timestamp,
+    ) -> Result<Self, InvoiceError> {
+        let mut left = catalog.plans_left(subscription.id).await?;
+        if plan != subscription.plan_id {
+            let since = left.last().map_or(subscription.started_at, |(until, _)| *until);
+            left.push((now.max(since), subscription.plan_id));
+        }
+        Self::of(catalog, Subscription { plan_id: plan, ..subscription }, &left).await
+    }
+
+    async fn of(
+        catalog: &mut dyn CatalogRead,
+        subscription: Subscription,
+        left: &[(Timestamp, PlanId)],
+    ) -> Result<Self, InvoiceError> {
         let last = subscription.plan_id;
         let first = left.first().map_or(last, |(_, plan)| *plan);
         let terms = find_terms(catalog, &subscription, first, subscription.started_at).await?;
         let first_day = terms.calendar.interval(Interval::Day, subscription.started_at);
-        let stays = stays(first_day.start, &left, last, subscription.canceled_at);
+        let stays = stays(first_day.start, left, last, subscription.canceled_at);
         Ok(Self { subscription, stays })
     }
 

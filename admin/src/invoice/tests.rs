@@ -198,7 +198,11 @@ impl Office {
 
     async fn try_preview(&self, month: Option<&str>, now: &str) -> Result<Invoice, InvoiceError> {
         let month = month.map(|month| format!("{month}-01").parse().unwrap());
-        preview(&self.store, &self.ledger, SUBSCRIPTION, month, at(now)).await
+        self.ask(month.map_or(Asked::Current, Asked::Month), now).await
+    }
+
+    async fn ask(&self, asked: Asked, now: &str) -> Result<Invoice, InvoiceError> {
+        preview(&self.store, &self.ledger, SUBSCRIPTION, asked, at(now)).await
     }
 
     async fn preview(&self, month: &str, now: &str) -> Invoice {

@@ -76,9 +76,8 @@ impl SendingMetrics {
         let destination = &registration.name;
         let label = DestinationLabel { destination: destination.clone() };
         let age = |since: Option<Timestamp>| since.map_or(0, |since| (now.0 - since.0).max(0));
-        let open = || backlog.standings.iter().filter(|standing| standing.state.is_open());
-        let decided = open().map(|standing| standing.decided_since).min();
-        let doubt = open().filter_map(|standing| standing.doubt_since).min();
+        let open = backlog.standings.iter().filter(|standing| standing.state.is_open());
+        let doubt = open.filter_map(|standing| standing.doubt_since).min();
         let held = backlog.held.as_ref().map(|(since, _)| *since);
         let is_paused = registration.status == Status::Paused;
         let used = can.map_or(0.0, |can| used(can, age(doubt), age(backlog.unsent_since)));
@@ -88,7 +87,7 @@ impl SendingMetrics {
             drop(self.attempts.get_or_create(&ResultLabels { destination, result }));
         }
         drop(self.troubles.get_or_create(&label));
-        self.lag.get_or_create(&label).set(age(decided) / 1_000);
+        self.lag.get_or_create(&label).set(backlog.lag_ms(now) / 1_000);
         self.held.get_or_create(&label).set(age(held) / 1_000);
         self.paused.get_or_create(&label).set(is_paused.into());
         self.window_used.get_or_create(&label).set(used);

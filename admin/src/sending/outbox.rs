@@ -80,6 +80,15 @@ pub struct Backlog {
     pub unsent_since: Option<Timestamp>,
 }
 
+impl Backlog {
+    /// How long the oldest delivery waits that is decided and not acknowledged.
+    pub fn lag_ms(&self, now: Timestamp) -> i64 {
+        let open = self.standings.iter().filter(|standing| standing.state.is_open());
+        let oldest = open.map(|standing| standing.decided_since).min();
+        oldest.map_or(0, |oldest| (now.0 - oldest.0).max(0))
+    }
+}
+
 /// How much there is in a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {

@@ -147,7 +147,7 @@ async fn an_auditor_sees_destinations_and_touches_none() {
 }
 
 /// A control plane that may send to this machine.
-async fn sending() -> Admin {
+pub async fn sending() -> Admin {
     Admin::start_with(|options: &mut AdminOptions| {
         options.destination_policy = AddressPolicy { allow_loopback: true, allow_private: false };
     })
@@ -156,7 +156,7 @@ async fn sending() -> Admin {
 
 /// A subscription of a consumer whose id at the destination is `cus_1`, and its calls of the hour
 /// before the last: so many, at the same moment.
-async fn used(admin: &Admin, calls: u64) -> (Value, Timestamp) {
+pub async fn used(admin: &Admin, calls: u64) -> (Value, Timestamp) {
     let (product, plan, subscription) = admin.subscribed().await;
     let consumer = format!("/api/v1/consumers/{}", subscription["consumer_id"].as_str().unwrap());
     let known = json!({ "external_ids": { "billing": "cus_1" } });
@@ -192,7 +192,11 @@ async fn used(admin: &Admin, calls: u64) -> (Value, Timestamp) {
 }
 
 /// Waits until a destination's deliveries are as they should be.
-async fn deliveries(admin: &Admin, destination: &Value, is_good: impl Fn(&Value) -> bool) -> Value {
+pub async fn deliveries(
+    admin: &Admin,
+    destination: &Value,
+    is_good: impl Fn(&Value) -> bool,
+) -> Value {
     let path = format!("{}/deliveries", path(destination));
     let found = async {
         loop {
@@ -265,13 +269,18 @@ impl Billing for Misconfigured {
     }
 }
 
-#[tokio::test]
-async fn what_is_rejected_is_kept_with_its_reason_and_sent_when_somebody_says_so() {
-    let admin = sending().await;
+/// Such a Lago, and what sets it right.
+pub async fn misconfigured() -> (Served, Arc<AtomicBool>) {
     let is_set_right = Arc::new(AtomicBool::new(false));
     let lago = Lago::new(Store::Postgres { keeps_valid: false });
     let system = Misconfigured { is_set_right: Arc::clone(&is_set_right), lago };
-    let billing = Served::start(system).await;
+    (Served::start(system).await, is_set_right)
+}
+
+#[tokio::test]
+async fn what_is_rejected_is_kept_with_its_reason_and_sent_when_somebody_says_so() {
+    let admin = sending().await;
+    let (billing, is_set_right) = misconfigured().await;
     let (_, at) = used(&admin, 3).await;
     let body = json!({
         "name": "billing", "kind": "lago", "secret": "k", "settings": { "url": billing.url() },
@@ -286,6 +295,9 @@ async fn what_is_rejected_is_kept_with_its_reason_and_sent_when_somebody_says_so
     assert!(letters[0]["reason"].as_str().unwrap().contains("no such thing"), "{letters}");
     let only = format!("{}/deliveries?state=acknowledged", path(&destination));
     assert_eq!(admin.count(&only).await, 0);
+    let standing = format!("{}/standing", path(&destination));
+    let behind = admin.get(&standing).await.expect(200);
+    assert_eq!(behind["deliveries"]["quarantined"], 1);
     is_set_right.store(true, Ordering::Relaxed);
     let replay = format!("{}/replay", path(&destination));
     let order = json!({ "delivery": letters[0]["number"] });
@@ -293,6 +305,8 @@ async fn what_is_rejected_is_kept_with_its_reason_and_sent_when_somebody_says_so
     assert_eq!(ordered["decision"], "resend");
     deliveries(&admin, &destination, is("acknowledged")).await;
     assert_eq!(billing.bill().into_values().sum::<i64>(), 3);
+    let caught_up = admin.get(&standing).await.expect(200);
+    assert_eq!((&caught_up["deliveries"]["acknowledged"], &caught_up["lag_seconds"]), (&json!(1), &json!(0)));
     let audit = admin.get("/api/v1/audit").await.expect(200);
     assert_eq!(audit["items"][0]["action"], "destination.replay");
 }

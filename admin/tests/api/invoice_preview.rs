@@ -22,6 +22,11 @@ async fn subscribed(admin: &Admin, prices: Value) -> (Value, String) {
 
 /// Delivers a call of so many units, of now.
 pub async fn call(admin: &Admin, subscription: &Value, units: i64) {
+    call_in(admin, subscription, units, Timestamp::default()).await;
+}
+
+/// The same, counted in the period that began then.
+async fn call_in(admin: &Admin, subscription: &Value, units: i64, period_start: Timestamp) {
     let id = |name: &str| subscription[name].as_str().unwrap();
     let now = admin.control().now();
     let record = UsageRecord {
@@ -33,7 +38,7 @@ pub async fn call(admin: &Admin, subscription: &Value, units: i64) {
         subscription: id("id").parse::<SubscriptionId>().unwrap(),
         key: KeyId::from_bytes([1; 16]),
         admitted_at: now,
-        period_start: Timestamp::default(),
+        period_start,
         duration_us: 1,
         outcome: Outcome::Success,
         status: 200,
@@ -120,6 +125,34 @@ async fn a_move_and_an_edit_through_the_api_are_remembered() {
     assert_eq!(lines[1]["to"], preview["period_end"]);
 }
 
+#[tokio::test]
+async fn a_move_can_be_looked_at_before_it_is_made() {
+    let admin = Admin::start().await;
+    let (subscription, path) = subscribed(&admin, json!([{ "currency": "USD", "amount": "0.5",
+        "usage_type": "metered" }]))
+    .await;
+    let other = admin.plan("weather", "other").await;
+    let id = other["id"].as_str().unwrap();
+
+    let preview = admin.get(&format!("{path}?plan_id={id}")).await.expect(200);
+
+    assert_eq!(preview["lines"][0]["plan_id"], subscription["plan_id"]);
+    assert_eq!(preview["lines"][1]["plan_name"], "other");
+    let present = admin.get(&path).await.expect(200);
+    assert_eq!(present["lines"].as_array().unwrap().len(), 1);
+    admin.product("stocks").await;
+    let foreign = admin.plan("stocks", "foreign").await;
+    let foreign = foreign["id"].as_str().unwrap();
+    for query in [format!("plan_id={foreign}"), format!("plan_id={id}&period=2026-01")] {
+        let reply = admin.get(&format!("{path}?{query}")).await;
+        assert_eq!(reply.bad_fields(), ["plan_id"], "{query}");
+    }
+    let cancel = format!("{}/cancel", path.trim_end_matches("/invoice-preview"));
+    admin.post(&cancel, json!({})).await.expect(200);
+    let reply = admin.get(&format!("{path}?plan_id={id}")).await;
+    assert_eq!(reply.bad_fields(), ["plan_id"]);
+}
+
 #[rstest]
 #[case::word("period=now", "period")]
 #[case::month_13("period=2026-13", "period")]
@@ -165,4 +198,28 @@ async fn an_amount_that_is_too_large_names_its_price() {
 
     reply.expect_problem(422, "amount-too-large");
     assert!(reply.body["detail"].as_str().unwrap().contains("\"use\""), "{}", reply.body);
+}
+
+#[tokio::test]
+async fn a_quota_shows_what_the_ledger_has_counted_of_it() {
+    let admin = Admin::start().await;
+    admin.product("weather").await;
+    let terms = json!({ "name": "Pro", "monthly_quota": 10, "quota_mode": "soft" });
+    let plan = admin.post("/api/v1/products/weather/plans", terms).await.expect(201);
+    let subscription = admin.subscription(&plan).await;
+    let path = format!("/api/v1/subscriptions/{}/quota", subscription["id"].as_str().unwrap());
+
+    let fresh = admin.get(&path).await.expect(200);
+    let start = fresh["period_start"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    call_in(&admin, &subscription, 12, Timestamp(start.as_millisecond())).await;
+    let used = admin.get(&path).await.expect(200);
+
+    assert_eq!((&fresh["used"], &fresh["remaining"]), (&json!(0), &json!(10)));
+    assert_eq!((&used["used"], &used["remaining"]), (&json!(12), &json!(0)));
+    assert_eq!((&used["quota"], &used["quota_mode"]), (&json!(10), &json!("soft")));
+    let plan = format!("/api/v1/plans/{}", plan["id"].as_str().unwrap());
+    admin.patch(&plan, json!({ "monthly_quota": null })).await.expect(200);
+    let without = admin.get(&path).await.expect(200);
+    assert_eq!((&without["quota"], &without["remaining"]), (&Value::Null, &Value::Null));
+    admin.get("/api/v1/subscriptions/x/quota").await.expect_problem(404, "not-found");
 }

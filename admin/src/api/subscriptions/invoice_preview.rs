@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::api::page::Params;
 use crate::api::path_id;
 use crate::control::Control;
-use crate::invoice::{self, Invoice, InvoiceError, Line};
+use crate::invoice::{self, Asked, Invoice, InvoiceError, Line};
 use crate::problem::{Code, Problem, ProblemBody};
 
 /// What a subscription owes for a period, as far as its usage is in the ledger.
@@ -79,6 +79,9 @@ pub struct Question {
     /// The month in which the period begins, such as 2026-11; the current period when left out.
     #[param(example = "2026-11", pattern = "^[0-9]{4}-[0-9]{2}$")]
     period: Option<String>,
+    /// What the current period would come to if the subscription were moved to this plan now.
+    #[param(format = Uuid)]
+    plan_id: Option<String>,
 }
 
 /// What a subscription owes for the current period or a past one. A free plan's usage is shown too.
@@ -97,10 +100,19 @@ pub async fn preview(
     mut params: Params,
 ) -> Result<Json<InvoicePreview>, Problem> {
     let month = params.parsed("period", "must be a month such as 2026-11", parse_month);
+    let plan = params.id("plan_id");
+    if month.is_some() && plan.is_some() {
+        params.reject("plan_id", "is for the current period only: leave out period");
+    }
     params.finish()?;
+    let asked = match (month, plan) {
+        (_, Some(plan)) => Asked::AfterMove(plan),
+        (Some(month), None) => Asked::Month(month),
+        (None, None) => Asked::Current,
+    };
     let now = control.now();
     let id: SubscriptionId = path_id(&id, "subscription")?;
-    let invoice = invoice::preview(&*control.store, &control.ledger, id, month, now).await?;
+    let invoice = invoice::preview(&*control.store, &control.ledger, id, asked, now).await?;
     Ok(Json(view(id, &invoice, invoice.period.end <= now)))
 }
 
@@ -155,6 +167,9 @@ impl From<InvoiceError> for Problem {
     fn from(error: InvoiceError) -> Self {
         match error {
             InvoiceError::NotFound => Self::not_found("subscription"),
+            InvoiceError::NoSuchPlan | InvoiceError::Canceled => {
+                Self::field("plan_id", error.to_string())
+            }
             InvoiceError::NotBegun | InvoiceError::BeforeStart | InvoiceError::TooLongAgo => {
                 Self::field("period", error.to_string())
             }

@@ -31,6 +31,21 @@ async fn a_change_of_plan_splits_the_period_at_the_millisecond_of_the_change() {
 }
 
 #[tokio::test]
+async fn a_move_that_is_only_thought_of_costs_what_it_costs_once_it_is_done() {
+    let mut office =
+        Office::open(&[plan(A, fee(3000)), plan(B, fee(9000))], "2026-10-01T00:00:00Z").await;
+
+    let thought = office.ask(Asked::AfterMove(PlanId::from_bytes([B; 16])), NOW).await.unwrap();
+    let staying = office.ask(Asked::AfterMove(PlanId::from_bytes([A; 16])), NOW).await.unwrap();
+
+    assert_eq!(staying, office.ask(Asked::Current, NOW).await.unwrap());
+    office.move_to(B, NOW).await;
+    let done = office.ask(Asked::Current, NOW).await.unwrap();
+    assert_eq!(thought, done);
+    assert_ne!(thought, staying);
+}
+
+#[tokio::test]
 async fn going_to_and_fro_at_one_price_costs_what_staying_does() {
     let mut office =
         Office::open(&[plan(A, fee(4999)), plan(B, fee(4999))], "2026-10-01T00:00:00Z").await;

@@ -87,7 +87,7 @@ async fn what_cannot_be_rated_is_said() {
     assert_eq!(error("2025-05").await, "was over before the subscription started");
     assert!(error("2025-06").await.starts_with("is too long ago"));
     let unknown = SubscriptionId::from_bytes([8; 16]);
-    let error = preview(&office.store, &office.ledger, unknown, None, at(NOW)).await;
+    let error = preview(&office.store, &office.ledger, unknown, Asked::Current, at(NOW)).await;
     assert!(matches!(error, Err(InvoiceError::NotFound)));
 }
 
