@@ -11,6 +11,7 @@ function show(page, address) {
   dialog.replaceChildren(document.adoptNode(body));
   dialog.setAttribute("aria-labelledby", "sheet-title");
   dialog.dataset.address = address;
+  offerCopies(dialog);
   if (!dialog.open) dialog.showModal();
   const invalid = dialog.querySelector("[aria-invalid=true], .error.summary");
   const first = invalid || dialog.querySelector("input:not([type=hidden]), textarea, select, button");
@@ -39,6 +40,31 @@ document.addEventListener("click", async (event) => {
     } catch {
       location.assign(link.href);
     }
+  }
+});
+
+// What a dialog has done shows on the page below once it is left, however that is done.
+dialog.addEventListener("close", () => {
+  const done = dialog.querySelector("[data-done]");
+  if (done) location.assign(done.href);
+});
+
+// Copying needs a script, so the button for it is only there with one.
+function offerCopies(root) {
+  for (const button of root.querySelectorAll("[data-copy]")) button.hidden = false;
+}
+offerCopies(document);
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const field = document.getElementById(button.dataset.copy);
+  try {
+    await navigator.clipboard.writeText(field.value);
+    button.textContent = "Copied";
+  } catch {
+    field.select();
+    button.textContent = "Press Ctrl+C";
   }
 });
 

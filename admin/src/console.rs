@@ -10,10 +10,12 @@ mod ask;
 mod asset;
 mod chart;
 mod data;
+mod days;
 mod door;
 mod field;
 mod form;
 mod layout;
+mod part;
 mod screen;
 pub mod stop;
 mod text;
@@ -27,7 +29,9 @@ use axum::routing::{get, post};
 
 use crate::access::throttle::Throttle;
 use crate::control::Control;
-use screen::{plans, products};
+use screen::{
+    audit, consumers, destinations, gateways, keys, plans, products, subscriptions, tokens, usage,
+};
 
 /// Nothing but the console's own files, and no script or style in a page itself.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
@@ -70,5 +74,52 @@ pub fn routes<S: Clone + Send + Sync + 'static>(control: Arc<Control>, api: Rout
         .route("/apis/{product}/plans/new", get(plans::edit::new).post(plans::edit::create))
         .route("/plans/{plan}/edit", get(plans::edit::edit).post(plans::edit::save))
         .route("/plans/{plan}/delete", get(plans::delete::ask).post(plans::delete::delete));
-    pages.nest("/dashboard/admin", catalog).with_state(console)
+    let owner = catalog.merge(callers()).merge(operations());
+    pages.nest("/dashboard/admin", owner).with_state(console)
+}
+
+/// Who calls, and with what.
+fn callers() -> Router<Arc<Console>> {
+    let consumers = Router::new()
+        .route("/", get(consumers::list))
+        .route("/new", get(consumers::edit::new).post(consumers::edit::create))
+        .route("/{consumer}", get(consumers::show))
+        .route("/{consumer}/edit", get(consumers::edit::edit).post(consumers::edit::save))
+        .route("/{consumer}/delete", get(consumers::delete::ask).post(consumers::delete::delete))
+        .route(
+            "/{consumer}/subscribe",
+            get(consumers::subscribe::ask).post(consumers::subscribe::subscribe),
+        );
+    let subscriptions = Router::new()
+        .route("/", get(subscriptions::show))
+        .route("/plan", get(subscriptions::plan::ask).post(subscriptions::plan::change))
+        .route("/cancel", get(subscriptions::cancel::ask).post(subscriptions::cancel::cancel))
+        .route("/keys/new", get(keys::new::ask).post(keys::new::make))
+        .route("/keys/{key}/rotate", get(keys::rotate::ask).post(keys::rotate::rotate))
+        .route("/keys/{key}/revoke", get(keys::revoke::ask).post(keys::revoke::revoke));
+    Router::new().nest("/consumers", consumers).nest("/subscriptions/{subscription}", subscriptions)
+}
+
+/// What was used and where it is sent, and who runs all of it.
+fn operations() -> Router<Arc<Console>> {
+    let destinations = Router::new()
+        .route("/", get(destinations::list))
+        .route("/new", get(destinations::edit::new).post(destinations::edit::create))
+        .route("/{destination}", get(destinations::show))
+        .route("/{destination}/edit", get(destinations::edit::edit).post(destinations::edit::save))
+        .route("/{destination}/status", post(destinations::status))
+        .route("/{destination}/replay", post(destinations::replay))
+        .route(
+            "/{destination}/delete",
+            get(destinations::delete::ask).post(destinations::delete::delete),
+        );
+    Router::new()
+        .route("/usage", get(usage::list))
+        .route("/usage/call", get(usage::call::explain))
+        .nest("/destinations", destinations)
+        .route("/gateways", get(gateways::list))
+        .route("/audit", get(audit::list))
+        .route("/tokens", get(tokens::list))
+        .route("/tokens/new", get(tokens::new::ask).post(tokens::new::make))
+        .route("/tokens/{token}/delete", get(tokens::delete::ask).post(tokens::delete::delete))
 }

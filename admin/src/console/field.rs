@@ -77,6 +77,16 @@ impl Sheet<'_> {
         self.framed(name, label, hint, &input)
     }
 
+    /// What is typed and never shown, not even after a mistake elsewhere.
+    pub fn secret(&self, name: &str, label: &str, hint: &str) -> Markup {
+        let input = html! {
+            input id=(id(name)) type="password" name=(name)
+                aria-describedby=[self.described(name, hint)]
+                aria-invalid=[self.is_invalid(name)] autocomplete="new-password";
+        };
+        self.framed(name, label, hint, &input)
+    }
+
     pub fn area(&self, name: &str, label: &str, hint: &str, rows: u8) -> Markup {
         let input = html! {
             textarea id=(id(name)) name=(name) rows=(rows)
@@ -172,32 +182,4 @@ impl Sheet<'_> {
 fn id(name: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
     format!("field-{}", name.chars().map(safe).collect::<String>())
-}
-
-/// What to do where a list is empty.
-pub fn empty(text: &str) -> Markup {
-    html! { p.empty { (text) } }
-}
-
-/// The link to the next page of a list.
-pub fn more(path: &str, pairs: &[(&str, &str)], next: Option<&str>) -> Markup {
-    html! {
-        @if let Some(next) = next {
-            @let pairs = [pairs, &[("after", next)]].concat();
-            nav.pages aria-label="Pages" {
-                a.button rel="next" href=(super::ask::with_query(path, &pairs)) { "Next page" }
-            }
-        }
-    }
-}
-
-/// Looks for something in a list.
-pub fn search(path: &str, label: &str, text: &str) -> Markup {
-    html! {
-        form.search method="get" action=(path) role="search" {
-            label for="search" { (label) }
-            input #search type="search" name="text" value=(text);
-            button type="submit" { "Search" }
-        }
-    }
 }

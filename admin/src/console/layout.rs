@@ -12,20 +12,46 @@ use super::visitor::{PROOF, Visitor};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
     Apis,
+    Consumers,
+    Usage,
+    Destinations,
+    Gateways,
+    Audit,
+    Tokens,
 }
 
 impl Section {
-    const ALL: [Section; 1] = [Self::Apis];
+    const ALL: [Section; 7] = [
+        Self::Apis,
+        Self::Consumers,
+        Self::Usage,
+        Self::Destinations,
+        Self::Gateways,
+        Self::Audit,
+        Self::Tokens,
+    ];
 
     const fn label(self) -> &'static str {
         match self {
             Self::Apis => "APIs",
+            Self::Consumers => "Consumers",
+            Self::Usage => "Usage",
+            Self::Destinations => "Destinations",
+            Self::Gateways => "Gateways",
+            Self::Audit => "Audit",
+            Self::Tokens => "Tokens",
         }
     }
 
     pub const fn path(self) -> &'static str {
         match self {
             Self::Apis => "/dashboard/admin/apis",
+            Self::Consumers => "/dashboard/admin/consumers",
+            Self::Usage => "/dashboard/admin/usage",
+            Self::Destinations => "/dashboard/admin/destinations",
+            Self::Gateways => "/dashboard/admin/gateways",
+            Self::Audit => "/dashboard/admin/audit",
+            Self::Tokens => "/dashboard/admin/tokens",
         }
     }
 }

@@ -1,5 +1,7 @@
 //! How quantities, times and amounts look to people.
 
+use maud::{Markup, html};
+
 /// `1234567` as `1,234,567`.
 pub fn number(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
@@ -11,6 +13,20 @@ pub fn number(number: i64) -> String {
         shown.push(digit);
     }
     if number < 0 { format!("-{shown}") } else { shown }
+}
+
+/// A moment of the API, to the second: `2026-11-28 12:29:10 UTC`.
+pub fn moment(text: &str) -> Markup {
+    let shown = text.split_once('T').map(|(date, time)| {
+        let time = time.get(..8).unwrap_or(time);
+        format!("{date} {time} UTC")
+    });
+    html! { time datetime=(text) { (shown.as_deref().unwrap_or(text)) } }
+}
+
+/// A moment, or a word where there is none.
+pub fn moment_or(text: Option<&str>, none: &str) -> Markup {
+    text.map_or_else(|| html! { span.quiet { (none) } }, moment)
 }
 
 /// A number, or a word where there is none.
@@ -55,6 +71,15 @@ mod tests {
         let shown = [0, 12, 999, 1_000, 1_234_567, -1_000].map(number);
 
         assert_eq!(shown, ["0", "12", "999", "1,000", "1,234,567", "-1,000"]);
+    }
+
+    #[test]
+    fn a_moment_is_shown_to_the_second() {
+        let shown = moment("2026-11-28T12:29:10.123Z").into_string();
+
+        assert!(shown.contains(">2026-11-28 12:29:10 UTC<"), "{shown}");
+        assert!(moment("never").into_string().contains(">never<"));
+        assert!(moment_or(None, "<no>").into_string().contains("&lt;no&gt;"));
     }
 
     #[test]

@@ -10,9 +10,10 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use secrecy::{ExposeSecret, SecretString};
 use tollgate_common::catalog::KeyDigest;
+use tollgate_common::time::Timestamp;
 
 use super::Console;
-use super::form::Form;
+use super::form::{Errors, Form};
 use super::stop::Stop;
 use crate::access::session::{self, Session, Standing};
 use crate::access::{Action, Caller, authenticate};
@@ -45,16 +46,28 @@ impl Visitor {
         session::form_proof(self.session_text.expose_secret())
     }
 
+    pub fn now(&self) -> Timestamp {
+        self.console.control.now()
+    }
+
     /// The day that it is, in UTC.
     pub fn today(&self) -> Date {
-        let now = self.console.control.now();
-        let now = jiff::Timestamp::from_millisecond(now.0).unwrap_or_default();
+        let now = jiff::Timestamp::from_millisecond(self.now().0).unwrap_or_default();
         now.to_zoned(TimeZone::UTC).date()
     }
 
     /// A key for a form that makes something, so that sending it twice makes it once.
     pub fn once(&self) -> String {
-        self.console.control.request_ids.next(self.console.control.now()).to_string()
+        self.console.control.request_ids.next(self.now()).to_string()
+    }
+
+    /// What is wrong with a form that makes something. A key that was used for something else is
+    /// replaced, so that the form can be sent again.
+    pub fn errors_of_new(&self, problem: Problem, form: &mut Form) -> Errors {
+        if problem.code == Code::IdempotencyKeyReused {
+            form.set("once", self.once());
+        }
+        Errors::of(problem)
     }
 
     pub fn session_digest(&self) -> KeyDigest {

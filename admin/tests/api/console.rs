@@ -1,5 +1,8 @@
 //! The console as a browser without scripts uses it.
 
+mod callers;
+mod operations;
+
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::json;

@@ -7,7 +7,18 @@ mod prices;
 use maud::{Markup, html};
 
 use crate::console::data::Plan;
-use crate::console::text::number_or;
+use crate::console::field::Choice;
+use crate::console::part::{self, Column, opens};
+use crate::console::text::{number, number_or};
+
+const COLUMNS: [Column<'_>; 6] = [
+    Column::Text("Plan"),
+    Column::Text("Billing"),
+    Column::Text("Price"),
+    Column::Number("Monthly quota"),
+    Column::Number("Rate limit"),
+    Column::Actions,
+];
 
 /// The plans of a product.
 pub fn table(product: &str, plans: &[Plan]) -> Markup {
@@ -15,21 +26,9 @@ pub fn table(product: &str, plans: &[Plan]) -> Markup {
         @if plans.is_empty() {
             p.empty { "No plan yet. Without one, nobody can subscribe." }
         } @else {
-            div.wide tabindex="0" role="group" aria-label={ "Plans of " (product) } {
-                table {
-                    thead {
-                        tr {
-                            th scope="col" { "Plan" }
-                            th scope="col" { "Billing" }
-                            th scope="col" { "Price" }
-                            th.number scope="col" { "Monthly quota" }
-                            th.number scope="col" { "Rate limit" }
-                            th scope="col" { span.hidden { "Actions" } }
-                        }
-                    }
-                    tbody { @for plan in plans { (row(plan)) } }
-                }
-            }
+            (part::table(&format!("Plans of {product}"), &COLUMNS, &html! {
+                @for plan in plans { (row(plan)) }
+            }))
         }
     }
 }
@@ -44,8 +43,8 @@ fn row(plan: &Plan) -> Markup {
             td.number { (number_or(plan.monthly_quota, "none")) }
             td.number { (number_or(plan.rate_limit, "none")) }
             td.actions {
-                a.button href={ (place) "/edit" } data-dialog aria-label={ "Edit " (plan.name) } { "Edit" }
-                a.button href={ (place) "/delete" } data-dialog aria-label={ "Delete " (plan.name) } { "Delete" }
+                (opens(&format!("{place}/edit"), "Edit", &format!("Edit {}", plan.name)))
+                (opens(&format!("{place}/delete"), "Delete", &format!("Delete {}", plan.name)))
             }
         }
     }
@@ -62,4 +61,18 @@ fn billing(mode: &str) -> &str {
 
 fn place(plan: &str) -> String {
     format!("/dashboard/admin/plans/{plan}")
+}
+
+/// A plan's limits in a line.
+pub fn limits(plan: &Plan) -> String {
+    let per = |limit: Option<i64>, none: &str, span: &str| {
+        limit.map_or_else(|| none.to_owned(), |limit| format!("{} calls {span}", number(limit)))
+    };
+    let quota = per(plan.monthly_quota, "no quota", "per period");
+    format!("{quota}, {}", per(plan.rate_limit, "no rate limit", "per minute"))
+}
+
+/// A plan as one of those that can be chosen.
+pub fn choice<'a>(plan: &'a Plan, limits: &'a str) -> Choice<'a> {
+    Choice { value: &plan.id, label: &plan.name, hint: limits }
 }

@@ -16,9 +16,9 @@ use super::{Answer, plans};
 use crate::console::ask::{List, Sending, path, with_query};
 use crate::console::chart::spark;
 use crate::console::data::{Plan, Product, Summary};
-use crate::console::field::{empty, more, search};
 use crate::console::form::Errors;
 use crate::console::layout::Section;
+use crate::console::part::{empty, more, opens, search};
 use crate::console::text::number;
 use crate::console::visitor::{Sent, Visitor};
 use crate::problem::Problem;
@@ -115,7 +115,7 @@ fn filters(asked: &Question) -> Markup {
     let statuses = [("", "All"), ("active", "Active"), ("draft", "Draft")];
     html! {
         div.filters {
-            (search(PATH, "Search products", &asked.text))
+            (search(PATH, "Search products", "text", &asked.text))
             ul.tabs {
                 @for (status, label) in statuses {
                     li {
@@ -162,8 +162,8 @@ fn shown(visitor: &Visitor, card: &Card, open: &str) -> Markup {
                     button.switch type="submit" role="switch" aria-checked=(if is_active { "true" } else { "false" })
                         aria-label={ "Active: " (product.title) } { span.knob {} }
                 }
-                a.button href={ (place) "/edit" } data-dialog aria-label={ "Edit " (product.title) } { "Edit" }
-                a.button href={ (place) "/delete" } data-dialog aria-label={ "Delete " (product.title) } { "Delete" }
+                (opens(&format!("{place}/edit"), "Edit", &format!("Edit {}", product.title)))
+                (opens(&format!("{place}/delete"), "Delete", &format!("Delete {}", product.title)))
             }
             details open[open == product.id] {
                 summary {
@@ -172,7 +172,7 @@ fn shown(visitor: &Visitor, card: &Card, open: &str) -> Markup {
                     span.hidden { " of " (product.title) }
                 }
                 (plans::table(&product.title, plans))
-                a.button href={ (place) "/plans/new" } data-dialog aria-label={ "Add Plan to " (product.title) } { "Add Plan" }
+                (opens(&format!("{place}/plans/new"), "Add Plan", &format!("Add Plan to {}", product.title)))
             }
         }
     }

@@ -14,7 +14,6 @@ use crate::console::form::{Errors, Form, object};
 use crate::console::layout::Section;
 use crate::console::screen::{Answer, conflict, products};
 use crate::console::visitor::{Sent, Visitor};
-use crate::problem::Code;
 
 const FIELDS: [&str; 12] = [
     "name",
@@ -89,11 +88,9 @@ pub async fn create(Path(product): Path<String>, sent: Sent) -> Answer {
     match visitor.send(Method::POST, &path(&["products", &product.id, "plans"]), sending).await {
         Ok(_) => Ok(Redirect::to(&products::place(&product.id)).into_response()),
         Err(problem) => {
-            if problem.code == Code::IdempotencyKeyReused {
-                form.set("once", visitor.once());
-            }
             let status = problem.code.status();
-            Ok(ask_new(&visitor, status, &product, &form, &Errors::of(problem)))
+            let errors = visitor.errors_of_new(problem, &mut form);
+            Ok(ask_new(&visitor, status, &product, &form, &errors))
         }
     }
 }

@@ -8,13 +8,13 @@ use serde_json::{Map, Value, json};
 
 use super::{PATH, place};
 use crate::console::ask::{Sending, Tagged, path};
-use crate::console::data::{Product, Route, read};
+use crate::console::data::{Product, Route, id, read};
 use crate::console::field::{Choice, Sheet, Target};
 use crate::console::form::{Errors, Form, object};
 use crate::console::layout::Section;
 use crate::console::screen::{Answer, conflict};
 use crate::console::visitor::{Sent, Visitor};
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 
 const FIELDS: [&str; 8] = [
     "title",
@@ -60,16 +60,11 @@ pub async fn create(sent: Sent) -> Answer {
     let once = form.text("once").to_owned();
     let sending = Sending { body: Some(fields.into()), once: Some(&once), tag: None };
     match visitor.send(Method::POST, &path(&["products"]), sending).await {
-        Ok(product) => {
-            let id = product["id"].as_str().unwrap_or_default();
-            Ok(Redirect::to(&place(id)).into_response())
-        }
+        Ok(product) => Ok(Redirect::to(&place(id(&product))).into_response()),
         Err(problem) => {
-            if problem.code == Code::IdempotencyKeyReused {
-                form.set("once", visitor.once());
-            }
             let status = problem.code.status();
-            Ok(ask_new(&visitor, status, &form, &Errors::of(problem)))
+            let errors = visitor.errors_of_new(problem, &mut form);
+            Ok(ask_new(&visitor, status, &form, &errors))
         }
     }
 }

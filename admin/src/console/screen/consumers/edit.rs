@@ -1,0 +1,132 @@
+//! The form of a consumer: the same for a new one and for one that is edited.
+
+use axum::extract::Path;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use maud::{Markup, html};
+use serde_json::{Map, Value};
+
+use super::{PATH, place};
+use crate::console::ask::{Sending, Tagged, path};
+use crate::console::data::{Consumer, id, read};
+use crate::console::field::{Sheet, Target};
+use crate::console::form::{Errors, Form, object};
+use crate::console::layout::Section;
+use crate::console::screen::{Answer, conflict};
+use crate::console::visitor::{Sent, Visitor};
+
+const FIELDS: [&str; 3] = ["name", "email", "external_ids"];
+
+pub async fn new(visitor: Visitor) -> Answer {
+    let mut form = Form::default();
+    form.push("once", visitor.once());
+    Ok(ask_new(&visitor, StatusCode::OK, &form, &Errors::default()))
+}
+
+pub async fn create(sent: Sent) -> Answer {
+    let Sent { visitor, mut form } = sent;
+    let once = form.text("once").to_owned();
+    let body = Some(fields(&form).into());
+    let sending = Sending { body, once: Some(&once), tag: None };
+    match visitor.send(Method::POST, &path(&["consumers"]), sending).await {
+        Ok(consumer) => Ok(Redirect::to(&place(id(&consumer))).into_response()),
+        Err(problem) => {
+            let status = problem.code.status();
+            let errors = visitor.errors_of_new(problem, &mut form);
+            Ok(ask_new(&visitor, status, &form, &errors))
+        }
+    }
+}
+
+pub async fn edit(visitor: Visitor, Path(consumer): Path<String>) -> Answer {
+    let found: Tagged<Consumer> = visitor.get_tagged(&path(&["consumers", &consumer])).await?;
+    let form = filled(&found);
+    Ok(ask(&visitor, StatusCode::OK, &found.value, &form, &Errors::default()))
+}
+
+pub async fn save(Path(consumer): Path<String>, sent: Sent) -> Answer {
+    let Sent { visitor, mut form } = sent;
+    let resource = path(&["consumers", &consumer]);
+    let present: Tagged<Value> = visitor.get_tagged(&resource).await?;
+    let found: Consumer = read(&present.value)?;
+    let fields = fields(&form);
+    let mut patch = fields.clone();
+    // A merge patch keeps the ids that it does not name: those that are gone are named as gone.
+    if let Some(Value::Object(ids)) = patch.get_mut("external_ids") {
+        for destination in found.external_ids.keys() {
+            ids.entry(destination.clone()).or_insert(Value::Null);
+        }
+    }
+    let tag = form.text("tag").to_owned();
+    let sending = Sending { body: Some(patch.into()), tag: Some(&tag), once: None };
+    match visitor.send(Method::PATCH, &resource, sending).await {
+        Ok(_) => Ok(Redirect::to(&place(&found.id)).into_response()),
+        Err(problem) => {
+            let status = problem.code.status();
+            let errors =
+                conflict::errors(problem, &mut form, &fields, &present.value, &present.tag);
+            Ok(ask(&visitor, status, &found, &form, &errors))
+        }
+    }
+}
+
+fn ask_new(visitor: &Visitor, status: StatusCode, form: &Form, errors: &Errors) -> Response {
+    let action = format!("{PATH}/new");
+    let target = Target { action: &action, submit: "Save", back: PATH, is_dangerous: false };
+    let sheet = Sheet { visitor, form, errors };
+    let content = sheet.whole(&target, &FIELDS, &inputs(&sheet));
+    visitor.sheet_with(status, Section::Consumers, "Add Consumer", &content)
+}
+
+fn ask(
+    visitor: &Visitor,
+    status: StatusCode,
+    consumer: &Consumer,
+    form: &Form,
+    errors: &Errors,
+) -> Response {
+    let back = place(&consumer.id);
+    let action = format!("{back}/edit");
+    let target = Target { action: &action, submit: "Save", back: &back, is_dangerous: false };
+    let sheet = Sheet { visitor, form, errors };
+    let content = sheet.whole(&target, &FIELDS, &inputs(&sheet));
+    visitor.sheet_with(status, Section::Consumers, &format!("Edit {}", consumer.name), &content)
+}
+
+fn inputs(sheet: &Sheet<'_>) -> Markup {
+    html! {
+        (sheet.text("name", "Name", ""))
+        (sheet.input("email", "email", "Email", ""))
+        (sheet.area("external_ids", "Ids at billing systems",
+            "Who this is there, one on a line: the destination's name, =, and the id, such as \
+             stripe=cus_123.", 3))
+    }
+}
+
+fn filled(found: &Tagged<Consumer>) -> Form {
+    let consumer = &found.value;
+    let ids = consumer.external_ids.iter().map(|(name, id)| format!("{name}={id}"));
+    let mut form = Form::default();
+    form.push("tag", found.tag.clone());
+    form.push("name", consumer.name.clone());
+    form.push("email", consumer.email.clone().unwrap_or_default());
+    form.push("external_ids", ids.collect::<Vec<_>>().join("\n"));
+    form
+}
+
+fn fields(form: &Form) -> Map<String, Value> {
+    object([
+        ("name", form.json_text("name")),
+        ("email", form.json_optional("email")),
+        ("external_ids", external_ids(form.text("external_ids"))),
+    ])
+}
+
+/// Lines as the API's object. A line without an id goes on with an empty one, for the API to name.
+fn external_ids(text: &str) -> Value {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let pairs = lines.map(|line| line.split_once('=').unwrap_or((line, "")));
+    let ids: Map<String, Value> =
+        pairs.map(|(name, id)| (name.trim().to_owned(), id.trim().into())).collect();
+    ids.into()
+}

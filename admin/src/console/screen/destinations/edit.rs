@@ -1,0 +1,204 @@
+//! The form of a destination: the same for a new one and for one that is edited.
+
+use axum::extract::Path;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use maud::{Markup, html};
+use serde_json::{Map, Value};
+
+use super::{PATH, place};
+use crate::console::ask::{Sending, Tagged, path};
+use crate::console::data::{Destination, id, read};
+use crate::console::field::{Choice, Sheet, Target};
+use crate::console::form::{Errors, Form, object};
+use crate::console::layout::Section;
+use crate::console::screen::{Answer, conflict};
+use crate::console::visitor::{Sent, Visitor};
+
+const FIELDS: [&str; 6] = ["name", "kind", "settings", "secret", "meters", "window"];
+
+const KINDS: [Choice<'_>; 4] = [
+    Choice { value: "openmeter_v1", label: "OpenMeter", hint: "" },
+    Choice { value: "lago", label: "Lago", hint: "" },
+    Choice { value: "stripe_v1", label: "Stripe billing meters", hint: "" },
+    Choice { value: "webhook", label: "Signed webhook", hint: "" },
+];
+const METERS: [Choice<'_>; 4] = [
+    Choice { value: "calls", label: "Calls", hint: "" },
+    Choice { value: "units", label: "Units: calls by their weight", hint: "" },
+    Choice { value: "bytes_in", label: "Bytes in", hint: "" },
+    Choice { value: "bytes_out", label: "Bytes out", hint: "" },
+];
+const WINDOWS: [Choice<'_>; 3] = [
+    Choice { value: "minute", label: "Minute", hint: "" },
+    Choice { value: "hour", label: "Hour", hint: "" },
+    Choice { value: "day", label: "Day", hint: "" },
+];
+
+pub async fn new(visitor: Visitor) -> Answer {
+    let mut form = Form::default();
+    for (name, value) in [
+        ("once", visitor.once().as_str()),
+        ("kind", "openmeter_v1"),
+        ("settings", "{\n  \"url\": \"https://\"\n}"),
+        ("meters", "calls"),
+        ("window", "hour"),
+    ] {
+        form.push(name, value);
+    }
+    Ok(ask_new(&visitor, StatusCode::OK, &form, &Errors::default()))
+}
+
+pub async fn create(sent: Sent) -> Answer {
+    let Sent { visitor, mut form } = sent;
+    let once = form.text("once").to_owned();
+    let mut fields = fields(&form);
+    fields.insert("kind".to_owned(), form.json_text("kind"));
+    let sending = Sending { body: Some(fields.into()), once: Some(&once), tag: None };
+    match visitor.send(Method::POST, &path(&["destinations"]), sending).await {
+        Ok(made) => Ok(Redirect::to(&place(id(&made))).into_response()),
+        Err(problem) => {
+            let status = problem.code.status();
+            let errors = visitor.errors_of_new(problem, &mut form);
+            Ok(ask_new(&visitor, status, &form, &errors))
+        }
+    }
+}
+
+pub async fn edit(visitor: Visitor, Path(destination): Path<String>) -> Answer {
+    let found: Tagged<Destination> =
+        visitor.get_tagged(&path(&["destinations", &destination])).await?;
+    let form = filled(&found);
+    Ok(ask(&visitor, StatusCode::OK, &found.value, &form, &Errors::default()))
+}
+
+pub async fn save(Path(destination): Path<String>, sent: Sent) -> Answer {
+    let Sent { visitor, mut form } = sent;
+    let resource = path(&["destinations", &destination]);
+    let present: Tagged<Value> = visitor.get_tagged(&resource).await?;
+    let found: Destination = read(&present.value)?;
+    let mut patch = fields(&form);
+    let mut shown = patch.clone();
+    shown.remove("secret");
+    forget(&mut patch, &found.settings);
+    let tag = form.text("tag").to_owned();
+    let sending = Sending { body: Some(patch.into()), tag: Some(&tag), once: None };
+    match visitor.send(Method::PATCH, &resource, sending).await {
+        Ok(_) => Ok(Redirect::to(&place(&found.id)).into_response()),
+        Err(problem) => {
+            let status = problem.code.status();
+            let errors = conflict::errors(problem, &mut form, &shown, &present.value, &present.tag);
+            Ok(ask(&visitor, status, &found, &form, &errors))
+        }
+    }
+}
+
+/// A merge patch keeps the settings that it does not name: those that are gone are named as gone.
+fn forget(patch: &mut Map<String, Value>, present: &Value) {
+    let Some(Value::Object(settings)) = patch.get_mut("settings") else { return };
+    for name in present.as_object().into_iter().flatten().map(|(name, _)| name) {
+        settings.entry(name.clone()).or_insert(Value::Null);
+    }
+}
+
+fn ask_new(visitor: &Visitor, status: StatusCode, form: &Form, errors: &Errors) -> Response {
+    let action = format!("{PATH}/new");
+    let target = Target { action: &action, submit: "Save", back: PATH, is_dangerous: false };
+    let sheet = Sheet { visitor, form, errors };
+    let fields = html! {
+        (sheet.select("kind", "Kind", "", &KINDS))
+        (inputs(&sheet, "An API key, a token, or what signs. It is never shown again."))
+    };
+    let content = sheet.whole(&target, &FIELDS, &fields);
+    visitor.sheet_with(status, Section::Destinations, "Add Destination", &content)
+}
+
+fn ask(
+    visitor: &Visitor,
+    status: StatusCode,
+    destination: &Destination,
+    form: &Form,
+    errors: &Errors,
+) -> Response {
+    let back = place(&destination.id);
+    let action = format!("{back}/edit");
+    let target = Target { action: &action, submit: "Save", back: &back, is_dangerous: false };
+    let sheet = Sheet { visitor, form, errors };
+    let content =
+        sheet.whole(&target, &FIELDS, &inputs(&sheet, "Empty keeps the one that is there."));
+    let title = format!("Edit {}", destination.name);
+    visitor.sheet_with(status, Section::Destinations, &title, &content)
+}
+
+fn inputs(sheet: &Sheet<'_>, secret: &str) -> Markup {
+    html! {
+        (sheet.text("name", "Name", "Consumers have their id there under it: a to z, 0 to 9 and -."))
+        (sheet.area("settings", "Settings",
+            "A JSON object with what the kind wants to know: its url and more.", 6))
+        (sheet.secret("secret", "Secret", secret))
+        (sheet.checks("meters", "What is sent", "", &METERS))
+        (sheet.select("window", "Summed up by", "", &WINDOWS))
+    }
+}
+
+fn filled(found: &Tagged<Destination>) -> Form {
+    let destination = &found.value;
+    let mut form = Form::default();
+    form.push("tag", found.tag.clone());
+    form.push("name", destination.name.clone());
+    form.push("settings", format!("{:#}", destination.settings));
+    form.push("window", destination.window.clone());
+    for meter in &destination.meters {
+        form.push("meters", meter.clone());
+    }
+    form
+}
+
+fn fields(form: &Form) -> Map<String, Value> {
+    let settings = form.text("settings");
+    let mut fields = object([
+        ("name", form.json_text("name")),
+        // What is no JSON goes on as the text that it is, for the API to say what it must be.
+        ("settings", serde_json::from_str(settings).unwrap_or_else(|_| settings.into())),
+        ("meters", form.all("meters").collect()),
+        ("window", form.json_text("window")),
+    ]);
+    let secret = form.text("secret");
+    if !secret.is_empty() {
+        fields.insert("secret".to_owned(), secret.into());
+    }
+    fields
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use utoipa::PartialSchema;
+
+    use super::*;
+    use crate::sending::kind::Kind;
+
+    #[test]
+    fn every_kind_can_be_chosen() {
+        let known = serde_json::to_value(Kind::schema()).unwrap();
+
+        let mut known: Vec<&str> =
+            known["enum"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        let mut offered = KINDS.map(|kind| kind.value);
+        known.sort_unstable();
+        offered.sort_unstable();
+        assert_eq!(known, offered);
+    }
+
+    #[test]
+    fn a_setting_that_was_taken_away_is_named_as_gone() {
+        let mut patch = object([("settings", json!({ "url": "https://a" }))]);
+
+        forget(&mut patch, &json!({ "url": "https://b", "batch": 5 }));
+
+        assert_eq!(patch["settings"], json!({ "url": "https://a", "batch": null }));
+        let mut wrong = object([("settings", json!("no JSON"))]);
+        forget(&mut wrong, &json!({ "batch": 5 }));
+        assert_eq!(wrong["settings"], "no JSON");
+    }
+}
