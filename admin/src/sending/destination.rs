@@ -3,9 +3,11 @@
 //! An implementation holds no state that matters: what was decided and what became of it is in the
 //! outbox. Each lives in one file of `destination/` and is named in [`Kind`](super::kind::Kind).
 
+mod customer;
 pub mod http;
 mod names;
 
+pub mod frontier;
 pub mod lago;
 pub mod openmeter_v1;
 pub mod stripe_v1;

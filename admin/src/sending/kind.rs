@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tollgate_common::endpoint::{AddressPolicy, Endpoint};
 use utoipa::ToSchema;
 
-use super::destination::{Destination, lago, openmeter_v1, stripe_v1, webhook};
+use super::destination::{Destination, frontier, lago, openmeter_v1, stripe_v1, webhook};
 use crate::json::Fields;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -19,6 +19,8 @@ pub enum Kind {
     Lago,
     /// Stripe's billing meters, `/v1`.
     StripeV1,
+    /// Credits of Raystack Frontier.
+    Frontier,
 }
 
 /// What a destination is set up with, beside its settings.
@@ -42,6 +44,7 @@ impl Kind {
             Self::OpenmeterV1 => boxed(openmeter_v1::OpenMeterV1::open(fields, setup)),
             Self::Lago => boxed(lago::Lago::open(fields, setup)),
             Self::StripeV1 => boxed(stripe_v1::StripeV1::open(fields, setup)),
+            Self::Frontier => boxed(frontier::Frontier::open(fields, setup)),
         }
     }
 }

@@ -13,6 +13,7 @@ use tollgate_common::internal::UsageBatch;
 use tollgate_common::outcome::Outcome;
 use tollgate_common::time::Timestamp;
 use tollgate_common::usage::UsageRecord;
+use tollgate_test_support::billing::frontier::{Form, Frontier};
 use tollgate_test_support::billing::lago::{Lago, Store};
 use tollgate_test_support::billing::openmeter::{Dedupe, OpenMeter};
 use tollgate_test_support::billing::receiver::Receiver;
@@ -80,6 +81,8 @@ async fn a_destination_is_what_was_asked_for_with_what_was_left_out() {
     "settings": { "url": "http://127.0.0.1:1" } }), &["settings.url"])]
 #[case::metadata(json!({ "name": "a", "kind": "openmeter_v1",
     "settings": { "url": "http://169.254.169.254/latest" } }), &["settings.url"])]
+#[case::frontier(json!({ "name": "a", "kind": "frontier", "settings": { "api": "soap" } }),
+    &["settings.url", "settings.api", "secret"])]
 #[case::no_meter(json!({ "name": "a", "kind": "openmeter_v1", "meters": [],
     "settings": { "url": "https://om.example" } }), &["meters"])]
 #[case::month(json!({ "name": "a", "kind": "openmeter_v1", "window": "month",
@@ -211,6 +214,8 @@ async fn deliveries(admin: &Admin, destination: &Value, is_good: impl Fn(&Value)
     OpenMeter::new(Dedupe::Off, 1_000))]
 #[case::stripe("stripe_v1", json!({}), "sk_test_1", "tollgate_calls", Stripe::new(1_000, false))]
 #[case::lago("lago", json!({}), "lago-key", "tollgate_calls", Lago::new(Store::ClickHouse))]
+#[case::frontier("frontier", json!({}), "client:secret", "tollgate.calls",
+    Frontier::new(Form::Connect, None))]
 #[case::webhook("webhook", json!({}), WEBHOOK_SECRET, "calls", Receiver::new(WEBHOOK_SECRET))]
 #[tokio::test]
 async fn usage_arrives_over_real_connections(

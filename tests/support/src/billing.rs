@@ -7,6 +7,7 @@
 pub mod network;
 pub mod served;
 
+pub mod frontier;
 pub mod lago;
 pub mod openmeter;
 pub mod receiver;

@@ -13,7 +13,7 @@ use tollgate_common::catalog::{Consumer, Subscription};
 use tollgate_common::time::Timestamp;
 
 use super::names::Names;
-use super::{Answer, Destination, Frozen, http};
+use super::{Answer, Destination, Frozen, customer, http};
 use crate::json::Fields;
 use crate::sending::capability::{Amounts, Capabilities, Dedupe, ReadBack};
 use crate::sending::intent::Finding;
@@ -124,11 +124,6 @@ pub fn event(item: &Item, kind: &str) -> Value {
     })
 }
 
-/// The id that the consumer has there, or ours.
-pub fn subject(consumer: &Consumer, name: &str) -> String {
-    consumer.external_ids.get(name).cloned().unwrap_or_else(|| consumer.id.to_string())
-}
-
 fn finding(item: &Item, shown: &Shown) -> Finding {
     let events = match shown {
         Shown::Events(events) => events,
@@ -170,7 +165,7 @@ impl Destination for OpenMeterV1 {
     }
 
     fn customer(&self, consumer: &Consumer, _: &Subscription) -> Result<String, String> {
-        Ok(subject(consumer, &self.name))
+        Ok(customer::or_ours(consumer, &self.name))
     }
 
     fn freeze(&self, items: &[Item]) -> Vec<u8> {

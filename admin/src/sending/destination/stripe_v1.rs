@@ -10,7 +10,7 @@ use tollgate_common::meter::Meter;
 use tollgate_common::time::Timestamp;
 
 use super::names::Names;
-use super::{Answer, Destination, Frozen, http};
+use super::{Answer, Destination, Frozen, customer, http};
 use crate::json::{Fields, Text};
 use crate::sending::capability::{Amounts, Capabilities, Dedupe, ReadBack};
 use crate::sending::intent::Outcome;
@@ -72,12 +72,6 @@ impl StripeV1 {
     }
 }
 
-/// The id that the consumer has there.
-pub fn customer(consumer: &Consumer, name: &str) -> Result<String, String> {
-    let known = consumer.external_ids.get(name).cloned();
-    known.ok_or_else(|| format!("consumer {} has no external id \"{name}\"", consumer.id))
-}
-
 /// A repeat is told by its text alone: the error has no code.
 fn own(response: &Response) -> Option<Answer> {
     let may_retry = response.header("stripe-should-retry") == Some("true");
@@ -124,7 +118,7 @@ impl Destination for StripeV1 {
     }
 
     fn customer(&self, consumer: &Consumer, _: &Subscription) -> Result<String, String> {
-        customer(consumer, &self.name)
+        customer::required(consumer, &self.name)
     }
 
     fn freeze(&self, items: &[Item]) -> Vec<u8> {

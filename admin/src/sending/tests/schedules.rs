@@ -27,6 +27,8 @@ fn seeds(default: u64) -> Range<u64> {
 #[case::stripe_v1_hourly(systems::stripe_v1_hourly)]
 #[case::lago(systems::lago)]
 #[case::webhook(systems::webhook)]
+#[case::frontier(systems::frontier)]
+#[case::frontier_rest(systems::frontier_rest)]
 fn what_is_billed_is_what_the_ledger_has(#[case] system: fn(u64) -> System) {
     live_through(Kind::Sqlite, seeds(8), system);
 }

@@ -3,6 +3,7 @@
 use secrecy::SecretString;
 use serde_json::json;
 use tollgate_common::endpoint::AddressPolicy;
+use tollgate_test_support::billing::frontier::{Form, Frontier};
 use tollgate_test_support::billing::lago::{Lago, Store};
 use tollgate_test_support::billing::openmeter::{Dedupe, OpenMeter};
 use tollgate_test_support::billing::receiver::Receiver;
@@ -20,6 +21,8 @@ pub struct System {
     pub kind: Kind,
     pub settings: serde_json::Value,
     pub secret: &'static str,
+    /// What the ids of consumers there begin with.
+    pub customers: &'static str,
     pub billing: Box<dyn Billing>,
     /// Whether it is made to lose what it has acknowledged.
     pub loses_acknowledged: bool,
@@ -30,15 +33,36 @@ pub struct System {
 
 impl System {
     pub fn open(&self) -> Box<dyn Destination> {
+        self.opened().expect("the settings are good")
+    }
+
+    /// The destination, or the settings that are not good.
+    pub fn opened(&self) -> Result<Box<dyn Destination>, Vec<String>> {
         let secret = SecretString::from(self.secret);
         let setup = Setup { name: NAME, secret: Some(&secret), policy: &AddressPolicy::default() };
         let settings = self.settings.as_object().expect("settings are an object").clone();
         let mut fields = Fields::new(settings);
         let opened = self.kind.open(&mut fields, &setup);
-        fields.finish().expect("the settings are good");
-        opened.expect("the settings are good")
+        match fields.finish() {
+            Ok(()) => Ok(opened.expect("nothing is wrong with it")),
+            Err(problem) => Err(problem.errors.into_iter().map(|error| error.field).collect()),
+        }
     }
 }
+
+/// A name, and how it is made from a seed.
+pub type Known = (&'static str, fn(u64) -> System);
+
+/// All of them.
+pub const ALL: [Known; 7] = [
+    ("openmeter_v1", openmeter_v1),
+    ("stripe_v1", stripe_v1),
+    ("stripe_v1_hourly", stripe_v1_hourly),
+    ("lago", lago),
+    ("webhook", webhook),
+    ("frontier", frontier),
+    ("frontier_rest", frontier_rest),
+];
 
 /// What the destination is called.
 pub const NAME: &str = "billing";
@@ -61,6 +85,7 @@ pub fn openmeter_v1(seed: u64) -> System {
         kind: Kind::OpenmeterV1,
         settings,
         secret: "om_1",
+        customers: "cus_",
         billing: Box::new(OpenMeter::new(dedupe, LAG_MS)),
         loses_acknowledged: seed.is_multiple_of(3),
         knows_doubles: dedupe != Dedupe::Off,
@@ -73,6 +98,7 @@ pub fn stripe_v1(_: u64) -> System {
         kind: Kind::StripeV1,
         settings: json!({"meter_ids": meter_ids()}),
         secret: "sk_test_1",
+        customers: "cus_",
         billing: Box::new(Stripe::new(LAG_MS, false)),
         loses_acknowledged: false,
         knows_doubles: true,
@@ -85,6 +111,7 @@ pub fn stripe_v1_hourly(seed: u64) -> System {
         kind: Kind::StripeV1,
         settings: json!({"hourly_totals": true, "meter_ids": meter_ids()}),
         secret: "sk_test_1",
+        customers: "cus_",
         billing: Box::new(Stripe::new(LAG_MS, true)),
         loses_acknowledged: seed.is_multiple_of(2),
         knows_doubles: true,
@@ -106,6 +133,7 @@ pub fn lago(seed: u64) -> System {
         kind: Kind::Lago,
         settings: json!({"batch": batch}),
         secret: "lago_1",
+        customers: "cus_",
         billing: Box::new(Lago::new(store)),
         loses_acknowledged: seed.is_multiple_of(4),
         knows_doubles: true,
@@ -117,7 +145,34 @@ pub fn webhook(seed: u64) -> System {
         kind: Kind::Webhook,
         settings: json!({"url": "https://hooks.example/usage", "batch": 1 + seed % 5}),
         secret: WEBHOOK_SECRET,
+        customers: "cus_",
         billing: Box::new(Receiver::new(WEBHOOK_SECRET)),
+        loses_acknowledged: false,
+        knows_doubles: true,
+    }
+}
+
+pub fn frontier(seed: u64) -> System {
+    frontier_in(Form::Connect, seed)
+}
+
+pub fn frontier_rest(seed: u64) -> System {
+    frontier_in(Form::Rest { hides_repeats: seed.is_multiple_of(2) }, seed)
+}
+
+fn frontier_in(form: Form, seed: u64) -> System {
+    let (api, customers) = match form {
+        Form::Connect => ("connect", "cus_"),
+        Form::Rest { .. } => ("rest", "org_1/cus_"),
+    };
+    // Some run out of credits now and then.
+    let hourly_credits = (seed % 3 == 1).then_some(20);
+    System {
+        kind: Kind::Frontier,
+        settings: json!({"url": "https://frontier.example", "api": api}),
+        secret: "client:frontier_1",
+        customers,
+        billing: Box::new(Frontier::new(form, hourly_credits)),
         loses_acknowledged: false,
         knows_doubles: true,
     }
