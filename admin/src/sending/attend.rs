@@ -10,7 +10,6 @@ use tollgate_common::ids::DestinationId;
 
 use super::attempt::Wish;
 use super::destination::Destination;
-use super::kind::Setup;
 use super::outbox::OutboxError;
 use super::outbox::lease::Fence;
 use super::registration::{Registration, Status};
@@ -100,8 +99,7 @@ pub fn open(
     registration: &Registration,
     secret: Option<&SecretString>,
 ) -> Result<Box<dyn Destination>, String> {
-    let setup =
-        Setup { name: &registration.name, secret, policy: &control.options.destination_policy };
+    let setup = control.options.setup(&registration.name, secret);
     let mut fields = Fields::new(registration.settings.clone().into_iter().collect());
     let destination = registration.kind.open(&mut fields, &setup);
     match (destination, fields.finish()) {

@@ -7,6 +7,7 @@ mod customer;
 pub mod http;
 mod names;
 
+pub mod file_export;
 pub mod frontier;
 pub mod lago;
 pub mod openmeter_v1;

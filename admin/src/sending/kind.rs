@@ -1,12 +1,16 @@
 //! The kinds of destinations there are. A new one is a file in `destination/` and a line in each
 //! table here.
 
+use std::path::Path;
+
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use tollgate_common::endpoint::{AddressPolicy, Endpoint};
 use utoipa::ToSchema;
 
-use super::destination::{Destination, frontier, lago, openmeter_v1, stripe_v1, webhook};
+use super::destination::{
+    Destination, file_export, frontier, lago, openmeter_v1, stripe_v1, webhook,
+};
 use crate::json::Fields;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -21,6 +25,8 @@ pub enum Kind {
     StripeV1,
     /// Credits of Raystack Frontier.
     Frontier,
+    /// Files in a directory of the control plane.
+    File,
 }
 
 /// What a destination is set up with, beside its settings.
@@ -30,6 +36,8 @@ pub struct Setup<'a> {
     pub secret: Option<&'a SecretString>,
     /// Where requests may go.
     pub policy: &'a AddressPolicy,
+    /// Where files may be; None: nowhere.
+    pub export_directory: Option<&'a Path>,
 }
 
 impl Kind {
@@ -44,6 +52,7 @@ impl Kind {
             Self::OpenmeterV1 => boxed(openmeter_v1::OpenMeterV1::open(fields, setup)),
             Self::Lago => boxed(lago::Lago::open(fields, setup)),
             Self::StripeV1 => boxed(stripe_v1::StripeV1::open(fields, setup)),
+            Self::File => boxed(file_export::FileExport::open(fields, setup)),
             Self::Frontier => boxed(frontier::Frontier::open(fields, setup)),
         }
     }

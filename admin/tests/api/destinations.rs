@@ -13,6 +13,7 @@ use tollgate_common::internal::UsageBatch;
 use tollgate_common::outcome::Outcome;
 use tollgate_common::time::Timestamp;
 use tollgate_common::usage::UsageRecord;
+use tollgate_test_support::billing::directory::Directory;
 use tollgate_test_support::billing::frontier::{Form, Frontier};
 use tollgate_test_support::billing::lago::{Lago, Store};
 use tollgate_test_support::billing::openmeter::{Dedupe, OpenMeter};
@@ -83,6 +84,8 @@ async fn a_destination_is_what_was_asked_for_with_what_was_left_out() {
     "settings": { "url": "http://169.254.169.254/latest" } }), &["settings.url"])]
 #[case::frontier(json!({ "name": "a", "kind": "frontier", "settings": { "api": "soap" } }),
     &["settings.url", "settings.api", "secret"])]
+#[case::no_files(json!({ "name": "a", "kind": "file", "settings": { "directory": "../etc" } }),
+    &["kind", "settings.directory"])]
 #[case::no_meter(json!({ "name": "a", "kind": "openmeter_v1", "meters": [],
     "settings": { "url": "https://om.example" } }), &["meters"])]
 #[case::month(json!({ "name": "a", "kind": "openmeter_v1", "window": "month",
@@ -249,6 +252,30 @@ async fn usage_arrives_over_real_connections(
     };
     let key = (customer.to_owned(), meter.to_owned(), at.0.div_euclid(HOUR_MS));
     assert_eq!(billing.bill(), BTreeMap::from([(key, 7)]));
+}
+
+#[rstest]
+#[case::json_lines(json!({ "directory": "usage" }))]
+#[case::csv(json!({ "directory": "usage", "format": "csv", "columns": "focus" }))]
+#[tokio::test]
+async fn usage_is_written_to_files_where_the_configuration_allows_it(#[case] settings: Value) {
+    let directory = Directory::new();
+    let root = directory.path().to_owned();
+    let admin = Admin::start_with(|options: &mut AdminOptions| {
+        options.export_directory = Some(root);
+    })
+    .await;
+    let (_, at) = used(&admin, 7).await;
+
+    let body = json!({
+        "name": "billing", "kind": "file", "settings": settings,
+        "starts_at": at.plus_ms(-HOUR_MS).to_string(),
+    });
+    let destination = admin.post(DESTINATIONS, body).await.expect(201);
+
+    deliveries(&admin, &destination, |items| items[0]["state"] == "acknowledged").await;
+    let key = ("cus_1".to_owned(), "calls".to_owned(), at.0.div_euclid(HOUR_MS));
+    assert_eq!(directory.bill(), BTreeMap::from([(key, 7)]));
 }
 
 /// A Lago that takes nothing until somebody has set it right.

@@ -7,6 +7,7 @@
 pub mod network;
 pub mod served;
 
+pub mod directory;
 pub mod frontier;
 pub mod lago;
 pub mod openmeter;

@@ -2,7 +2,6 @@
 
 use secrecy::SecretString;
 use serde_json::{Map, Value};
-use tollgate_common::endpoint::AddressPolicy;
 use tollgate_common::meter::Meter;
 use tollgate_common::time::Timestamp;
 
@@ -10,8 +9,9 @@ use crate::api::products::fields::parse_name;
 use crate::change::DestinationFields;
 use crate::json::{Fields, Object, Text};
 use crate::ledger::window::{Minute, Window};
+use crate::options::AdminOptions;
 use crate::problem::Problem;
-use crate::sending::kind::{Kind, Setup};
+use crate::sending::kind::Kind;
 use crate::sending::registration::{Registration, Status};
 
 /// What is seen but not set.
@@ -31,7 +31,7 @@ pub struct Present<'a> {
 pub fn read(
     mut object: Object,
     present: Present<'_>,
-    policy: &AddressPolicy,
+    options: &AdminOptions,
 ) -> Result<DestinationFields, Problem> {
     // An empty object names all that is missing in it.
     let settings = object.entry("settings").or_insert_with(|| Value::Object(Map::new())).clone();
@@ -40,7 +40,7 @@ pub fn read(
     let name = fields.parsed_required("name", parse_name).unwrap_or_default();
     let secret = fields.text_defaulted("secret", SECRET).map(SecretString::from);
     let kind = read_kind(&mut fields, present);
-    let setup = Setup { name: &name, secret: secret.as_ref().or(present.secret), policy };
+    let setup = options.setup(&name, secret.as_ref().or(present.secret));
     if let Some(kind) = kind {
         fields.object_defaulted("settings", |inner| kind.open(inner, &setup).is_some());
     } else {

@@ -29,6 +29,8 @@ struct Desk {
     destination: Box<dyn Destination>,
     customers: &'static str,
     secret: &'static str,
+    /// Whether anything is sent at all.
+    is_over_the_line: bool,
     line: Line,
 }
 
@@ -44,10 +46,11 @@ struct Call {
 impl Desk {
     fn new(system: System) -> Self {
         let destination = system.open();
-        let System { customers, secret, billing, .. } = system;
+        let System { customers, secret, billing, export_directory, .. } = system;
         let network = Network::new(billing);
         let call = Call { network, now_ms: START.0, fate: Fate::Good, requests: Vec::new() };
-        Self { destination, customers, secret, line: Line(Mutex::new(call)) }
+        let is_over_the_line = export_directory.is_none();
+        Self { destination, customers, secret, is_over_the_line, line: Line(Mutex::new(call)) }
     }
 
     /// Usage of the hour before the last, of one customer each.
@@ -219,6 +222,9 @@ async fn a_repeat_after_an_answer_that_was_lost_counts_once_where_that_is_declar
 #[tokio::test]
 async fn trouble_on_the_way_loses_nothing_and_is_told_from_what_did_not_arrive() {
     for (name, desk) in desks() {
+        if !desk.is_over_the_line {
+            continue;
+        }
         let item = desk.item(1);
         let frozen = desk.freeze(&[item]);
         for status in [500, 502, 503, 504] {

@@ -29,6 +29,7 @@ fn seeds(default: u64) -> Range<u64> {
 #[case::webhook(systems::webhook)]
 #[case::frontier(systems::frontier)]
 #[case::frontier_rest(systems::frontier_rest)]
+#[case::file_export(systems::file_export)]
 fn what_is_billed_is_what_the_ledger_has(#[case] system: fn(u64) -> System) {
     live_through(Kind::Sqlite, seeds(8), system);
 }

@@ -1,8 +1,11 @@
 //! The billing systems that are sent to: how each is set up on both sides.
 
+use std::path::PathBuf;
+
 use secrecy::SecretString;
 use serde_json::json;
 use tollgate_common::endpoint::AddressPolicy;
+use tollgate_test_support::billing::directory::Directory;
 use tollgate_test_support::billing::frontier::{Form, Frontier};
 use tollgate_test_support::billing::lago::{Lago, Store};
 use tollgate_test_support::billing::openmeter::{Dedupe, OpenMeter};
@@ -24,6 +27,8 @@ pub struct System {
     /// What the ids of consumers there begin with.
     pub customers: &'static str,
     pub billing: Box<dyn Billing>,
+    /// Where it writes, when it writes files.
+    pub export_directory: Option<PathBuf>,
     /// Whether it is made to lose what it has acknowledged.
     pub loses_acknowledged: bool,
     /// Whether it recognises a request that the network carries twice. Nobody can help those that
@@ -39,7 +44,12 @@ impl System {
     /// The destination, or the settings that are not good.
     pub fn opened(&self) -> Result<Box<dyn Destination>, Vec<String>> {
         let secret = SecretString::from(self.secret);
-        let setup = Setup { name: NAME, secret: Some(&secret), policy: &AddressPolicy::default() };
+        let setup = Setup {
+            name: NAME,
+            secret: Some(&secret),
+            policy: &AddressPolicy::default(),
+            export_directory: self.export_directory.as_deref(),
+        };
         let settings = self.settings.as_object().expect("settings are an object").clone();
         let mut fields = Fields::new(settings);
         let opened = self.kind.open(&mut fields, &setup);
@@ -54,7 +64,7 @@ impl System {
 pub type Known = (&'static str, fn(u64) -> System);
 
 /// All of them.
-pub const ALL: [Known; 7] = [
+pub const ALL: [Known; 8] = [
     ("openmeter_v1", openmeter_v1),
     ("stripe_v1", stripe_v1),
     ("stripe_v1_hourly", stripe_v1_hourly),
@@ -62,6 +72,7 @@ pub const ALL: [Known; 7] = [
     ("webhook", webhook),
     ("frontier", frontier),
     ("frontier_rest", frontier_rest),
+    ("file_export", file_export),
 ];
 
 /// What the destination is called.
@@ -87,6 +98,7 @@ pub fn openmeter_v1(seed: u64) -> System {
         secret: "om_1",
         customers: "cus_",
         billing: Box::new(OpenMeter::new(dedupe, LAG_MS)),
+        export_directory: None,
         loses_acknowledged: seed.is_multiple_of(3),
         knows_doubles: dedupe != Dedupe::Off,
     }
@@ -100,6 +112,7 @@ pub fn stripe_v1(_: u64) -> System {
         secret: "sk_test_1",
         customers: "cus_",
         billing: Box::new(Stripe::new(LAG_MS, false)),
+        export_directory: None,
         loses_acknowledged: false,
         knows_doubles: true,
     }
@@ -113,6 +126,7 @@ pub fn stripe_v1_hourly(seed: u64) -> System {
         secret: "sk_test_1",
         customers: "cus_",
         billing: Box::new(Stripe::new(LAG_MS, true)),
+        export_directory: None,
         loses_acknowledged: seed.is_multiple_of(2),
         knows_doubles: true,
     }
@@ -135,6 +149,7 @@ pub fn lago(seed: u64) -> System {
         secret: "lago_1",
         customers: "cus_",
         billing: Box::new(Lago::new(store)),
+        export_directory: None,
         loses_acknowledged: seed.is_multiple_of(4),
         knows_doubles: true,
     }
@@ -147,6 +162,7 @@ pub fn webhook(seed: u64) -> System {
         secret: WEBHOOK_SECRET,
         customers: "cus_",
         billing: Box::new(Receiver::new(WEBHOOK_SECRET)),
+        export_directory: None,
         loses_acknowledged: false,
         knows_doubles: true,
     }
@@ -173,6 +189,25 @@ fn frontier_in(form: Form, seed: u64) -> System {
         secret: "client:frontier_1",
         customers,
         billing: Box::new(Frontier::new(form, hourly_credits)),
+        export_directory: None,
+        loses_acknowledged: false,
+        knows_doubles: true,
+    }
+}
+
+pub fn file_export(seed: u64) -> System {
+    let directory = Directory::new();
+    let format = ["jsonl", "csv"][(seed % 2) as usize];
+    let columns = ["windows", "focus"][(seed / 2 % 2) as usize];
+    System {
+        kind: Kind::File,
+        settings: json!({
+            "directory": "usage", "format": format, "columns": columns, "batch": 1 + seed % 40,
+        }),
+        secret: "",
+        customers: "cus_",
+        export_directory: Some(directory.path().to_owned()),
+        billing: Box::new(directory),
         loses_acknowledged: false,
         knows_doubles: true,
     }
