@@ -11,7 +11,9 @@ pub mod file_export;
 pub mod frontier;
 pub mod lago;
 pub mod openmeter_v1;
+pub mod openmeter_v3;
 pub mod stripe_v1;
+pub mod stripe_v2;
 pub mod webhook;
 
 use async_trait::async_trait;

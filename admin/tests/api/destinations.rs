@@ -20,6 +20,7 @@ use tollgate_test_support::billing::openmeter::{Dedupe, OpenMeter};
 use tollgate_test_support::billing::receiver::Receiver;
 use tollgate_test_support::billing::served::Served;
 use tollgate_test_support::billing::stripe::Stripe;
+use tollgate_test_support::billing::stripe_stream::StripeStream;
 use tollgate_test_support::billing::{Bill, Billing, HOUR_MS, Mishap, Request, Response};
 use uuid::Uuid;
 
@@ -216,6 +217,10 @@ async fn deliveries(admin: &Admin, destination: &Value, is_good: impl Fn(&Value)
 #[case::openmeter("openmeter_v1", json!({}), "om-token", "tollgate.calls",
     OpenMeter::new(Dedupe::Off, 1_000))]
 #[case::stripe("stripe_v1", json!({}), "sk_test_1", "tollgate_calls", Stripe::new(1_000, false))]
+#[case::openmeter_v3("openmeter_v3", json!({}), "om-token", "tollgate.calls",
+    OpenMeter::new(Dedupe::Off, 1_000))]
+#[case::stripe_v2("stripe_v2", json!({}), "sk_test_1", "tollgate_calls",
+    StripeStream::new(Stripe::new(1_000, false), None))]
 #[case::lago("lago", json!({}), "lago-key", "tollgate_calls", Lago::new(Store::ClickHouse))]
 #[case::frontier("frontier", json!({}), "client:secret", "tollgate.calls",
     Frontier::new(Form::Connect, None))]
@@ -231,7 +236,13 @@ async fn usage_arrives_over_real_connections(
     let admin = sending().await;
     let billing = Served::start(billing).await;
     let (subscription, at) = used(&admin, 7).await;
-    settings["url"] = billing.url().into();
+    settings["url"] = match kind {
+        "openmeter_v3" => format!("{}/api/v3", billing.url()).into(),
+        _ => billing.url().into(),
+    };
+    if kind == "stripe_v2" {
+        settings["stream_url"] = billing.url().into();
+    }
 
     let body = json!({
         "name": "billing", "kind": kind, "settings": settings, "secret": secret,
@@ -276,6 +287,18 @@ async fn usage_is_written_to_files_where_the_configuration_allows_it(#[case] set
     deliveries(&admin, &destination, |items| items[0]["state"] == "acknowledged").await;
     let key = ("cus_1".to_owned(), "calls".to_owned(), at.0.div_euclid(HOUR_MS));
     assert_eq!(directory.bill(), BTreeMap::from([(key, 7)]));
+}
+
+#[tokio::test]
+async fn a_secret_does_not_follow_to_another_stream() {
+    let admin = Admin::start().await;
+    let stripe = json!({ "name": "s", "kind": "stripe_v2", "secret": "sk_1", "status": "paused" });
+    let created = admin.post(DESTINATIONS, stripe).await.expect(201);
+    let elsewhere = json!({ "settings": { "stream_url": "https://elsewhere.example" } });
+
+    let reply = admin.patch(&path(&created), elsewhere).await;
+
+    assert_eq!(reply.bad_fields(), ["secret"]);
 }
 
 /// A Lago that takes nothing until somebody has set it right.

@@ -13,6 +13,7 @@ pub mod lago;
 pub mod openmeter;
 pub mod receiver;
 pub mod stripe;
+pub mod stripe_stream;
 
 use std::collections::BTreeMap;
 

@@ -17,6 +17,9 @@ use crate::sending::registration::{Registration, Status};
 /// What is seen but not set.
 pub const READ_ONLY: [&str; 5] = ["id", "has_secret", "pause_reason", "created_at", "updated_at"];
 
+/// Settings that say where a secret, or what was had for it, is sent.
+const ADDRESSES: [&str; 2] = ["url", "stream_url"];
+
 /// Two webhook secrets of 64 bytes with room.
 const SECRET: Text = Text::line(1, 1_024);
 
@@ -103,7 +106,8 @@ fn check_secret_is_not_led_away(
 ) {
     let Some(registration) = present.registration else { return };
     let is_kept = registration.has_secret && !is_given;
-    if is_kept && registration.settings.get("url") != settings.get("url") {
+    let is_led_away = |name: &str| registration.settings.get(name) != settings.get(name);
+    if is_kept && ADDRESSES.into_iter().any(is_led_away) {
         fields.reject("secret", "must be given again when the url changes");
     }
 }

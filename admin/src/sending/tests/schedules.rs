@@ -23,8 +23,10 @@ fn seeds(default: u64) -> Range<u64> {
 
 #[rstest]
 #[case::openmeter_v1(systems::openmeter_v1)]
+#[case::openmeter_v3(systems::openmeter_v3)]
 #[case::stripe_v1(systems::stripe_v1)]
 #[case::stripe_v1_hourly(systems::stripe_v1_hourly)]
+#[case::stripe_v2_sums(systems::stripe_v2_sums)]
 #[case::lago(systems::lago)]
 #[case::webhook(systems::webhook)]
 #[case::frontier(systems::frontier)]

@@ -11,6 +11,7 @@ use tollgate_test_support::billing::lago::{Lago, Store};
 use tollgate_test_support::billing::openmeter::{Dedupe, OpenMeter};
 use tollgate_test_support::billing::receiver::Receiver;
 use tollgate_test_support::billing::stripe::Stripe;
+use tollgate_test_support::billing::stripe_stream::StripeStream;
 use tollgate_test_support::billing::{Billing, HOUR_MS};
 
 use crate::json::Fields;
@@ -64,10 +65,13 @@ impl System {
 pub type Known = (&'static str, fn(u64) -> System);
 
 /// All of them.
-pub const ALL: [Known; 8] = [
+pub const ALL: [Known; 11] = [
     ("openmeter_v1", openmeter_v1),
+    ("openmeter_v3", openmeter_v3),
     ("stripe_v1", stripe_v1),
     ("stripe_v1_hourly", stripe_v1_hourly),
+    ("stripe_v2", stripe_v2),
+    ("stripe_v2_sums", stripe_v2_sums),
     ("lago", lago),
     ("webhook", webhook),
     ("frontier", frontier),
@@ -104,6 +108,12 @@ pub fn openmeter_v1(seed: u64) -> System {
     }
 }
 
+pub fn openmeter_v3(seed: u64) -> System {
+    let mut system = openmeter_v1(seed);
+    system.settings["url"] = json!("https://openmeter.example/api/v3");
+    System { kind: Kind::OpenmeterV3, ..system }
+}
+
 /// With events that add up.
 pub fn stripe_v1(_: u64) -> System {
     System {
@@ -130,6 +140,40 @@ pub fn stripe_v1_hourly(seed: u64) -> System {
         loses_acknowledged: seed.is_multiple_of(2),
         knows_doubles: true,
     }
+}
+
+/// The stream, at its word.
+pub fn stripe_v2(seed: u64) -> System {
+    System {
+        kind: Kind::StripeV2,
+        settings: json!({"batch": 1 + seed % 100}),
+        secret: "sk_test_1",
+        customers: "cus_",
+        billing: Box::new(stream(seed)),
+        export_directory: None,
+        loses_acknowledged: false,
+        knows_doubles: true,
+    }
+}
+
+/// The stream, one event at a time, with a look at the sums.
+pub fn stripe_v2_sums(seed: u64) -> System {
+    System {
+        kind: Kind::StripeV2,
+        settings: json!({"meter_ids": meter_ids()}),
+        secret: "sk_test_1",
+        customers: "cus_",
+        billing: Box::new(stream(seed)),
+        export_directory: None,
+        loses_acknowledged: false,
+        knows_doubles: true,
+    }
+}
+
+/// Some sessions end before their time.
+fn stream(seed: u64) -> StripeStream {
+    let session_requests_max = (seed % 3 == 1).then_some(2);
+    StripeStream::new(Stripe::new(LAG_MS, false), session_requests_max)
 }
 
 fn meter_ids() -> serde_json::Value {
