@@ -227,7 +227,7 @@ async fn trouble_on_the_way_loses_nothing_and_is_told_from_what_did_not_arrive()
         }
         let item = desk.item(1);
         let frozen = desk.freeze(&[item]);
-        for status in [500, 502, 503, 504] {
+        for status in [409, 500, 502, 503, 504] {
             let answer = desk.send(&frozen, Fate::Fails { status }).await;
             let Answer::All(outcome) = answer else { panic!("{name} {answer:?}") };
             let may_go_on = matches!(outcome, Outcome::Unknown { .. } | Outcome::Refused { .. });
@@ -243,6 +243,10 @@ async fn trouble_on_the_way_loses_nothing_and_is_told_from_what_did_not_arrive()
         let busy = desk.send(&frozen, Fate::Limited { retry_after_s: Some(7) }).await;
         let Answer::All(Outcome::Refused { asked_ms: Some(7_000), .. }) = busy else {
             panic!("{name} {busy:?}")
+        };
+        let reset = desk.send(&frozen, Fate::LimitedUntilReset { reset_s: 9 }).await;
+        let Answer::All(Outcome::Refused { asked_ms: Some(9_000), .. }) = reset else {
+            panic!("{name} {reset:?}")
         };
         let limited = desk.send(&frozen, Fate::Limited { retry_after_s: None }).await;
         let Answer::All(Outcome::Refused { asked_ms: None, .. }) = limited else {
