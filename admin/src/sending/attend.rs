@@ -56,6 +56,8 @@ enum Trouble {
     Outbox(#[from] OutboxError),
     #[error("it cannot be opened: {0}")]
     Settings(String),
+    #[error("it cannot take single calls: {0}")]
+    Records(String),
     #[error("it cannot be paused: {}", .0.detail)]
     Pause(Problem),
 }
@@ -89,6 +91,7 @@ async fn turn(
         return Ok(None);
     }
     let now = control.now();
+    destination.take_records(&control.ledger, now).await.map_err(Trouble::Records)?;
     let wait_ms = turn.next_at.map_or(i64::MAX, |at| at.0.saturating_sub(now.0).max(0));
     Ok(Some(LOOK_EVERY.min(Duration::from_millis(wait_ms.unsigned_abs()))))
 }

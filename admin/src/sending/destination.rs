@@ -24,6 +24,7 @@ use super::capability::Capabilities;
 use super::intent::{Finding, Outcome};
 use super::item::Item;
 use super::wire::Wire;
+use crate::ledger::Ledger;
 
 /// What is sent: items, and the bytes that were fixed for them.
 #[derive(Clone, Debug)]
@@ -57,6 +58,12 @@ pub trait Destination: Send + Sync {
     fn freeze(&self, items: &[Item]) -> Vec<u8>;
 
     async fn send(&self, frozen: &Frozen, wire: &dyn Wire, now: Timestamp) -> Answer;
+
+    /// Takes single calls besides sums, where that is asked for. Called in each turn.
+    async fn take_records(&self, ledger: &Ledger, now: Timestamp) -> Result<(), String> {
+        let _ = (ledger, now);
+        Ok(())
+    }
 
     /// Whether items are there, in their order. Only asked of those that declare `Items`.
     async fn find(&self, items: &[Item], wire: &dyn Wire) -> Result<Vec<Finding>, String> {

@@ -5,6 +5,7 @@
 
 mod columns;
 mod format;
+mod records;
 mod store;
 
 use std::path::PathBuf;
@@ -16,9 +17,11 @@ use tollgate_common::time::Timestamp;
 
 use self::columns::Columns;
 use self::format::Format;
+use self::records::Records;
 use self::store::Trouble;
 use super::{Answer, Destination, Frozen, customer};
 use crate::json::Fields;
+use crate::ledger::Ledger;
 use crate::sending::capability::{Amounts, Capabilities, Dedupe, ReadBack};
 use crate::sending::intent::Outcome;
 use crate::sending::item::Item;
@@ -38,6 +41,7 @@ pub struct FileExport {
     format: Format,
     columns: Columns,
     batch: usize,
+    records: Option<Records>,
 }
 
 impl FileExport {
@@ -49,9 +53,12 @@ impl FileExport {
         let format = fields.word_defaulted("format").unwrap_or(Format::Jsonl);
         let columns = fields.word_defaulted("columns").unwrap_or(Columns::Windows);
         let batch = fields.small_integer_defaulted("batch", 1, BATCH_MAX).unwrap_or(BATCH);
+        let wants_records = fields.boolean_defaulted("records").unwrap_or(false);
+        let directory = setup.export_directory?.join(directory?);
         Some(Self {
             name: setup.name.to_owned(),
-            directory: setup.export_directory?.join(directory?),
+            records: wants_records.then(|| Records::new(&directory, format)),
+            directory,
             format,
             columns,
             batch: batch as usize,
@@ -109,7 +116,7 @@ impl Destination for FileExport {
     }
 
     fn freeze(&self, items: &[Item]) -> Vec<u8> {
-        self.format.write(self.columns, items)
+        self.format.write(items.iter().map(|item| self.columns.of(item)).collect())
     }
 
     async fn send(&self, frozen: &Frozen, _: &dyn Wire, _: Timestamp) -> Answer {
@@ -127,6 +134,13 @@ impl Destination for FileExport {
             Ok(Err(Trouble::Other(reason))) => Outcome::Rejected { reason },
             Err(error) => Outcome::Unknown { reason: error.to_string(), asked_ms: None },
         })
+    }
+
+    async fn take_records(&self, ledger: &Ledger, now: Timestamp) -> Result<(), String> {
+        match &self.records {
+            Some(records) => records.take(ledger, now).await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -3,8 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::columns::{Cell, Columns};
-use crate::sending::item::Item;
+use super::columns::Cell;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -31,11 +30,10 @@ impl Format {
         }
     }
 
-    pub fn write(self, columns: Columns, items: &[Item]) -> Vec<u8> {
-        let rows = items.iter().map(|item| columns.of(item));
+    pub fn write(self, rows: Vec<Vec<Cell>>) -> Vec<u8> {
         match self {
-            Self::Jsonl => rows.map(json_line).collect::<String>(),
-            Self::Csv => csv(rows.collect()),
+            Self::Jsonl => rows.into_iter().map(json_line).collect::<String>(),
+            Self::Csv => csv(&rows),
         }
         .into_bytes()
     }
@@ -47,10 +45,10 @@ fn json_line(row: Vec<Cell>) -> String {
     format!("{}\n", Value::Object(object))
 }
 
-fn csv(rows: Vec<Vec<Cell>>) -> String {
+fn csv(rows: &[Vec<Cell>]) -> String {
     let names = rows.first().into_iter().flatten().map(|(name, _)| (*name).to_owned());
     let mut text = csv_line(names);
-    for row in &rows {
+    for row in rows {
         text.push_str(&csv_line(row.iter().map(|(_, value)| match value {
             Value::String(text) => text.clone(),
             other => other.to_string(),

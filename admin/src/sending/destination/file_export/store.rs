@@ -12,13 +12,16 @@ use crate::fresh;
 const TEMPORARY: &str = ".tmp-";
 
 /// Why a file is not known to be in its place.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
     /// It is not.
+    #[error("{0}")]
     NotThere(String),
     /// It may be.
+    #[error("{0}")]
     Unknown(String),
     /// Another one is.
+    #[error("{0}")]
     Other(String),
 }
 
@@ -35,19 +38,32 @@ pub fn store(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), Trouble> 
             return Err(Trouble::Other(reason));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let temporary = temporary(directory, name);
-            if let Err(error) = fill(&temporary, bytes) {
-                // It may not have come about; if it has, the next try clears it away.
-                let _ = fs::remove_file(&temporary);
-                return Err(not_there(error));
-            }
-            fs::rename(&temporary, &place).map_err(not_there)?;
+            put(directory, name, bytes).map_err(not_there)?;
         }
         Err(error) => return Err(unknown(error)),
     }
     // Also when it was there: whoever put it there may have died before this.
     settle(directory).map_err(unknown)?;
     clear(directory, name).map_err(unknown)
+}
+
+/// Stores a file whole, in the place of the one that is there.
+pub fn replace(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), Trouble> {
+    let unknown = |error: io::Error| Trouble::Unknown(said(&directory.join(name), &error));
+    fs::create_dir_all(directory).map_err(unknown)?;
+    put(directory, name, bytes).map_err(unknown)?;
+    settle(directory).map_err(unknown)?;
+    clear(directory, name).map_err(unknown)
+}
+
+fn put(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let temporary = temporary(directory, name);
+    fill(&temporary, bytes).and_then(|()| fs::rename(&temporary, directory.join(name))).inspect_err(
+        |_| {
+            // It may not have come about; if it has, the next try clears it away.
+            let _ = fs::remove_file(&temporary);
+        },
+    )
 }
 
 /// Never the same twice: one who was thought dead may still be writing.
