@@ -37,7 +37,7 @@ use tollgate_common::internal::{RefusalReport, UsageAck, UsageBatch, UsageTotals
 use tollgate_common::time::Timestamp;
 
 pub use batch::Malformed;
-pub use history::Found;
+pub use history::{Found, Stored};
 pub use lag::Lag;
 pub use mark::Source;
 pub use tally::{Counts, Series};
@@ -226,6 +226,16 @@ impl Ledger {
         let trace = history::find(&mut transaction, request).await?;
         let refused = refusals::find(&mut transaction, request).await?;
         Ok(Explanation::of(request, trace, refused))
+    }
+
+    /// The next batches of single calls after one.
+    pub async fn stored_after(&self, number: i64) -> Result<Vec<Stored>, StoreError> {
+        Ok(history::stored_after(&mut self.database.read().await?, number).await?)
+    }
+
+    /// The single calls of the batches after `after`, up to and with `through`.
+    pub async fn records(&self, after: i64, through: i64) -> Result<Vec<Found>, StoreError> {
+        Ok(history::records(&mut self.database.read().await?, after, through).await?)
     }
 
     /// Since when single calls are kept; None before the first.

@@ -1,6 +1,7 @@
 //! What the control plane is told at its start.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tollgate_common::endpoint::AddressPolicy;
 use tollgate_config::StoreUrl;
 
 use crate::ledger::sweep::Retention;
+use crate::sending::kind::Setup;
 
 #[derive(Clone, Debug)]
 pub struct AdminOptions {
@@ -27,6 +29,8 @@ pub struct AdminOptions {
     pub upstream_policy: AddressPolicy,
     /// Where destinations may be.
     pub destination_policy: AddressPolicy,
+    /// Where destinations may write files; None: nowhere.
+    pub export_directory: Option<PathBuf>,
     /// The largest body of a call to the API.
     pub body_bytes_max: usize,
     /// From the start of a connection or a request to the end of its header.
@@ -50,11 +54,22 @@ impl AdminOptions {
             retention: Retention::default(),
             upstream_policy: AddressPolicy::default(),
             destination_policy: AddressPolicy::default(),
+            export_directory: None,
             body_bytes_max: 1 << 20,
             header_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
             connections_max: 1_024,
             drain_timeout: Duration::from_secs(5),
+        }
+    }
+
+    /// What a destination is set up with.
+    pub fn setup<'a>(&'a self, name: &'a str, secret: Option<&'a SecretString>) -> Setup<'a> {
+        Setup {
+            name,
+            secret,
+            policy: &self.destination_policy,
+            export_directory: self.export_directory.as_deref(),
         }
     }
 }

@@ -83,6 +83,7 @@ fn options(
             allow_loopback: settings.sending.allow_loopback,
             allow_private: settings.sending.allow_private,
         },
+        export_directory: settings.sending.export_directory.clone(),
         body_bytes_max: admin.body_bytes_max.as_usize(),
         header_timeout: admin.header_timeout,
         request_timeout: admin.request_timeout,

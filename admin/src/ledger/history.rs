@@ -25,6 +25,9 @@ const SPAN_MS: i64 = 10_000;
 /// batches; what lies further is left out, and the answer says so.
 const READ_BYTES_MAX: usize = 512 << 20;
 
+/// Batches that one look at what is new shows.
+const STORED_MAX: i64 = 1_000;
+
 /// What a row costs beside its records, about.
 const ROW_BYTES: i64 = 100;
 
@@ -115,6 +118,54 @@ pub async fn find(db: &mut Transaction, request: RequestId) -> Result<Trace, sql
     Ok(trace)
 }
 
+/// A batch, without its records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Batches are numbered in the order in which they were stored.
+    pub number: i64,
+    pub at: Timestamp,
+    /// Bytes of this batch and all before it.
+    pub bytes_through: i64,
+}
+
+/// The next batches after one, oldest first.
+pub async fn stored_after(db: &mut Transaction, number: i64) -> Result<Vec<Stored>, sqlx::Error> {
+    let rows: Vec<(i64, i64, i64)> = query_as(
+        "SELECT id, stored_at, bytes_through FROM ledger_history
+         WHERE id > $1 ORDER BY id LIMIT $2",
+    )
+    .bind(number)
+    .bind(STORED_MAX)
+    .fetch_all(db)
+    .await?;
+    let stored = |(number, at, bytes_through)| Stored { number, at: Timestamp(at), bytes_through };
+    Ok(rows.into_iter().map(stored).collect())
+}
+
+/// The records of the batches after `after`, up to and with `through`.
+pub async fn records(
+    db: &mut Transaction,
+    after: i64,
+    through: i64,
+) -> Result<Vec<Found>, sqlx::Error> {
+    let mut found = Vec::new();
+    let mut batches = query_as::<(Vec<u8>, i64, i64, Vec<u8>)>(
+        "SELECT node, epoch, first, records FROM ledger_history
+         WHERE id > $1 AND id <= $2 ORDER BY id",
+    )
+    .bind(after)
+    .bind(through)
+    .fetch(db);
+    while let Some((node, epoch, first, records)) = batches.try_next().await? {
+        let source = Source { node: NodeId::from_bytes(id_read(&node)?), epoch: epoch_read(epoch) };
+        let (chunks, _) = records.as_chunks::<USAGE_RECORD_BYTES>();
+        for (sequence, chunk) in (first.cast_unsigned()..).zip(chunks) {
+            found.push(Found { source, sequence, record: decoded(chunk)? });
+        }
+    }
+    Ok(found)
+}
+
 /// When the oldest batch that is still kept was stored.
 pub async fn kept_since(db: &mut Transaction) -> Result<Option<Timestamp>, sqlx::Error> {
     let oldest: Option<(i64,)> =
@@ -177,9 +228,7 @@ impl Trace {
             if !chunk.starts_with(request.as_bytes()) {
                 continue;
             }
-            let record =
-                UsageRecord::decode(chunk).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-            self.parts.push(Found { source, sequence, record });
+            self.parts.push(Found { source, sequence, record: decoded(chunk)? });
         }
         Ok(())
     }
@@ -189,6 +238,10 @@ impl Trace {
         let last = self.parts.iter().find(|found| found.record.last);
         last.is_some_and(|last| self.parts.len() == usize::from(last.record.part) + 1)
     }
+}
+
+fn decoded(chunk: &[u8; USAGE_RECORD_BYTES]) -> Result<UsageRecord, sqlx::Error> {
+    UsageRecord::decode(chunk).map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }
 
 /// A record begins with the id of its request.

@@ -10,7 +10,6 @@ use tollgate_common::ids::DestinationId;
 
 use super::attempt::Wish;
 use super::destination::Destination;
-use super::kind::Setup;
 use super::outbox::OutboxError;
 use super::outbox::lease::Fence;
 use super::registration::{Registration, Status};
@@ -57,6 +56,8 @@ enum Trouble {
     Outbox(#[from] OutboxError),
     #[error("it cannot be opened: {0}")]
     Settings(String),
+    #[error("it cannot take single calls: {0}")]
+    Records(String),
     #[error("it cannot be paused: {}", .0.detail)]
     Pause(Problem),
 }
@@ -90,6 +91,7 @@ async fn turn(
         return Ok(None);
     }
     let now = control.now();
+    destination.take_records(&control.ledger, now).await.map_err(Trouble::Records)?;
     let wait_ms = turn.next_at.map_or(i64::MAX, |at| at.0.saturating_sub(now.0).max(0));
     Ok(Some(LOOK_EVERY.min(Duration::from_millis(wait_ms.unsigned_abs()))))
 }
@@ -100,8 +102,7 @@ pub fn open(
     registration: &Registration,
     secret: Option<&SecretString>,
 ) -> Result<Box<dyn Destination>, String> {
-    let setup =
-        Setup { name: &registration.name, secret, policy: &control.options.destination_policy };
+    let setup = control.options.setup(&registration.name, secret);
     let mut fields = Fields::new(registration.settings.clone().into_iter().collect());
     let destination = registration.kind.open(&mut fields, &setup);
     match (destination, fields.finish()) {

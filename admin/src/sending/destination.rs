@@ -3,12 +3,17 @@
 //! An implementation holds no state that matters: what was decided and what became of it is in the
 //! outbox. Each lives in one file of `destination/` and is named in [`Kind`](super::kind::Kind).
 
+mod customer;
 pub mod http;
 mod names;
 
+pub mod file_export;
+pub mod frontier;
 pub mod lago;
 pub mod openmeter_v1;
+pub mod openmeter_v3;
 pub mod stripe_v1;
+pub mod stripe_v2;
 pub mod webhook;
 
 use async_trait::async_trait;
@@ -19,6 +24,7 @@ use super::capability::Capabilities;
 use super::intent::{Finding, Outcome};
 use super::item::Item;
 use super::wire::Wire;
+use crate::ledger::Ledger;
 
 /// What is sent: items, and the bytes that were fixed for them.
 #[derive(Clone, Debug)]
@@ -52,6 +58,12 @@ pub trait Destination: Send + Sync {
     fn freeze(&self, items: &[Item]) -> Vec<u8>;
 
     async fn send(&self, frozen: &Frozen, wire: &dyn Wire, now: Timestamp) -> Answer;
+
+    /// Takes single calls besides sums, where that is asked for. Called in each turn.
+    async fn take_records(&self, ledger: &Ledger, now: Timestamp) -> Result<(), String> {
+        let _ = (ledger, now);
+        Ok(())
+    }
 
     /// Whether items are there, in their order. Only asked of those that declare `Items`.
     async fn find(&self, items: &[Item], wire: &dyn Wire) -> Result<Vec<Finding>, String> {

@@ -1,12 +1,17 @@
 //! The kinds of destinations there are. A new one is a file in `destination/` and a line in each
 //! table here.
 
+use std::path::Path;
+
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use tollgate_common::endpoint::{AddressPolicy, Endpoint};
 use utoipa::ToSchema;
 
-use super::destination::{Destination, lago, openmeter_v1, stripe_v1, webhook};
+use super::destination::{
+    Destination, file_export, frontier, lago, openmeter_v1, openmeter_v3, stripe_v1, stripe_v2,
+    webhook,
+};
 use crate::json::Fields;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -16,9 +21,17 @@ pub enum Kind {
     Webhook,
     /// OpenMeter's API `/api/v1`.
     OpenmeterV1,
+    /// OpenMeter's API v3, also that of Kong Konnect.
+    OpenmeterV3,
     Lago,
     /// Stripe's billing meters, `/v1`.
     StripeV1,
+    /// Stripe's stream of meter events, `/v2`.
+    StripeV2,
+    /// Credits of Raystack Frontier.
+    Frontier,
+    /// Files in a directory of the control plane.
+    File,
 }
 
 /// What a destination is set up with, beside its settings.
@@ -28,6 +41,8 @@ pub struct Setup<'a> {
     pub secret: Option<&'a SecretString>,
     /// Where requests may go.
     pub policy: &'a AddressPolicy,
+    /// Where files may be; None: nowhere.
+    pub export_directory: Option<&'a Path>,
 }
 
 impl Kind {
@@ -40,8 +55,12 @@ impl Kind {
         match self {
             Self::Webhook => boxed(webhook::Webhook::open(fields, setup)),
             Self::OpenmeterV1 => boxed(openmeter_v1::OpenMeterV1::open(fields, setup)),
+            Self::OpenmeterV3 => boxed(openmeter_v3::OpenMeterV3::open(fields, setup)),
             Self::Lago => boxed(lago::Lago::open(fields, setup)),
             Self::StripeV1 => boxed(stripe_v1::StripeV1::open(fields, setup)),
+            Self::StripeV2 => boxed(stripe_v2::StripeV2::open(fields, setup)),
+            Self::File => boxed(file_export::FileExport::open(fields, setup)),
+            Self::Frontier => boxed(frontier::Frontier::open(fields, setup)),
         }
     }
 }
@@ -49,6 +68,16 @@ impl Kind {
 impl Setup<'_> {
     /// The setting `url`, without a slash at its end.
     pub fn url(&self, fields: &mut Fields, default: Option<&str>) -> Option<String> {
+        self.address(fields, "url", default)
+    }
+
+    /// An address in another setting.
+    pub fn address(
+        &self,
+        fields: &mut Fields,
+        setting: &str,
+        default: Option<&str>,
+    ) -> Option<String> {
         let parse = |text: &str| {
             let text = text.trim_end_matches('/');
             let endpoint = Endpoint::parse(text).map_err(|error| error.to_string())?;
@@ -57,9 +86,9 @@ impl Setup<'_> {
         };
         match default {
             Some(default) => {
-                Some(fields.parsed_defaulted("url", parse).unwrap_or_else(|| default.to_owned()))
+                Some(fields.parsed_defaulted(setting, parse).unwrap_or_else(|| default.to_owned()))
             }
-            None => fields.parsed_required("url", parse),
+            None => fields.parsed_required(setting, parse),
         }
     }
 

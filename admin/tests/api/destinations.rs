@@ -13,11 +13,14 @@ use tollgate_common::internal::UsageBatch;
 use tollgate_common::outcome::Outcome;
 use tollgate_common::time::Timestamp;
 use tollgate_common::usage::UsageRecord;
+use tollgate_test_support::billing::directory::Directory;
+use tollgate_test_support::billing::frontier::{Form, Frontier};
 use tollgate_test_support::billing::lago::{Lago, Store};
 use tollgate_test_support::billing::openmeter::{Dedupe, OpenMeter};
 use tollgate_test_support::billing::receiver::Receiver;
 use tollgate_test_support::billing::served::Served;
 use tollgate_test_support::billing::stripe::Stripe;
+use tollgate_test_support::billing::stripe_stream::StripeStream;
 use tollgate_test_support::billing::{Bill, Billing, HOUR_MS, Mishap, Request, Response};
 use uuid::Uuid;
 
@@ -80,6 +83,10 @@ async fn a_destination_is_what_was_asked_for_with_what_was_left_out() {
     "settings": { "url": "http://127.0.0.1:1" } }), &["settings.url"])]
 #[case::metadata(json!({ "name": "a", "kind": "openmeter_v1",
     "settings": { "url": "http://169.254.169.254/latest" } }), &["settings.url"])]
+#[case::frontier(json!({ "name": "a", "kind": "frontier", "settings": { "api": "soap" } }),
+    &["settings.url", "settings.api", "secret"])]
+#[case::no_files(json!({ "name": "a", "kind": "file", "settings": { "directory": "../etc" } }),
+    &["kind", "settings.directory"])]
 #[case::no_meter(json!({ "name": "a", "kind": "openmeter_v1", "meters": [],
     "settings": { "url": "https://om.example" } }), &["meters"])]
 #[case::month(json!({ "name": "a", "kind": "openmeter_v1", "window": "month",
@@ -214,7 +221,13 @@ pub async fn deliveries(
 #[case::openmeter("openmeter_v1", json!({}), "om-token", "tollgate.calls",
     OpenMeter::new(Dedupe::Off, 1_000))]
 #[case::stripe("stripe_v1", json!({}), "sk_test_1", "tollgate_calls", Stripe::new(1_000, false))]
+#[case::openmeter_v3("openmeter_v3", json!({}), "om-token", "tollgate.calls",
+    OpenMeter::new(Dedupe::Off, 1_000))]
+#[case::stripe_v2("stripe_v2", json!({}), "sk_test_1", "tollgate_calls",
+    StripeStream::new(Stripe::new(1_000, false), None))]
 #[case::lago("lago", json!({}), "lago-key", "tollgate_calls", Lago::new(Store::ClickHouse))]
+#[case::frontier("frontier", json!({}), "client:secret", "tollgate.calls",
+    Frontier::new(Form::Connect, None))]
 #[case::webhook("webhook", json!({}), WEBHOOK_SECRET, "calls", Receiver::new(WEBHOOK_SECRET))]
 #[tokio::test]
 async fn usage_arrives_over_real_connections(
@@ -227,7 +240,13 @@ async fn usage_arrives_over_real_connections(
     let admin = sending().await;
     let billing = Served::start(billing).await;
     let (subscription, at) = used(&admin, 7).await;
-    settings["url"] = billing.url().into();
+    settings["url"] = match kind {
+        "openmeter_v3" => format!("{}/api/v3", billing.url()).into(),
+        _ => billing.url().into(),
+    };
+    if kind == "stripe_v2" {
+        settings["stream_url"] = billing.url().into();
+    }
 
     let body = json!({
         "name": "billing", "kind": kind, "settings": settings, "secret": secret,
@@ -248,6 +267,42 @@ async fn usage_arrives_over_real_connections(
     };
     let key = (customer.to_owned(), meter.to_owned(), at.0.div_euclid(HOUR_MS));
     assert_eq!(billing.bill(), BTreeMap::from([(key, 7)]));
+}
+
+#[rstest]
+#[case::json_lines(json!({ "directory": "usage" }))]
+#[case::csv(json!({ "directory": "usage", "format": "csv", "columns": "focus" }))]
+#[tokio::test]
+async fn usage_is_written_to_files_where_the_configuration_allows_it(#[case] settings: Value) {
+    let directory = Directory::new();
+    let root = directory.path().to_owned();
+    let admin = Admin::start_with(|options: &mut AdminOptions| {
+        options.export_directory = Some(root);
+    })
+    .await;
+    let (_, at) = used(&admin, 7).await;
+
+    let body = json!({
+        "name": "billing", "kind": "file", "settings": settings,
+        "starts_at": at.plus_ms(-HOUR_MS).to_string(),
+    });
+    let destination = admin.post(DESTINATIONS, body).await.expect(201);
+
+    deliveries(&admin, &destination, |items| items[0]["state"] == "acknowledged").await;
+    let key = ("cus_1".to_owned(), "calls".to_owned(), at.0.div_euclid(HOUR_MS));
+    assert_eq!(directory.bill(), BTreeMap::from([(key, 7)]));
+}
+
+#[tokio::test]
+async fn a_secret_does_not_follow_to_another_stream() {
+    let admin = Admin::start().await;
+    let stripe = json!({ "name": "s", "kind": "stripe_v2", "secret": "sk_1", "status": "paused" });
+    let created = admin.post(DESTINATIONS, stripe).await.expect(201);
+    let elsewhere = json!({ "settings": { "stream_url": "https://elsewhere.example" } });
+
+    let reply = admin.patch(&path(&created), elsewhere).await;
+
+    assert_eq!(reply.bad_fields(), ["secret"]);
 }
 
 /// A Lago that takes nothing until somebody has set it right.

@@ -1,5 +1,7 @@
 //! Settings of what is sent to billing systems.
 
+use std::path::PathBuf;
+
 use crate::section::section;
 
 section! {
@@ -11,5 +13,8 @@ section! {
         /// Lets destinations be in the private network around this machine, such as an OpenMeter
         /// or a Lago of one's own.
         allow_private: bool = false;
+        /// The directory below which destinations of kind `file` write, each in one of its own. It
+        /// must be the same for all control planes that share a database. Without it there are none.
+        export_directory: Option<PathBuf> = None;
     }
 }

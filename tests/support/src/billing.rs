@@ -7,10 +7,13 @@
 pub mod network;
 pub mod served;
 
+pub mod directory;
+pub mod frontier;
 pub mod lago;
 pub mod openmeter;
 pub mod receiver;
 pub mod stripe;
+pub mod stripe_stream;
 
 use std::collections::BTreeMap;
 

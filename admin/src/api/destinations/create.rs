@@ -59,8 +59,7 @@ pub async fn create(
     repeatable: Repeatable,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
-    let policy = &control.options.destination_policy;
-    let fields = fields::read(body, fields::Present::default(), policy)?;
+    let fields = fields::read(body, fields::Present::default(), &control.options)?;
     let mut change = control.change(&caller, &request).await?;
     let registration = change.create_destination(fields).await?;
     let location = format!("/api/v1/destinations/{}", registration.id);

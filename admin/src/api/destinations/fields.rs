@@ -2,7 +2,6 @@
 
 use secrecy::SecretString;
 use serde_json::{Map, Value};
-use tollgate_common::endpoint::AddressPolicy;
 use tollgate_common::meter::Meter;
 use tollgate_common::time::Timestamp;
 
@@ -10,12 +9,16 @@ use crate::api::products::fields::parse_name;
 use crate::change::DestinationFields;
 use crate::json::{Fields, Object, Text};
 use crate::ledger::window::{Minute, Window};
+use crate::options::AdminOptions;
 use crate::problem::Problem;
-use crate::sending::kind::{Kind, Setup};
+use crate::sending::kind::Kind;
 use crate::sending::registration::{Registration, Status};
 
 /// What is seen but not set.
 pub const READ_ONLY: [&str; 5] = ["id", "has_secret", "pause_reason", "created_at", "updated_at"];
+
+/// Settings that say where a secret, or what was had for it, is sent.
+const ADDRESSES: [&str; 2] = ["url", "stream_url"];
 
 /// Two webhook secrets of 64 bytes with room.
 const SECRET: Text = Text::line(1, 1_024);
@@ -31,7 +34,7 @@ pub struct Present<'a> {
 pub fn read(
     mut object: Object,
     present: Present<'_>,
-    policy: &AddressPolicy,
+    options: &AdminOptions,
 ) -> Result<DestinationFields, Problem> {
     // An empty object names all that is missing in it.
     let settings = object.entry("settings").or_insert_with(|| Value::Object(Map::new())).clone();
@@ -40,7 +43,7 @@ pub fn read(
     let name = fields.parsed_required("name", parse_name).unwrap_or_default();
     let secret = fields.text_defaulted("secret", SECRET).map(SecretString::from);
     let kind = read_kind(&mut fields, present);
-    let setup = Setup { name: &name, secret: secret.as_ref().or(present.secret), policy };
+    let setup = options.setup(&name, secret.as_ref().or(present.secret));
     if let Some(kind) = kind {
         fields.object_defaulted("settings", |inner| kind.open(inner, &setup).is_some());
     } else {
@@ -103,7 +106,8 @@ fn check_secret_is_not_led_away(
 ) {
     let Some(registration) = present.registration else { return };
     let is_kept = registration.has_secret && !is_given;
-    if is_kept && registration.settings.get("url") != settings.get("url") {
+    let is_led_away = |name: &str| registration.settings.get(name) != settings.get(name);
+    if is_kept && ADDRESSES.into_iter().any(is_led_away) {
         fields.reject("secret", "must be given again when the url changes");
     }
 }

@@ -67,7 +67,7 @@ pub async fn update(
     let secret = change.catalog.destination_secret(before.id).await?;
     let present = fields::Present { registration: Some(&before), secret: secret.as_ref() };
     let whole = patched(&view(&before), body, &fields::READ_ONLY);
-    let fields = fields::read(whole, present, &control.options.destination_policy)?;
+    let fields = fields::read(whole, present, &control.options)?;
     let registration = change.update_destination(&before, fields).await?;
     Answer::ok(&view(&registration)).commit(&control, &Repeatable::never(), change).await
 }

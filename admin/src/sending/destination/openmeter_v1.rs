@@ -13,7 +13,7 @@ use tollgate_common::catalog::{Consumer, Subscription};
 use tollgate_common::time::Timestamp;
 
 use super::names::Names;
-use super::{Answer, Destination, Frozen, http};
+use super::{Answer, Destination, Frozen, customer, http};
 use crate::json::Fields;
 use crate::sending::capability::{Amounts, Capabilities, Dedupe, ReadBack};
 use crate::sending::intent::Finding;
@@ -45,25 +45,35 @@ pub struct OpenMeterV1 {
     bearer: Option<String>,
     name: String,
     types: Names,
-    dedupe: Dedupe,
-    lag_ms: i64,
+    promises: Promises,
+}
+
+/// What an installation promises, by its own settings.
+#[derive(Clone, Copy)]
+pub struct Promises {
+    pub dedupe: Dedupe,
+    pub lag_ms: i64,
+}
+
+impl Promises {
+    pub fn read(fields: &mut Fields) -> Self {
+        let dedupe = fields.small_integer_optional("dedupe_seconds", 1, DEDUPE_SECONDS_MAX);
+        let lag = fields.small_integer_defaulted("lag_seconds", 1, HOUR_SECONDS);
+        Self {
+            dedupe: dedupe
+                .map_or(Dedupe::Never, |seconds| Dedupe::Within { ms: i64::from(seconds) * 1_000 }),
+            lag_ms: i64::from(lag.unwrap_or(LAG_SECONDS)) * 1_000,
+        }
+    }
 }
 
 impl OpenMeterV1 {
     pub fn open(fields: &mut Fields, setup: &Setup<'_>) -> Option<Self> {
         let url = setup.url(fields, None);
         let types = Names::read(fields, "event_types", Some("tollgate."));
-        let dedupe = fields.small_integer_optional("dedupe_seconds", 1, DEDUPE_SECONDS_MAX);
-        let lag = fields.small_integer_defaulted("lag_seconds", 1, HOUR_SECONDS);
-        Some(Self {
-            url: url?,
-            bearer: setup.bearer(),
-            name: setup.name.to_owned(),
-            types,
-            dedupe: dedupe
-                .map_or(Dedupe::Never, |seconds| Dedupe::Within { ms: i64::from(seconds) * 1_000 }),
-            lag_ms: i64::from(lag.unwrap_or(LAG_SECONDS)) * 1_000,
-        })
+        let promises = Promises::read(fields);
+        let (bearer, name) = (setup.bearer(), setup.name.to_owned());
+        Some(Self { url: url?, bearer, name, types, promises })
     }
 
     fn headers(&self, content_type: Option<&str>) -> Vec<(&'static str, String)> {
@@ -124,11 +134,6 @@ pub fn event(item: &Item, kind: &str) -> Value {
     })
 }
 
-/// The id that the consumer has there, or ours.
-pub fn subject(consumer: &Consumer, name: &str) -> String {
-    consumer.external_ids.get(name).cloned().unwrap_or_else(|| consumer.id.to_string())
-}
-
 fn finding(item: &Item, shown: &Shown) -> Finding {
     let events = match shown {
         Shown::Events(events) => events,
@@ -155,8 +160,8 @@ fn finding(item: &Item, shown: &Shown) -> Finding {
 impl Destination for OpenMeterV1 {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            dedupe: self.dedupe,
-            read_back: ReadBack::Items { lag_ms: self.lag_ms },
+            dedupe: self.promises.dedupe,
+            read_back: ReadBack::Items { lag_ms: self.promises.lag_ms },
             amounts: Amounts::Added,
             batch_items_max: BATCH_MAX,
             requests_at_once_max: LANES as usize,
@@ -170,7 +175,7 @@ impl Destination for OpenMeterV1 {
     }
 
     fn customer(&self, consumer: &Consumer, _: &Subscription) -> Result<String, String> {
-        Ok(subject(consumer, &self.name))
+        Ok(customer::or_ours(consumer, &self.name))
     }
 
     fn freeze(&self, items: &[Item]) -> Vec<u8> {

@@ -10,7 +10,7 @@ use tollgate_common::meter::Meter;
 use tollgate_common::time::Timestamp;
 
 use super::names::Names;
-use super::{Answer, Destination, Frozen, http};
+use super::{Answer, Destination, Frozen, customer, http};
 use crate::json::{Fields, Text};
 use crate::sending::capability::{Amounts, Capabilities, Dedupe, ReadBack};
 use crate::sending::intent::Outcome;
@@ -21,10 +21,10 @@ use crate::sending::wire::{Request, Response, Wire};
 const HOUR_MS: i64 = 3_600_000;
 
 /// "At least 24 hours".
-const DEDUPE_MS: i64 = 24 * HOUR_MS;
+pub const DEDUPE_MS: i64 = 24 * HOUR_MS;
 
 /// 35 days, less an hour for clocks and retries.
-const AGE_MS_MAX: i64 = (35 * 24 - 1) * HOUR_MS;
+pub const AGE_MS_MAX: i64 = (35 * 24 - 1) * HOUR_MS;
 
 /// Summaries are "eventually consistent", without a bound; an hour was never reported to be short.
 const LAG_MS: i64 = HOUR_MS;
@@ -42,11 +42,10 @@ pub struct StripeV1 {
     bearer: String,
     name: String,
     event_names: Names,
-    meter_ids: Names,
+    sums: Sums,
     customer_key: String,
     value_key: String,
     is_hourly: bool,
-    reads_back: bool,
 }
 
 impl StripeV1 {
@@ -54,7 +53,7 @@ impl StripeV1 {
         let url = setup.url(fields, Some("https://api.stripe.com"));
         let bearer = setup.bearer_required(fields);
         let event_names = Names::read(fields, "event_names", Some("tollgate_"));
-        let meter_ids = Names::read(fields, "meter_ids", None);
+        let sums = Sums::read(fields);
         let customer_key = fields.text_defaulted("customer_key", KEY);
         let value_key = fields.text_defaulted("value_key", KEY);
         let is_hourly = fields.boolean_defaulted("hourly_totals").unwrap_or(false);
@@ -63,8 +62,7 @@ impl StripeV1 {
             bearer: bearer?,
             name: setup.name.to_owned(),
             event_names,
-            reads_back: Meter::ALL.into_iter().any(|meter| meter_ids.of(meter).is_some()),
-            meter_ids,
+            sums,
             customer_key: customer_key.unwrap_or_else(|| "stripe_customer_id".to_owned()),
             value_key: value_key.unwrap_or_else(|| "value".to_owned()),
             is_hourly,
@@ -72,10 +70,58 @@ impl StripeV1 {
     }
 }
 
-/// The id that the consumer has there.
-pub fn customer(consumer: &Consumer, name: &str) -> Result<String, String> {
-    let known = consumer.external_ids.get(name).cloned();
-    known.ok_or_else(|| format!("consumer {} has no external id \"{name}\"", consumer.id))
+/// The sums of meters: the only way to see what arrived.
+pub struct Sums {
+    meter_ids: Names,
+}
+
+impl Sums {
+    pub fn read(fields: &mut Fields) -> Self {
+        Self { meter_ids: Names::read(fields, "meter_ids", None) }
+    }
+
+    pub fn read_back(&self) -> ReadBack {
+        match Meter::ALL.into_iter().any(|meter| self.meter_ids.of(meter).is_some()) {
+            true => ReadBack::Totals { lag_ms: LAG_MS },
+            false => ReadBack::Never,
+        }
+    }
+
+    /// The sum of an item's customer, meter and hour.
+    pub async fn total(
+        &self,
+        url: &str,
+        bearer: &str,
+        item: &Item,
+        wire: &dyn Wire,
+    ) -> Result<i64, String> {
+        let meter = item.place.meter;
+        let id = self.meter_ids.of(meter);
+        let id = id.ok_or_else(|| format!("meter_ids has none for {}", meter.label()))?;
+        let from = item.hour() * 3_600;
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("customer", &item.customer)
+            .append_pair("start_time", &from.to_string())
+            .append_pair("end_time", &(from + 3_600).to_string())
+            .append_pair("value_grouping_window", "hour")
+            .finish();
+        let url = format!("{url}/v1/billing/meters/{id}/event_summaries?{query}");
+        let headers = vec![("authorization", bearer.to_owned())];
+        let request = Request { method: "GET", url, headers, body: vec![] };
+        let response = wire.exchange(request).await.map_err(|error| error.to_string())?;
+        if response.status != 200 {
+            return Err(http::reason(&response));
+        }
+        let body = response.json()?;
+        let summaries = body["data"].as_array().ok_or("the answer has no data")?;
+        let values = summaries.iter().map(|summary| summary["aggregated_value"].as_f64());
+        let total: f64 = values.map(|value| value.unwrap_or(f64::NAN)).sum();
+        if total.fract() == 0.0 && total.abs() < EXACT_MAX {
+            Ok(total as i64)
+        } else {
+            Err(format!("{total} is no whole number"))
+        }
+    }
 }
 
 /// A repeat is told by its text alone: the error has no code.
@@ -106,10 +152,7 @@ impl Destination for StripeV1 {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             dedupe: Dedupe::Within { ms: DEDUPE_MS },
-            read_back: match self.reads_back {
-                true => ReadBack::Totals { lag_ms: LAG_MS },
-                false => ReadBack::Never,
-            },
+            read_back: self.sums.read_back(),
             amounts: if self.is_hourly { Amounts::Replacing } else { Amounts::Added },
             batch_items_max: 1,
             requests_at_once_max: AT_ONCE,
@@ -124,7 +167,7 @@ impl Destination for StripeV1 {
     }
 
     fn customer(&self, consumer: &Consumer, _: &Subscription) -> Result<String, String> {
-        customer(consumer, &self.name)
+        customer::required(consumer, &self.name)
     }
 
     fn freeze(&self, items: &[Item]) -> Vec<u8> {
@@ -156,31 +199,6 @@ impl Destination for StripeV1 {
     }
 
     async fn total(&self, item: &Item, wire: &dyn Wire) -> Result<i64, String> {
-        let meter = item.place.meter;
-        let id = self.meter_ids.of(meter);
-        let id = id.ok_or_else(|| format!("meter_ids has none for {}", meter.label()))?;
-        let from = item.hour() * 3_600;
-        let query = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("customer", &item.customer)
-            .append_pair("start_time", &from.to_string())
-            .append_pair("end_time", &(from + 3_600).to_string())
-            .append_pair("value_grouping_window", "hour")
-            .finish();
-        let url = format!("{}/v1/billing/meters/{id}/event_summaries?{query}", self.url);
-        let headers = vec![("authorization", self.bearer.clone())];
-        let request = Request { method: "GET", url, headers, body: vec![] };
-        let response = wire.exchange(request).await.map_err(|error| error.to_string())?;
-        if response.status != 200 {
-            return Err(http::reason(&response));
-        }
-        let body = response.json()?;
-        let summaries = body["data"].as_array().ok_or("the answer has no data")?;
-        let values = summaries.iter().map(|summary| summary["aggregated_value"].as_f64());
-        let total: f64 = values.map(|value| value.unwrap_or(f64::NAN)).sum();
-        if total.fract() == 0.0 && total.abs() < EXACT_MAX {
-            Ok(total as i64)
-        } else {
-            Err(format!("{total} is no whole number"))
-        }
+        self.sums.total(&self.url, &self.bearer, item, wire).await
     }
 }

@@ -179,7 +179,8 @@ impl Wire for Air {
     }
 }
 
-fn carried(request: &Request) -> billing::Request {
+/// A request as the simulators see it.
+pub fn carried(request: &Request) -> billing::Request {
     let target = url::Url::parse(&request.url).expect("a destination makes good URLs");
     let query = target.query().map(|query| format!("?{query}")).unwrap_or_default();
     let headers = request.headers.iter();

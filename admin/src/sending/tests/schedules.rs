@@ -23,10 +23,15 @@ fn seeds(default: u64) -> Range<u64> {
 
 #[rstest]
 #[case::openmeter_v1(systems::openmeter_v1)]
+#[case::openmeter_v3(systems::openmeter_v3)]
 #[case::stripe_v1(systems::stripe_v1)]
 #[case::stripe_v1_hourly(systems::stripe_v1_hourly)]
+#[case::stripe_v2_sums(systems::stripe_v2_sums)]
 #[case::lago(systems::lago)]
 #[case::webhook(systems::webhook)]
+#[case::frontier(systems::frontier)]
+#[case::frontier_rest(systems::frontier_rest)]
+#[case::file_export(systems::file_export)]
 fn what_is_billed_is_what_the_ledger_has(#[case] system: fn(u64) -> System) {
     live_through(Kind::Sqlite, seeds(8), system);
 }

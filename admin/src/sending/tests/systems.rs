@@ -1,12 +1,17 @@
 //! The billing systems that are sent to: how each is set up on both sides.
 
+use std::path::PathBuf;
+
 use secrecy::SecretString;
 use serde_json::json;
 use tollgate_common::endpoint::AddressPolicy;
+use tollgate_test_support::billing::directory::Directory;
+use tollgate_test_support::billing::frontier::{Form, Frontier};
 use tollgate_test_support::billing::lago::{Lago, Store};
 use tollgate_test_support::billing::openmeter::{Dedupe, OpenMeter};
 use tollgate_test_support::billing::receiver::Receiver;
 use tollgate_test_support::billing::stripe::Stripe;
+use tollgate_test_support::billing::stripe_stream::StripeStream;
 use tollgate_test_support::billing::{Billing, HOUR_MS};
 
 use crate::json::Fields;
@@ -20,7 +25,11 @@ pub struct System {
     pub kind: Kind,
     pub settings: serde_json::Value,
     pub secret: &'static str,
+    /// What the ids of consumers there begin with.
+    pub customers: &'static str,
     pub billing: Box<dyn Billing>,
+    /// Where it writes, when it writes files.
+    pub export_directory: Option<PathBuf>,
     /// Whether it is made to lose what it has acknowledged.
     pub loses_acknowledged: bool,
     /// Whether it recognises a request that the network carries twice. Nobody can help those that
@@ -30,15 +39,45 @@ pub struct System {
 
 impl System {
     pub fn open(&self) -> Box<dyn Destination> {
+        self.opened().expect("the settings are good")
+    }
+
+    /// The destination, or the settings that are not good.
+    pub fn opened(&self) -> Result<Box<dyn Destination>, Vec<String>> {
         let secret = SecretString::from(self.secret);
-        let setup = Setup { name: NAME, secret: Some(&secret), policy: &AddressPolicy::default() };
+        let setup = Setup {
+            name: NAME,
+            secret: Some(&secret),
+            policy: &AddressPolicy::default(),
+            export_directory: self.export_directory.as_deref(),
+        };
         let settings = self.settings.as_object().expect("settings are an object").clone();
         let mut fields = Fields::new(settings);
         let opened = self.kind.open(&mut fields, &setup);
-        fields.finish().expect("the settings are good");
-        opened.expect("the settings are good")
+        match fields.finish() {
+            Ok(()) => Ok(opened.expect("nothing is wrong with it")),
+            Err(problem) => Err(problem.errors.into_iter().map(|error| error.field).collect()),
+        }
     }
 }
+
+/// A name, and how it is made from a seed.
+pub type Known = (&'static str, fn(u64) -> System);
+
+/// All of them.
+pub const ALL: [Known; 11] = [
+    ("openmeter_v1", openmeter_v1),
+    ("openmeter_v3", openmeter_v3),
+    ("stripe_v1", stripe_v1),
+    ("stripe_v1_hourly", stripe_v1_hourly),
+    ("stripe_v2", stripe_v2),
+    ("stripe_v2_sums", stripe_v2_sums),
+    ("lago", lago),
+    ("webhook", webhook),
+    ("frontier", frontier),
+    ("frontier_rest", frontier_rest),
+    ("file_export", file_export),
+];
 
 /// What the destination is called.
 pub const NAME: &str = "billing";
@@ -61,10 +100,18 @@ pub fn openmeter_v1(seed: u64) -> System {
         kind: Kind::OpenmeterV1,
         settings,
         secret: "om_1",
+        customers: "cus_",
         billing: Box::new(OpenMeter::new(dedupe, LAG_MS)),
+        export_directory: None,
         loses_acknowledged: seed.is_multiple_of(3),
         knows_doubles: dedupe != Dedupe::Off,
     }
+}
+
+pub fn openmeter_v3(seed: u64) -> System {
+    let mut system = openmeter_v1(seed);
+    system.settings["url"] = json!("https://openmeter.example/api/v3");
+    System { kind: Kind::OpenmeterV3, ..system }
 }
 
 /// With events that add up.
@@ -73,7 +120,9 @@ pub fn stripe_v1(_: u64) -> System {
         kind: Kind::StripeV1,
         settings: json!({"meter_ids": meter_ids()}),
         secret: "sk_test_1",
+        customers: "cus_",
         billing: Box::new(Stripe::new(LAG_MS, false)),
+        export_directory: None,
         loses_acknowledged: false,
         knows_doubles: true,
     }
@@ -85,10 +134,46 @@ pub fn stripe_v1_hourly(seed: u64) -> System {
         kind: Kind::StripeV1,
         settings: json!({"hourly_totals": true, "meter_ids": meter_ids()}),
         secret: "sk_test_1",
+        customers: "cus_",
         billing: Box::new(Stripe::new(LAG_MS, true)),
+        export_directory: None,
         loses_acknowledged: seed.is_multiple_of(2),
         knows_doubles: true,
     }
+}
+
+/// The stream, at its word.
+pub fn stripe_v2(seed: u64) -> System {
+    System {
+        kind: Kind::StripeV2,
+        settings: json!({"batch": 1 + seed % 100}),
+        secret: "sk_test_1",
+        customers: "cus_",
+        billing: Box::new(stream(seed)),
+        export_directory: None,
+        loses_acknowledged: false,
+        knows_doubles: true,
+    }
+}
+
+/// The stream, one event at a time, with a look at the sums.
+pub fn stripe_v2_sums(seed: u64) -> System {
+    System {
+        kind: Kind::StripeV2,
+        settings: json!({"meter_ids": meter_ids()}),
+        secret: "sk_test_1",
+        customers: "cus_",
+        billing: Box::new(stream(seed)),
+        export_directory: None,
+        loses_acknowledged: false,
+        knows_doubles: true,
+    }
+}
+
+/// Some sessions end before their time.
+fn stream(seed: u64) -> StripeStream {
+    let session_requests_max = (seed % 3 == 1).then_some(2);
+    StripeStream::new(Stripe::new(LAG_MS, false), session_requests_max)
 }
 
 fn meter_ids() -> serde_json::Value {
@@ -106,7 +191,9 @@ pub fn lago(seed: u64) -> System {
         kind: Kind::Lago,
         settings: json!({"batch": batch}),
         secret: "lago_1",
+        customers: "cus_",
         billing: Box::new(Lago::new(store)),
+        export_directory: None,
         loses_acknowledged: seed.is_multiple_of(4),
         knows_doubles: true,
     }
@@ -117,7 +204,54 @@ pub fn webhook(seed: u64) -> System {
         kind: Kind::Webhook,
         settings: json!({"url": "https://hooks.example/usage", "batch": 1 + seed % 5}),
         secret: WEBHOOK_SECRET,
+        customers: "cus_",
         billing: Box::new(Receiver::new(WEBHOOK_SECRET)),
+        export_directory: None,
+        loses_acknowledged: false,
+        knows_doubles: true,
+    }
+}
+
+pub fn frontier(seed: u64) -> System {
+    frontier_in(Form::Connect, seed)
+}
+
+pub fn frontier_rest(seed: u64) -> System {
+    frontier_in(Form::Rest { hides_repeats: seed.is_multiple_of(2) }, seed)
+}
+
+fn frontier_in(form: Form, seed: u64) -> System {
+    let (api, customers) = match form {
+        Form::Connect => ("connect", "cus_"),
+        Form::Rest { .. } => ("rest", "org_1/cus_"),
+    };
+    // Some run out of credits now and then.
+    let hourly_credits = (seed % 3 == 1).then_some(20);
+    System {
+        kind: Kind::Frontier,
+        settings: json!({"url": "https://frontier.example", "api": api}),
+        secret: "client:frontier_1",
+        customers,
+        billing: Box::new(Frontier::new(form, hourly_credits)),
+        export_directory: None,
+        loses_acknowledged: false,
+        knows_doubles: true,
+    }
+}
+
+pub fn file_export(seed: u64) -> System {
+    let directory = Directory::new();
+    let format = ["jsonl", "csv"][(seed % 2) as usize];
+    let columns = ["windows", "focus"][(seed / 2 % 2) as usize];
+    System {
+        kind: Kind::File,
+        settings: json!({
+            "directory": "usage", "format": format, "columns": columns, "batch": 1 + seed % 40,
+        }),
+        secret: "",
+        customers: "cus_",
+        export_directory: Some(directory.path().to_owned()),
+        billing: Box::new(directory),
         loses_acknowledged: false,
         knows_doubles: true,
     }

@@ -33,7 +33,7 @@ use crate::store::tests::{on_a_server, plan, product};
 use crate::store::{CatalogStore, Database, SqlCatalog};
 
 /// 2026-11-20T10:20:00Z.
-const START: Timestamp = Timestamp(1_795_170_000_000);
+pub const START: Timestamp = Timestamp(1_795_170_000_000);
 
 /// Turns that a history needs at most to come to its end once everything works.
 const TURNS_MAX: usize = 3_000;
@@ -82,7 +82,7 @@ impl World {
             Kind::Postgres => on_a_server().await,
         };
         let ledger = Ledger::open(database.clone(), Retention::default()).await.unwrap();
-        let subscriptions = furnish(&database, seed, &mut chance).await;
+        let subscriptions = furnish(&database, seed, &mut chance, system.customers).await;
         let destination = system.open();
         let what = system.kind;
         let air = Arc::new(Air::new(seed, START.0, system));
@@ -253,7 +253,7 @@ impl Running {
 }
 
 /// Meters by their names here.
-fn named(bill: Bill) -> Bill {
+pub fn named(bill: Bill) -> Bill {
     let name = |meter: &str| {
         meter.trim_start_matches("tollgate").trim_start_matches(['.', '_']).to_owned()
     };
@@ -267,6 +267,7 @@ async fn furnish(
     database: &Database,
     seed: u64,
     chance: &mut Chance,
+    customers: &str,
 ) -> Vec<(Subscription, Consumer)> {
     let catalog = SqlCatalog::open(database.clone()).await.unwrap();
     let plan = Plan {
@@ -283,7 +284,7 @@ async fn furnish(
     let mut subscriptions = Vec::new();
     for number in 1..=3 {
         let is_shared = number == 2 && seed.is_multiple_of(3);
-        let consumer = consumer(if is_shared { 1 } else { number });
+        let consumer = consumer(if is_shared { 1 } else { number }, customers);
         write.save_consumer(&consumer).await.unwrap();
         let ago = chance.within(0, 60 * 24 * HOUR_MS.unsigned_abs()) as i64;
         let subscription = subscription(number, &plan, &consumer, START.plus_ms(-ago));
@@ -295,12 +296,12 @@ async fn furnish(
     subscriptions
 }
 
-fn consumer(number: u8) -> Consumer {
+pub fn consumer(number: u8, customers: &str) -> Consumer {
     Consumer {
         id: ConsumerId::from_bytes([number; 16]),
         name: format!("consumer {number}"),
         email: None,
-        external_ids: BTreeMap::from([(NAME.to_owned(), format!("cus_{number}"))]),
+        external_ids: BTreeMap::from([(NAME.to_owned(), format!("{customers}{number}"))]),
         created_at: START,
         updated_at: START,
     }

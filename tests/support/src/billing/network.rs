@@ -30,6 +30,10 @@ pub enum Fate {
     Limited {
         retry_after_s: Option<u32>,
     },
+    /// The same, where the rest of the time is said in `X-RateLimit-Reset`.
+    LimitedUntilReset {
+        reset_s: u32,
+    },
     Mishap(Mishap),
 }
 
@@ -50,7 +54,7 @@ pub struct Network {
 impl Fate {
     /// One of those that a network and a busy service have in store.
     pub fn any(chance: &mut Chance, late_ms_max: i64) -> Self {
-        match chance.within(0, 12) {
+        match chance.within(0, 14) {
             0 => Self::NotReached,
             1 => Self::Lost,
             2 | 3 => Self::AnswerLost,
@@ -60,6 +64,9 @@ impl Fate {
             7 | 8 => Self::DoneThenFails { status: 500 },
             9 => Self::Limited { retry_after_s: None },
             10 => Self::Limited { retry_after_s: Some(chance.within(0, 120) as u32) },
+            11 => Self::LimitedUntilReset { reset_s: chance.within(0, 120) as u32 },
+            // Another request for the same customer and meter is under way there.
+            12 => Self::Fails { status: 409 },
             _ => Self::Mishap(Mishap::StopAfter(chance.within(0, 4) as usize)),
         }
     }
@@ -119,6 +126,10 @@ impl Network {
                     Some(seconds) => limited.with_header("retry-after", &seconds.to_string()),
                     None => limited,
                 })
+            }
+            Fate::LimitedUntilReset { reset_s } => {
+                let limited = Response::empty(429);
+                Delivered::Answer(limited.with_header("x-ratelimit-reset", &reset_s.to_string()))
             }
             Fate::Mishap(mishap) => Delivered::Answer(answer(mishap)),
         }

@@ -1,4 +1,4 @@
-//! OpenMeter's `/api/v1/events`: CloudEvents in, and the list of events out.
+//! OpenMeter's events in `/api/v1` and `/api/v3`: CloudEvents in, and the list of events out.
 
 use std::collections::HashMap;
 
@@ -13,6 +13,9 @@ const FROM_DAYS_MAX: i64 = 32;
 
 const LIMIT_MAX: usize = 100;
 
+/// Events of a page of `/api/v3`, unless it is asked for another size.
+const PAGE: usize = 20;
+
 /// When it recognises a repeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dedupe {
@@ -22,6 +25,12 @@ pub enum Dedupe {
     AtSink { ms: i64 },
     /// When it is taken, for so long, and also when it is lost after that.
     AtIngest { ms: i64 },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    V1,
+    V3,
 }
 
 pub struct OpenMeter {
@@ -43,8 +52,14 @@ impl OpenMeter {
         Self { dedupe, lag_ms, keys: HashMap::new(), stored: Vec::new() }
     }
 
-    fn ingest(&mut self, request: &Request, now_ms: i64, mishap: Mishap) -> Response {
-        let events = match events(request) {
+    fn ingest(
+        &mut self,
+        request: &Request,
+        version: Version,
+        now_ms: i64,
+        mishap: Mishap,
+    ) -> Response {
+        let events = match events(request, version) {
             Ok(events) => events,
             Err(detail) => return problem(400, &detail),
         };
@@ -54,7 +69,10 @@ impl OpenMeter {
             }
             self.take(event, now_ms, mishap == Mishap::AcknowledgeThenLose);
         }
-        Response::empty(204)
+        match version {
+            Version::V1 => Response::empty(204),
+            Version::V3 => Response::empty(202),
+        }
     }
 
     fn take(&mut self, event: Value, now_ms: i64, is_lost: bool) {
@@ -112,12 +130,36 @@ impl OpenMeter {
             self.stored.iter().filter(is_asked_for).map(shown).take(limit).collect();
         Response::json(200, &events.into())
     }
+
+    /// By exact filters, a page at a time.
+    fn list_v3(&self, request: &Request, now_ms: i64) -> Response {
+        let size = request.query("page[size]").map_or(Some(PAGE), |text| text.parse().ok());
+        let Some(size @ 1..=LIMIT_MAX) = size else {
+            return problem(400, "page[size] of 1 to 100");
+        };
+        let is_of = |stored: &Stored, field: &str| {
+            let wanted = request.query(&format!("filter[{field}][eq]"));
+            wanted.is_none_or(|wanted| stored.event[field] == wanted.as_str())
+        };
+        let is_asked_for = |stored: &&Stored| {
+            let fields = ["id", "source", "subject", "type"];
+            stored.stored_at <= now_ms && fields.into_iter().all(|field| is_of(stored, field))
+        };
+        let shown = |stored: &Stored| json!({"event": stored.event});
+        let events: Vec<Value> =
+            self.stored.iter().filter(is_asked_for).map(shown).take(size).collect();
+        Response::json(200, &json!({"data": events, "meta": {"page": {"size": size}}}))
+    }
 }
 
 impl Billing for OpenMeter {
     fn answer(&mut self, request: &Request, now_ms: i64, mishap: Mishap) -> Response {
         match (request.method.as_str(), request.path()) {
-            ("POST", "/api/v1/events") => self.ingest(request, now_ms, mishap),
+            ("POST", "/api/v1/events") => self.ingest(request, Version::V1, now_ms, mishap),
+            ("POST", "/api/v3/openmeter/events") => {
+                self.ingest(request, Version::V3, now_ms, mishap)
+            }
+            ("GET", "/api/v3/openmeter/events") => self.list_v3(request, now_ms),
             ("GET", "/api/v1/events") => self.list(request, now_ms),
             _ => problem(404, "no such path"),
         }
@@ -139,10 +181,14 @@ impl Billing for OpenMeter {
 }
 
 /// The events of a request, all of them good.
-fn events(request: &Request) -> Result<Vec<Value>, String> {
+fn events(request: &Request, version: Version) -> Result<Vec<Value>, String> {
     let json = request.json().ok_or("invalid event")?;
-    // Compared as a text: a parameter behind it makes it another one.
-    let events = match (request.header("content-type"), json) {
+    let content_type = request.header("content-type").map(|text| match version {
+        // Compared as a text: a parameter behind it makes it another one.
+        Version::V1 => text,
+        Version::V3 => text.split(';').next().unwrap_or_default().trim(),
+    });
+    let events = match (content_type, json) {
         (Some("application/cloudevents+json"), event @ Value::Object(_)) => vec![event],
         (Some("application/cloudevents-batch+json"), Value::Array(events)) => events,
         (Some("application/json"), Value::Array(events)) => events,

@@ -88,12 +88,10 @@ impl Stripe {
         let Ok(seconds) = seconds.unwrap_or(Ok(now_ms / 1_000)) else {
             return error(400, "Invalid integer: timestamp.");
         };
-        let known = self.identifiers.get(&identifier);
-        if known.is_some_and(|at| now_ms - at < self.dedupe_ms) {
+        if !self.is_new(&identifier, now_ms) {
             let message = format!("An event already exists with identifier {identifier}.");
             return error(400, &message).with_header("stripe-should-retry", "false");
         }
-        self.identifiers.insert(identifier.clone(), now_ms);
         let body = json!({
             "object": "billing.meter_event",
             "created": now_ms / 1_000,
@@ -109,8 +107,18 @@ impl Stripe {
         Response::json(200, &body)
     }
 
+    /// Whether an identifier was not seen for long enough; from now on it was.
+    pub(super) fn is_new(&mut self, identifier: &str, now_ms: i64) -> bool {
+        let known = self.identifiers.get(identifier);
+        if known.is_some_and(|at| now_ms - at < self.dedupe_ms) {
+            return false;
+        }
+        self.identifiers.insert(identifier.to_owned(), now_ms);
+        true
+    }
+
     /// What happens after the answer.
-    fn validate(
+    pub(super) fn validate(
         &mut self,
         name: &str,
         customer: Option<&String>,

@@ -17,11 +17,15 @@ use crate::console::visitor::{Sent, Visitor};
 
 const FIELDS: [&str; 6] = ["name", "kind", "settings", "secret", "meters", "window"];
 
-const KINDS: [Choice<'_>; 4] = [
+const KINDS: [Choice<'_>; 8] = [
     Choice { value: "openmeter_v1", label: "OpenMeter", hint: "" },
+    Choice { value: "openmeter_v3", label: "OpenMeter v3, Kong Konnect", hint: "" },
     Choice { value: "lago", label: "Lago", hint: "" },
     Choice { value: "stripe_v1", label: "Stripe billing meters", hint: "" },
+    Choice { value: "stripe_v2", label: "Stripe meter event stream", hint: "" },
+    Choice { value: "frontier", label: "Raystack Frontier credits", hint: "" },
     Choice { value: "webhook", label: "Signed webhook", hint: "" },
+    Choice { value: "file", label: "Files", hint: "" },
 ];
 const METERS: [Choice<'_>; 4] = [
     Choice { value: "calls", label: "Calls", hint: "" },

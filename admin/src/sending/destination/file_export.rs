@@ -1,0 +1,158 @@
+//! Files for those who load usage into a warehouse or a spreadsheet.
+//!
+//! A file is named by what is in it and appears whole or not at all, so writing it again after a crash
+//! changes nothing. Where files may be is for the operator to say, in `sending.export_directory`.
+
+mod columns;
+mod format;
+mod records;
+mod store;
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use sha2::{Digest, Sha256};
+use tollgate_common::catalog::{Consumer, Subscription};
+use tollgate_common::time::Timestamp;
+
+use self::columns::Columns;
+use self::format::Format;
+use self::records::Records;
+use self::store::Trouble;
+use super::{Answer, Destination, Frozen, customer};
+use crate::json::Fields;
+use crate::ledger::Ledger;
+use crate::sending::capability::{Amounts, Capabilities, Dedupe, ReadBack};
+use crate::sending::intent::Outcome;
+use crate::sending::item::Item;
+use crate::sending::kind::Setup;
+use crate::sending::wire::Wire;
+
+/// A file of so many items has a few megabytes, and is kept in the database as well.
+const BATCH_MAX: u32 = 10_000;
+
+const BATCH: u32 = 1_000;
+
+const DIRECTORY_LENGTH_MAX: usize = 64;
+
+pub struct FileExport {
+    name: String,
+    directory: PathBuf,
+    format: Format,
+    columns: Columns,
+    batch: usize,
+    records: Option<Records>,
+}
+
+impl FileExport {
+    pub fn open(fields: &mut Fields, setup: &Setup<'_>) -> Option<Self> {
+        if setup.export_directory.is_none() {
+            fields.reject_outside("kind", "needs sending.export_directory in the configuration");
+        }
+        let directory = fields.parsed_required("directory", parse_directory);
+        let format = fields.word_defaulted("format").unwrap_or(Format::Jsonl);
+        let columns = fields.word_defaulted("columns").unwrap_or(Columns::Windows);
+        let batch = fields.small_integer_defaulted("batch", 1, BATCH_MAX).unwrap_or(BATCH);
+        let wants_records = fields.boolean_defaulted("records").unwrap_or(false);
+        let directory = setup.export_directory?.join(directory?);
+        Some(Self {
+            name: setup.name.to_owned(),
+            records: wants_records.then(|| Records::new(&directory, format)),
+            directory,
+            format,
+            columns,
+            batch: batch as usize,
+        })
+    }
+}
+
+/// One directory below that of all exports, which cannot lead out of it.
+fn parse_directory(text: &str) -> Result<String, String> {
+    let is_plain = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_')
+    };
+    match (1..=DIRECTORY_LENGTH_MAX).contains(&text.len()) && text.bytes().all(is_plain) {
+        true => Ok(text.to_owned()),
+        false => Err("must be 1 to 64 of a-z, 0-9, - and _".to_owned()),
+    }
+}
+
+/// The day of the oldest window, and the name: when that window began, and a hash of what is inside.
+fn place(items: &[Item]) -> (String, String) {
+    let mut hash = Sha256::new();
+    for item in items {
+        hash.update(item.id.as_bytes());
+    }
+    let hash = data_encoding::HEXLOWER.encode(&hash.finalize()[..16]);
+    let start = items.iter().map(|item| item.place.start.start()).min().unwrap_or_default();
+    let start = start.to_string();
+    let (day, time) = start.split_once('T').unwrap_or((&start, ""));
+    let time: String = time.chars().filter(char::is_ascii_digit).take(4).collect();
+    (day.to_owned(), format!("{}T{time}Z-{hash}", day.replace('-', "")))
+}
+
+#[async_trait]
+impl Destination for FileExport {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            // The same items are the same file.
+            dedupe: Dedupe::Always,
+            // Whoever loads files may take them away.
+            read_back: ReadBack::Never,
+            amounts: Amounts::Added,
+            batch_items_max: self.batch,
+            requests_at_once_max: 1,
+            age_ms_max: None,
+            takes_negative: true,
+        }
+    }
+
+    fn lane(&self, _: &Item) -> String {
+        "files".to_owned()
+    }
+
+    fn customer(&self, consumer: &Consumer, _: &Subscription) -> Result<String, String> {
+        Ok(customer::or_ours(consumer, &self.name))
+    }
+
+    fn freeze(&self, items: &[Item]) -> Vec<u8> {
+        self.format.write(items.iter().map(|item| self.columns.of(item)).collect())
+    }
+
+    async fn send(&self, frozen: &Frozen, _: &dyn Wire, _: Timestamp) -> Answer {
+        let (day, name) = place(&frozen.items);
+        // The bytes tell, since the setting may have changed after they were fixed.
+        let name = format!("{name}.{}", Format::of(&frozen.body).ending());
+        let directory = self.directory.join(day);
+        let body = frozen.body.clone();
+        let stored =
+            tokio::task::spawn_blocking(move || store::store(&directory, &name, &body)).await;
+        Answer::All(match stored {
+            Ok(Ok(())) => Outcome::Accepted,
+            Ok(Err(Trouble::NotThere(reason))) => Outcome::Refused { reason, asked_ms: None },
+            Ok(Err(Trouble::Unknown(reason))) => Outcome::Unknown { reason, asked_ms: None },
+            Ok(Err(Trouble::Other(reason))) => Outcome::Rejected { reason },
+            Err(error) => Outcome::Unknown { reason: error.to_string(), asked_ms: None },
+        })
+    }
+
+    async fn take_records(&self, ledger: &Ledger, now: Timestamp) -> Result<(), String> {
+        match &self.records {
+            Some(records) => records.take(ledger, now).await,
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_directory_leads_out_of_that_of_all_exports() {
+        for bad in ["", ".", "..", "a/b", "/etc", "a\\b", "Usage", "a b", &"a".repeat(65)] {
+            assert!(parse_directory(bad).is_err(), "{bad}");
+        }
+        assert_eq!(parse_directory("usage-2026_a").unwrap(), "usage-2026_a");
+    }
+}

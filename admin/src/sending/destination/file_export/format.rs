@@ -1,0 +1,91 @@
+//! How rows become bytes.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::columns::Cell;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// JSON Lines: an object per line.
+    Jsonl,
+    /// By RFC 4180, with the names of the columns first.
+    Csv,
+}
+
+impl Format {
+    /// That of a file that was written before.
+    pub fn of(bytes: &[u8]) -> Self {
+        match bytes.first() {
+            Some(b'{') => Self::Jsonl,
+            _ => Self::Csv,
+        }
+    }
+
+    pub const fn ending(self) -> &'static str {
+        match self {
+            Self::Jsonl => "jsonl",
+            Self::Csv => "csv",
+        }
+    }
+
+    pub fn write(self, rows: Vec<Vec<Cell>>) -> Vec<u8> {
+        match self {
+            Self::Jsonl => rows.into_iter().map(json_line).collect::<String>(),
+            Self::Csv => csv(&rows),
+        }
+        .into_bytes()
+    }
+}
+
+fn json_line(row: Vec<Cell>) -> String {
+    let object: Map<String, Value> =
+        row.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    format!("{}\n", Value::Object(object))
+}
+
+fn csv(rows: &[Vec<Cell>]) -> String {
+    let names = rows.first().into_iter().flatten().map(|(name, _)| (*name).to_owned());
+    let mut text = csv_line(names);
+    for row in rows {
+        text.push_str(&csv_line(row.iter().map(|(_, value)| match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        })));
+    }
+    text
+}
+
+fn csv_line(fields: impl Iterator<Item = String>) -> String {
+    let fields: Vec<String> = fields.map(quoted).collect();
+    format!("{}\r\n", fields.join(","))
+}
+
+fn quoted(field: String) -> String {
+    match field.contains(['"', ',', '\r', '\n']) {
+        true => format!("\"{}\"", field.replace('"', "\"\"")),
+        false => field,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_that_would_break_a_line_is_quoted() {
+        let fields = ["plain", "a,b", "say \"hi\"", "two\nlines", ""];
+
+        let line = csv_line(fields.into_iter().map(str::to_owned));
+
+        assert_eq!(line, "plain,\"a,b\",\"say \"\"hi\"\"\",\"two\nlines\",\r\n");
+    }
+
+    #[test]
+    fn the_first_bytes_tell_the_format() {
+        assert_eq!(Format::of(b"{\"id\":1}\n"), Format::Jsonl);
+        assert_eq!(Format::of(b"id,quantity\r\n"), Format::Csv);
+        assert_eq!(Format::of(b"BillingAccountId\r\n"), Format::Csv);
+    }
+}
