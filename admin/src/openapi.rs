@@ -35,6 +35,7 @@ use crate::api::{
         destinations::list::list, destinations::create::create, destinations::get::get,
         destinations::update::update, destinations::delete::delete,
         destinations::deliveries::deliveries, destinations::replay::replay,
+        destinations::reconciliation::list::list, destinations::reconciliation::repair::repair,
         nodes::list::list, audit::list::list,
         tokens::list::list, tokens::create::create, tokens::delete::delete,
     ),

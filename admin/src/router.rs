@@ -76,6 +76,8 @@ pub fn table() -> Vec<Route> {
         DELETE "/api/v1/destinations/{id}"           ManageDestinations => destinations::delete::delete,
         GET    "/api/v1/destinations/{id}/deliveries" Read => destinations::deliveries::deliveries,
         POST   "/api/v1/destinations/{id}/replay"    ManageDestinations => destinations::replay::replay,
+        GET    "/api/v1/destinations/{id}/reconciliation" Read => destinations::reconciliation::list::list,
+        POST   "/api/v1/destinations/{id}/reconciliation/repairs" ManageDestinations => destinations::reconciliation::repair::repair,
         GET    "/api/v1/nodes"                       Read => nodes::list::list,
         GET    "/api/v1/audit"                       ReadAccess => audit::list::list,
         GET    "/api/v1/tokens"                      ReadAccess => tokens::list::list,

@@ -72,6 +72,18 @@ pub struct Difference {
 }
 
 impl Cause {
+    /// Whether the ledger and what was decided on differ, whatever the destination says.
+    pub const fn is_of_the_ledger(self) -> bool {
+        match self {
+            Self::NotSent | Self::CorrectionPending | Self::LedgerLower | Self::UnknownAtLedger => {
+                true
+            }
+            Self::OnItsWay | Self::InDoubt | Self::Quarantined => false,
+            Self::MissingAtDestination | Self::MoreAtDestination => false,
+            Self::ValueDiffers | Self::NotShown => false,
+        }
+    }
+
     /// What fits, for a destination that can do this.
     pub fn repairs(self, can: &Capabilities) -> &'static [Repair] {
         use Repair::{Accept, Compensate, Resend, Void};

@@ -21,9 +21,9 @@ use tollgate_test_support::billing::stripe::Stripe;
 use tollgate_test_support::billing::{Bill, Billing, HOUR_MS, Mishap, Request, Response};
 use uuid::Uuid;
 
-use crate::support::{Admin, PATIENCE};
+use crate::support::{Admin, PATIENCE, Place};
 
-const DESTINATIONS: &str = "/api/v1/destinations";
+pub const DESTINATIONS: &str = "/api/v1/destinations";
 const WEBHOOK_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
 fn lago(name: &str) -> Value {
@@ -33,7 +33,7 @@ fn lago(name: &str) -> Value {
     })
 }
 
-fn path(destination: &Value) -> String {
+pub fn path(destination: &Value) -> String {
     format!("{DESTINATIONS}/{}", destination["id"].as_str().unwrap())
 }
 
@@ -147,8 +147,12 @@ async fn an_auditor_sees_destinations_and_touches_none() {
 }
 
 /// A control plane that may send to this machine.
-async fn sending() -> Admin {
-    Admin::start_with(|options: &mut AdminOptions| {
+pub async fn sending() -> Admin {
+    sending_in(Place::fresh()).await
+}
+
+pub async fn sending_in(place: Place) -> Admin {
+    Admin::start_in(place, |options: &mut AdminOptions| {
         options.destination_policy = AddressPolicy { allow_loopback: true, allow_private: false };
     })
     .await
@@ -156,7 +160,7 @@ async fn sending() -> Admin {
 
 /// A subscription of a consumer whose id at the destination is `cus_1`, and its calls of the hour
 /// before the last: so many, at the same moment.
-async fn used(admin: &Admin, calls: u64) -> (Value, Timestamp) {
+pub async fn used(admin: &Admin, calls: u64) -> (Value, Timestamp) {
     let (product, plan, subscription) = admin.subscribed().await;
     let consumer = format!("/api/v1/consumers/{}", subscription["consumer_id"].as_str().unwrap());
     let known = json!({ "external_ids": { "billing": "cus_1" } });
@@ -192,7 +196,11 @@ async fn used(admin: &Admin, calls: u64) -> (Value, Timestamp) {
 }
 
 /// Waits until a destination's deliveries are as they should be.
-async fn deliveries(admin: &Admin, destination: &Value, is_good: impl Fn(&Value) -> bool) -> Value {
+pub async fn deliveries(
+    admin: &Admin,
+    destination: &Value,
+    is_good: impl Fn(&Value) -> bool,
+) -> Value {
     let path = format!("{}/deliveries", path(destination));
     let found = async {
         loop {
@@ -247,9 +255,9 @@ async fn usage_arrives_over_real_connections(
 }
 
 /// A Lago that takes nothing until somebody has set it right.
-struct Misconfigured {
-    is_set_right: Arc<AtomicBool>,
-    lago: Lago,
+pub struct Misconfigured {
+    pub is_set_right: Arc<AtomicBool>,
+    pub lago: Lago,
 }
 
 impl Billing for Misconfigured {

@@ -47,7 +47,7 @@ pub async fn call(admin: &Admin, subscription: &Value, units: i64) {
         bytes_out: 0,
     };
     let records = record.encode().to_vec();
-    let batch = UsageBatch { node: NodeId::from_bytes([1; 16]), epoch: 1, first: 1, records };
+    let batch = UsageBatch { node: NodeId::from_bytes([2; 16]), epoch: 1, first: 1, records };
     admin.control().ledger.apply(batch, now).await.unwrap();
 }
 

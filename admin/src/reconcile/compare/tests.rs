@@ -75,14 +75,14 @@ proptest! {
     fn no_more_than_one_window_of_a_stream_is_held(ledger in side(), outbox in side()) {
         let read = Cell::new(0usize);
         let count = |_: &Slot| read.set(read.get() + 1);
-        let mut comparison = Comparison::new(
+        let comparison = Comparison::new(
             ledger.iter().inspect(|(slot, _)| count(slot)).map(|(slot, n)| used(*slot, *n)),
             outbox.iter().inspect(|(slot, _)| count(slot)).map(|(slot, n)| sent(*slot, *n)),
             std::iter::empty(),
         );
 
         let mut given = 0;
-        while let Some(window) = comparison.next() {
+        for window in comparison {
             given += usize::from(window.ledger.is_some()) + usize::from(window.sent.is_some());
             prop_assert!(read.get() - given <= 2);
         }
