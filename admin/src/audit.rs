@@ -31,6 +31,7 @@ pub enum Deed {
     Revoke,
     Rotate,
     Replay,
+    Repair,
 }
 
 impl Deed {
@@ -43,6 +44,7 @@ impl Deed {
             Self::Revoke => "revoke",
             Self::Rotate => "rotate",
             Self::Replay => "replay",
+            Self::Repair => "repair",
         }
     }
 }

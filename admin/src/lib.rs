@@ -32,6 +32,7 @@ pub mod replicas;
 
 pub mod invoice;
 pub mod ledger;
+pub mod reconcile;
 pub mod sending;
 pub mod store;
 

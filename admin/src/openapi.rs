@@ -36,6 +36,7 @@ use crate::api::{
         destinations::update::update, destinations::delete::delete,
         destinations::deliveries::deliveries, destinations::replay::replay,
         destinations::standing::standing,
+        destinations::reconciliation::list::list, destinations::reconciliation::repair::repair,
         nodes::list::list, audit::list::list,
         tokens::list::list, tokens::create::create, tokens::delete::delete,
     ),

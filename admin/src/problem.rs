@@ -40,10 +40,13 @@ pub enum Code {
     SequenceGap,
     /// What a price makes of the usage cannot be kept exactly.
     AmountTooLarge,
+    DestinationUnusable,
+    DifferenceChanged,
+    RepairUnfit,
 }
 
 impl Code {
-    pub const ALL: [Code; 25] = [
+    pub const ALL: [Code; 28] = [
         Self::RequestMalformed,
         Self::FieldsInvalid,
         Self::TokenMissing,
@@ -69,6 +72,9 @@ impl Code {
         Self::StoreUnavailable,
         Self::SequenceGap,
         Self::AmountTooLarge,
+        Self::DestinationUnusable,
+        Self::DifferenceChanged,
+        Self::RepairUnfit,
     ];
 
     pub const fn status(self) -> StatusCode {
@@ -91,6 +97,8 @@ impl Code {
             Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::SequenceGap => StatusCode::CONFLICT,
             Self::AmountTooLarge => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::DestinationUnusable | Self::DifferenceChanged => StatusCode::CONFLICT,
+            Self::RepairUnfit => StatusCode::CONFLICT,
         }
     }
 
@@ -121,6 +129,9 @@ impl Code {
             Self::StoreUnavailable => "store-unavailable",
             Self::SequenceGap => "sequence-gap",
             Self::AmountTooLarge => "amount-too-large",
+            Self::DestinationUnusable => "destination-unusable",
+            Self::DifferenceChanged => "difference-changed",
+            Self::RepairUnfit => "repair-unfit",
         }
     }
 
@@ -151,6 +162,9 @@ impl Code {
             Self::StoreUnavailable => "The store cannot be reached at the moment",
             Self::SequenceGap => "Earlier records are missing",
             Self::AmountTooLarge => "An amount is too large",
+            Self::DestinationUnusable => "The destination cannot be used as it is set up",
+            Self::DifferenceChanged => "The difference is another one by now",
+            Self::RepairUnfit => "The repair does not fit the difference",
         }
     }
 }

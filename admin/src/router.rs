@@ -78,6 +78,8 @@ pub fn table() -> Vec<Route> {
         GET    "/api/v1/destinations/{id}/deliveries" Read => destinations::deliveries::deliveries,
         GET    "/api/v1/destinations/{id}/standing"  Read => destinations::standing::standing,
         POST   "/api/v1/destinations/{id}/replay"    ManageDestinations => destinations::replay::replay,
+        GET    "/api/v1/destinations/{id}/reconciliation" Read => destinations::reconciliation::list::list,
+        POST   "/api/v1/destinations/{id}/reconciliation/repairs" ManageDestinations => destinations::reconciliation::repair::repair,
         GET    "/api/v1/nodes"                       Read => nodes::list::list,
         GET    "/api/v1/audit"                       ReadAccess => audit::list::list,
         GET    "/api/v1/tokens"                      ReadAccess => tokens::list::list,

@@ -24,7 +24,7 @@ mod attempt;
 mod decide;
 pub mod sender;
 
-mod attend;
+pub(crate) mod attend;
 pub mod metrics;
 pub mod run;
 

@@ -6,6 +6,7 @@ pub mod deliveries;
 pub mod fields;
 pub mod get;
 pub mod list;
+pub mod reconciliation;
 pub mod replay;
 pub mod standing;
 pub mod update;

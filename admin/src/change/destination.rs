@@ -12,6 +12,7 @@ use super::Change;
 use crate::audit::Deed;
 use crate::ledger::window::{Minute, Window};
 use crate::problem::{Code, Problem};
+use crate::reconcile::order::RepairOrder;
 use crate::sending::kind::Kind;
 use crate::sending::order::Order;
 use crate::sending::registration::{Registration, Status};
@@ -123,6 +124,17 @@ impl Change {
     ) -> Result<(), Problem> {
         self.catalog.order(registration.id, order).await?;
         self.audit(Deed::Replay, "destination", registration.id, None, Some(order));
+        Ok(())
+    }
+
+    /// Decides on a difference between the ledger and the destination.
+    pub async fn repair(
+        &mut self,
+        registration: &Registration,
+        order: &RepairOrder,
+    ) -> Result<(), Problem> {
+        self.catalog.repair(registration.id, order).await?;
+        self.audit(Deed::Repair, "destination", registration.id, None, Some(order));
         Ok(())
     }
 

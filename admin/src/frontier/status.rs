@@ -29,7 +29,8 @@ impl Kind {
         match code {
             Code::RequestMalformed | Code::FieldsInvalid => Self::InvalidArgument,
             Code::ContentTooLarge | Code::MediaTypeUnsupported => Self::InvalidArgument,
-            Code::AmountTooLarge => Self::FailedPrecondition,
+            Code::AmountTooLarge | Code::DestinationUnusable => Self::FailedPrecondition,
+            Code::DifferenceChanged | Code::RepairUnfit => Self::FailedPrecondition,
             Code::TokenMissing | Code::TokenInvalid => Self::Unauthenticated,
             Code::Forbidden => Self::PermissionDenied,
             Code::NotFound => Self::NotFound,

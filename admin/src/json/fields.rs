@@ -161,6 +161,16 @@ impl Fields {
         }
     }
 
+    /// A whole number, below zero too.
+    pub fn signed_required(&mut self, name: &str) -> Option<i64> {
+        let value = self.required(name)?;
+        let number = value.as_i64();
+        if number.is_none() {
+            self.reject(name, "must be a whole number");
+        }
+        number
+    }
+
     /// A whole number up to what 32 bits hold.
     pub fn small_integer_optional(&mut self, name: &str, min: u32, max: u32) -> Option<u32> {
         self.integer_optional(name, min.into(), max.into()).map(|number| number as u32)

@@ -8,7 +8,7 @@ use tollgate_common::ids::{PlanId, ProductId, SubscriptionId};
 
 use super::tally::Series;
 use crate::store::Transaction;
-use crate::store::query::query_as;
+use crate::store::query::{query_as, query_scalar};
 
 /// Series that are known without asking the store: about 20 MB. What does not fit is asked for.
 const CACHED_MAX: usize = 1 << 18;
@@ -76,6 +76,48 @@ pub async fn find(db: &mut Transaction, number: i64) -> Result<Option<Series>, s
         plan: PlanId::from_bytes(id_read(&plan)?),
         product: ProductId::from_bytes(id_read(&product)?),
     }))
+}
+
+/// The number of a series, when the ledger has it.
+pub async fn number_of(
+    db: &mut Transaction,
+    subscription: SubscriptionId,
+    plan: PlanId,
+) -> Result<Option<i64>, sqlx::Error> {
+    query_scalar("SELECT id FROM ledger_series WHERE subscription = $1 AND plan = $2")
+        .bind(subscription.as_bytes().to_vec())
+        .bind(plan.as_bytes().to_vec())
+        .fetch_optional(db)
+        .await
+}
+
+/// The next series by subscription and plan.
+pub async fn next(
+    db: &mut Transaction,
+    (subscription, plan): (SubscriptionId, PlanId),
+) -> Result<Option<(i64, Series)>, sqlx::Error> {
+    let number: Option<i64> = query_scalar(
+        "SELECT id FROM ledger_series WHERE (subscription, plan) > ($1, $2)
+         ORDER BY subscription, plan LIMIT 1",
+    )
+    .bind(subscription.as_bytes().to_vec())
+    .bind(plan.as_bytes().to_vec())
+    .fetch_optional(&mut *db)
+    .await?;
+    let Some(number) = number else { return Ok(None) };
+    Ok(find(db, number).await?.map(|series| (number, series)))
+}
+
+/// How many series follow.
+pub async fn count_after(
+    db: &mut Transaction,
+    (subscription, plan): (SubscriptionId, PlanId),
+) -> Result<i64, sqlx::Error> {
+    query_scalar("SELECT COUNT(*) FROM ledger_series WHERE (subscription, plan) > ($1, $2)")
+        .bind(subscription.as_bytes().to_vec())
+        .bind(plan.as_bytes().to_vec())
+        .fetch_one(db)
+        .await
 }
 
 /// The 16 bytes of an id in a column.

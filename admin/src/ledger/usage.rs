@@ -299,6 +299,34 @@ pub async fn minutes_of_series(
     Ok(rows.into_iter().map(|row| (day.minute(row.0), counts(row))).collect())
 }
 
+/// The sums of a series by pieces of so many minutes, for days from `first` to `last`. A piece does
+/// not reach over the end of a day.
+pub async fn pieces_of_series(
+    db: &mut Transaction,
+    series: i64,
+    (first, last): (Day, Day),
+    minutes: i64,
+) -> Result<Vec<(Minute, Counts)>, sqlx::Error> {
+    let sql = format!(
+        "WITH RECURSIVE day (day) AS (
+             SELECT $1 UNION ALL SELECT day + 1 FROM day WHERE day < $2)
+         SELECT u.day * 1440 + u.minute_of_day / $4 * $4, {SUMS}
+         FROM day CROSS JOIN ledger_minute u
+         WHERE u.day = day.day AND u.series = $3
+         GROUP BY u.day, u.minute_of_day / $4"
+    );
+    let rows: Vec<Row> = query_as(AssertSqlSafe(sql))
+        .bind(first.0)
+        .bind(last.0)
+        .bind(series)
+        .bind(minutes)
+        .fetch_all(db)
+        .await?;
+    let mut pieces: Vec<_> = rows.into_iter().map(|row| (Minute(row.0), counts(row))).collect();
+    pieces.sort_unstable_by_key(|(start, _)| *start);
+    Ok(pieces)
+}
+
 /// Narrows a statement to a scope; its ids are to be bound from the parameter `next` on.
 fn conditions(sql: &mut String, scope: Scope, next: usize) -> Vec<Vec<u8>> {
     let Scope { subscription, product, plan } = scope;

@@ -219,7 +219,7 @@ fn is_too_old(intent: &Intent, age_ms_max: Option<i64>, now: Timestamp) -> bool 
 fn added(intent: &Intent, item: &Item, acknowledged: i64, total: i64) -> Finding {
     let (with, without) = match intent.progress.state {
         State::Acknowledged | State::Settled => (acknowledged, acknowledged - item.quantity),
-        State::Frozen | State::Ambiguous | State::Quarantined => {
+        State::Frozen | State::Ambiguous | State::Quarantined | State::Voided => {
             (acknowledged + item.quantity, acknowledged)
         }
     };

@@ -27,6 +27,8 @@ pub enum State {
     Settled,
     /// Nothing happens to it until somebody decides.
     Quarantined,
+    /// Somebody decided that it is never sent.
+    Voided,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,13 +86,24 @@ pub enum Outcome {
 pub enum Finding {
     Present,
     Absent,
+    /// It is there, and counts for another quantity than was sent.
+    Other {
+        quantity: i64,
+        reason: String,
+    },
     /// Neither can be concluded.
     Unclear(String),
 }
 
 impl State {
-    pub const ALL: [State; 5] =
-        [Self::Frozen, Self::Ambiguous, Self::Acknowledged, Self::Settled, Self::Quarantined];
+    pub const ALL: [State; 6] = [
+        Self::Frozen,
+        Self::Ambiguous,
+        Self::Acknowledged,
+        Self::Settled,
+        Self::Quarantined,
+        Self::Voided,
+    ];
 
     pub const fn word(self) -> &'static str {
         match self {
@@ -99,6 +112,7 @@ impl State {
             Self::Acknowledged => "acknowledged",
             Self::Settled => "settled",
             Self::Quarantined => "quarantined",
+            Self::Voided => "voided",
         }
     }
 
@@ -106,7 +120,7 @@ impl State {
     pub const fn is_open(self) -> bool {
         match self {
             Self::Frozen | Self::Ambiguous => true,
-            Self::Acknowledged | Self::Settled | Self::Quarantined => false,
+            Self::Acknowledged | Self::Settled | Self::Quarantined | Self::Voided => false,
         }
     }
 
@@ -130,7 +144,7 @@ impl Progress {
 
     pub fn step(&self, can: &Capabilities, now: Timestamp) -> Step {
         match self.state {
-            State::Settled | State::Quarantined => Step::Rest,
+            State::Settled | State::Quarantined | State::Voided => Step::Rest,
             State::Acknowledged if can.read_back.settled_after_ms().is_none() => Step::Rest,
             _ if now < self.due_at => Step::Wait(self.due_at),
             State::Acknowledged => self.read_when_true(can, now),
@@ -220,8 +234,12 @@ impl Progress {
                 }
             }
             (Finding::Absent, _) => Self { due_at: now, ..self.proven_absent() },
-            (Finding::Unclear(reason), State::Acknowledged) => self.unseen(reason.clone(), now),
-            (Finding::Unclear(reason), _) => self.parked(reason.clone()),
+            (Finding::Unclear(reason) | Finding::Other { reason, .. }, State::Acknowledged) => {
+                self.unseen(reason.clone(), now)
+            }
+            (Finding::Unclear(reason) | Finding::Other { reason, .. }, _) => {
+                self.parked(reason.clone())
+            }
         }
     }
 
@@ -263,6 +281,30 @@ impl Progress {
     pub fn settled_by_hand(&self) -> Self {
         let reason = Some("somebody found it at the destination".to_owned());
         Self { state: State::Settled, doubt_since: None, reason, ..self.clone() }
+    }
+
+    /// Somebody decided that it is never sent.
+    pub fn voided(&self) -> Self {
+        let reason = Some("somebody decided that it is not sent".to_owned());
+        Self { state: State::Voided, doubt_since: None, reason, ..self.clone() }
+    }
+
+    /// Somebody did not find at the destination what it had acknowledged. It is sent again as if the
+    /// answer to the last attempt had been lost: only what is recognised, or shown not to be there.
+    pub fn doubted(&self, now: Timestamp) -> Self {
+        Self {
+            state: State::Ambiguous,
+            attempts: 0,
+            doubt_since: self.attempted_at,
+            due_at: now,
+            losses: 0,
+            ..self.clone()
+        }
+    }
+
+    /// Asks the destination once more whether it has what it acknowledged.
+    pub fn looked_for(&self, now: Timestamp) -> Self {
+        Self { state: State::Acknowledged, due_at: now, losses: 0, ..self.clone() }
     }
 
     /// Somebody found that it did not arrive: it starts anew.

@@ -8,6 +8,8 @@ pub mod intents;
 pub mod items;
 pub mod lease;
 pub mod letters;
+pub mod repairs;
+pub mod slots;
 
 use tollgate_common::ids::DestinationId;
 use tollgate_common::time::Timestamp;
@@ -57,7 +59,8 @@ pub async fn todo(
 ) -> Result<Todo, StoreError> {
     let (orders, touches, days): (i64, i64, i64) = query_as(
         "SELECT
-             (SELECT COUNT(*) FROM sending_order WHERE destination = $1),
+             (SELECT COUNT(*) FROM sending_order WHERE destination = $1)
+                 + (SELECT COUNT(*) FROM sending_repair WHERE destination = $1 AND is_open = 1),
              (SELECT COALESCE(MAX(touch), 0) FROM ledger_touch)
                  - COALESCE((SELECT touch FROM sending_cursor WHERE destination = $1), 0),
              (SELECT COUNT(*) FROM (SELECT 1 FROM sending_due

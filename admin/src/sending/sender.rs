@@ -15,7 +15,7 @@ use super::decide;
 use super::destination::Destination;
 use super::metrics::SendingMetrics;
 use super::outbox::lease::Fence;
-use super::outbox::{self, OutboxError, Todo, due, intents, letters};
+use super::outbox::{self, OutboxError, Todo, due, intents, letters, repairs};
 use super::registration::Registration;
 use super::wire::Wire;
 use crate::ledger::sweep::Retention;
@@ -107,10 +107,11 @@ impl Sender {
 
     async fn carry_out_orders(&self, post: &Post<'_>) -> Result<bool, OutboxError> {
         let mut db = outbox::write(&self.database, post.fence).await?;
-        let has_more =
-            letters::carry_out(&mut db, post.registration.id, post.destination, self.now()).await?;
+        let (id, now) = (post.registration.id, self.now());
+        let has_letters = letters::carry_out(&mut db, id, post.destination, now).await?;
+        let has_repairs = repairs::carry_out(&mut db, id, post.destination, now).await?;
         db.commit().await?;
-        Ok(has_more)
+        Ok(has_letters || has_repairs)
     }
 
     async fn decide(&self, post: &Post<'_>) -> Result<bool, OutboxError> {

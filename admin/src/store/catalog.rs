@@ -20,6 +20,7 @@ use tollgate_common::time::Timestamp;
 use super::StoreError;
 use crate::access::Token;
 use crate::audit::AuditRecord;
+use crate::reconcile::order::RepairOrder;
 use crate::sending::order::Order;
 use crate::sending::registration::Registration;
 
@@ -175,6 +176,8 @@ pub trait CatalogRead: Send {
     async fn destination_secret(&mut self, id: DestinationId) -> Result<Option<SecretString>>;
     /// What was ordered and is not carried out yet, oldest first.
     async fn orders(&mut self, destination: DestinationId) -> Result<Vec<Order>>;
+    /// What was decided on differences, oldest first.
+    async fn repairs(&mut self, destination: DestinationId) -> Result<Vec<RepairOrder>>;
 
     /// Newest first.
     async fn audit(&mut self, page: Page<AuditPlace>) -> Result<Vec<(AuditPlace, AuditRecord)>>;
@@ -229,6 +232,7 @@ pub trait CatalogWrite: CatalogRead {
     /// Forgets its secret and what was ordered; the id stays, since what was sent names it.
     async fn delete_destination(&mut self, id: DestinationId, at: Timestamp) -> Result<()>;
     async fn order(&mut self, destination: DestinationId, order: &Order) -> Result<()>;
+    async fn repair(&mut self, destination: DestinationId, order: &RepairOrder) -> Result<()>;
 
     /// In the place of an older one under the same key.
     async fn keep_answer(&mut self, actor: &str, key: &str, answer: &KeptAnswer) -> Result<()>;

@@ -26,6 +26,7 @@ use super::catalog::{
 };
 use crate::access::Token;
 use crate::audit::AuditRecord;
+use crate::reconcile::order::RepairOrder;
 use crate::sending::order::Order;
 use crate::sending::registration::Registration;
 
@@ -57,6 +58,7 @@ struct State {
     destinations: BTreeMap<DestinationId, Registration>,
     secrets: BTreeMap<DestinationId, SecretString>,
     orders: BTreeMap<DestinationId, Vec<Order>>,
+    repairs: BTreeMap<DestinationId, Vec<RepairOrder>>,
     answers: BTreeMap<(String, String), KeptAnswer>,
     audit: BTreeMap<AuditPlace, AuditRecord>,
     revisions: BTreeMap<Revision, Vec<Vec<u8>>>,
@@ -318,6 +320,10 @@ impl CatalogRead for View {
         Ok(self.state.orders.get(&destination).cloned().unwrap_or_default())
     }
 
+    async fn repairs(&mut self, destination: DestinationId) -> Result<Vec<RepairOrder>> {
+        Ok(self.state.repairs.get(&destination).cloned().unwrap_or_default())
+    }
+
     async fn audit(&mut self, page: Page<AuditPlace>) -> Result<Vec<(AuditPlace, AuditRecord)>> {
         let records = self.state.audit.iter().rev();
         let older = records.filter(|(place, _)| page.after.is_none_or(|after| **place < after));
@@ -466,11 +472,17 @@ impl CatalogWrite for View {
         state.destinations.remove(&id);
         state.secrets.remove(&id);
         state.orders.remove(&id);
+        state.repairs.remove(&id);
         Ok(())
     }
 
     async fn order(&mut self, destination: DestinationId, order: &Order) -> Result<()> {
         self.edit().orders.entry(destination).or_default().push(*order);
+        Ok(())
+    }
+
+    async fn repair(&mut self, destination: DestinationId, order: &RepairOrder) -> Result<()> {
+        self.edit().repairs.entry(destination).or_default().push(order.clone());
         Ok(())
     }
 

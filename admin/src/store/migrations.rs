@@ -62,6 +62,12 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("../../migrations/sqlite/0008_sessions.sql"),
         postgres: include_str!("../../migrations/postgres/0008_sessions.sql"),
     },
+    Step {
+        version: 9,
+        description: "repairs",
+        sqlite: include_str!("../../migrations/sqlite/0009_repairs.sql"),
+        postgres: include_str!("../../migrations/postgres/0009_repairs.sql"),
+    },
 ];
 
 /// The newest schema that this program knows.

@@ -10,6 +10,7 @@ mod offer;
 mod packed;
 pub(crate) mod plan;
 mod product;
+pub(crate) mod repair;
 pub(crate) mod subscription;
 mod token;
 
@@ -34,6 +35,7 @@ use super::catalog::{
 use super::{Database, Part, StoreError, Transaction};
 use crate::access::Token;
 use crate::audit::AuditRecord;
+use crate::reconcile::order::RepairOrder;
 use crate::sending::order::Order;
 use crate::sending::registration::Registration;
 
@@ -236,6 +238,10 @@ impl CatalogRead for View {
         Ok(orders.into_iter().map(|(_, order)| order).collect())
     }
 
+    async fn repairs(&mut self, destination: DestinationId) -> Result<Vec<RepairOrder>> {
+        repair::list(&mut self.0, destination).await
+    }
+
     async fn audit(&mut self, page: Page<AuditPlace>) -> Result<Vec<(AuditPlace, AuditRecord)>> {
         history::audit(&mut self.0, page).await
     }
@@ -354,6 +360,10 @@ impl CatalogWrite for View {
 
     async fn order(&mut self, destination: DestinationId, order: &Order) -> Result<()> {
         destination::order(&mut self.0, destination, order).await
+    }
+
+    async fn repair(&mut self, destination: DestinationId, order: &RepairOrder) -> Result<()> {
+        repair::insert(&mut self.0, destination, order).await
     }
 
     async fn keep_answer(&mut self, actor: &str, key: &str, answer: &KeptAnswer) -> Result<()> {

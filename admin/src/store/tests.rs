@@ -34,6 +34,8 @@ use super::{CatalogRead, CatalogStore, CatalogWrite, Database, MemoryCatalog, Pa
 use crate::access::{Role, Token};
 use crate::audit::AuditRecord;
 use crate::ledger::window::Window;
+use crate::reconcile::cause::{Cause, Repair};
+use crate::reconcile::order::RepairOrder;
 use crate::sending::kind::Kind as Destination;
 use crate::sending::order::{Decision, Order};
 use crate::sending::registration::{Registration, Status};
@@ -820,21 +822,38 @@ async fn a_destination_takes_its_secret_and_orders_along_and_leaves_its_name(
     let mut catalog = fixture.write().await;
     let (id, secret) = (destination(1).id, |text: &str| SecretString::from(text));
     let order = |delivery| Order { delivery, decision: Decision::Resend, ordered_at: Timestamp(3) };
+    let repair = |repair| RepairOrder {
+        subscription: SubscriptionId::from_bytes([1; 16]),
+        plan: PlanId::from_bytes([2; 16]),
+        meter: Meter::Units,
+        window_start: Timestamp(3_600_000),
+        cause: Cause::MissingAtDestination,
+        repair,
+        quantity: -3,
+        acknowledged: 5,
+        note: Some("seen".to_owned()),
+        ordered_at: Timestamp(4),
+    };
     catalog.save_destination(&destination(1)).await.unwrap();
     catalog.save_destination_secret(id, &secret("first")).await.unwrap();
     catalog.save_destination_secret(id, &secret("second")).await.unwrap();
     catalog.order(id, &order(Some(7))).await.unwrap();
     catalog.order(id, &order(None)).await.unwrap();
+    catalog.repair(id, &repair(Repair::Accept)).await.unwrap();
+    catalog.repair(id, &repair(Repair::Resend)).await.unwrap();
 
     let kept = catalog.destination_secret(id).await.unwrap().unwrap();
     assert_eq!(kept.expose_secret(), "second");
     assert_eq!(catalog.orders(id).await.unwrap(), [order(Some(7)), order(None)]);
+    let repairs = catalog.repairs(id).await.unwrap();
+    assert_eq!(repairs, [Repair::Accept, Repair::Resend].map(repair));
     catalog.delete_destination(id, Timestamp(5)).await.unwrap();
     assert_eq!(catalog.destination(id).await.unwrap(), None);
     assert_eq!(catalog.destination_named("d1").await.unwrap(), None);
     assert!(catalog.destinations(all()).await.unwrap().is_empty());
     assert!(catalog.destination_secret(id).await.unwrap().is_none());
     assert_eq!(catalog.orders(id).await.unwrap(), []);
+    assert_eq!(catalog.repairs(id).await.unwrap(), []);
     let namesake = Registration { name: "d1".into(), ..destination(2) };
     catalog.save_destination(&namesake).await.unwrap();
     assert_eq!(catalog.destination_named("d1").await.unwrap(), Some(namesake));

@@ -18,6 +18,7 @@ mod pages;
 mod plans;
 mod prices;
 mod products;
+mod reconciliation;
 mod server;
 mod subscriptions;
 mod tokens;

@@ -24,9 +24,9 @@ use tollgate_test_support::billing::stripe_stream::StripeStream;
 use tollgate_test_support::billing::{Bill, Billing, HOUR_MS, Mishap, Request, Response};
 use uuid::Uuid;
 
-use crate::support::{Admin, PATIENCE};
+use crate::support::{Admin, PATIENCE, Place};
 
-const DESTINATIONS: &str = "/api/v1/destinations";
+pub const DESTINATIONS: &str = "/api/v1/destinations";
 const WEBHOOK_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
 fn lago(name: &str) -> Value {
@@ -36,7 +36,7 @@ fn lago(name: &str) -> Value {
     })
 }
 
-fn path(destination: &Value) -> String {
+pub fn path(destination: &Value) -> String {
     format!("{DESTINATIONS}/{}", destination["id"].as_str().unwrap())
 }
 
@@ -155,7 +155,11 @@ async fn an_auditor_sees_destinations_and_touches_none() {
 
 /// A control plane that may send to this machine.
 pub async fn sending() -> Admin {
-    Admin::start_with(|options: &mut AdminOptions| {
+    sending_in(Place::fresh()).await
+}
+
+pub async fn sending_in(place: Place) -> Admin {
+    Admin::start_in(place, |options: &mut AdminOptions| {
         options.destination_policy = AddressPolicy { allow_loopback: true, allow_private: false };
     })
     .await
@@ -306,9 +310,9 @@ async fn a_secret_does_not_follow_to_another_stream() {
 }
 
 /// A Lago that takes nothing until somebody has set it right.
-struct Misconfigured {
-    is_set_right: Arc<AtomicBool>,
-    lago: Lago,
+pub struct Misconfigured {
+    pub is_set_right: Arc<AtomicBool>,
+    pub lago: Lago,
 }
 
 impl Billing for Misconfigured {

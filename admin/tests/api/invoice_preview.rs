@@ -52,7 +52,7 @@ async fn call_in(admin: &Admin, subscription: &Value, units: i64, period_start: 
         bytes_out: 0,
     };
     let records = record.encode().to_vec();
-    let batch = UsageBatch { node: NodeId::from_bytes([1; 16]), epoch: 1, first: 1, records };
+    let batch = UsageBatch { node: NodeId::from_bytes([2; 16]), epoch: 1, first: 1, records };
     admin.control().ledger.apply(batch, now).await.unwrap();
 }
 

@@ -78,8 +78,8 @@ pub async fn deliveries(
     Path(id): Path<String>,
     mut params: Params,
 ) -> Result<Json<List<Delivery>>, Problem> {
-    let states =
-        "must be \"frozen\", \"ambiguous\", \"acknowledged\", \"settled\" or \"quarantined\"";
+    let states = "must be \"frozen\", \"ambiguous\", \"acknowledged\", \"settled\", \"quarantined\" \
+                  or \"voided\"";
     let state = params.parsed("state", states, DeliveryState::from_word);
     let page = params.page::<i64>();
     params.finish()?;
@@ -92,8 +92,11 @@ pub async fn deliveries(
 
 fn delivery(intent: &Intent) -> Delivery {
     let progress = &intent.progress;
-    let is_over = matches!(progress.state, DeliveryState::Settled | DeliveryState::Quarantined)
-        || progress.due_at == NEVER;
+    let is_at_rest = matches!(
+        progress.state,
+        DeliveryState::Settled | DeliveryState::Quarantined | DeliveryState::Voided
+    );
+    let is_over = is_at_rest || progress.due_at == NEVER;
     Delivery {
         number: intent.frozen.number,
         state: progress.state,

@@ -36,6 +36,8 @@ pub struct DeliveryCounts {
     pub settled: i64,
     /// Nothing happens to them until somebody decides.
     pub quarantined: i64,
+    /// Somebody decided that they are never sent.
+    pub voided: i64,
 }
 
 /// How a destination stands: what is sent, what waits, and for how long.
@@ -67,6 +69,7 @@ fn view(destination_id: Uuid, backlog: Backlog, now: Timestamp) -> DestinationSt
             DeliveryState::Acknowledged => &mut deliveries.acknowledged,
             DeliveryState::Settled => &mut deliveries.settled,
             DeliveryState::Quarantined => &mut deliveries.quarantined,
+            DeliveryState::Voided => &mut deliveries.voided,
         };
         *count = standing.intents;
     }

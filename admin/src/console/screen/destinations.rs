@@ -20,13 +20,14 @@ use crate::console::visitor::{Sent, Visitor};
 
 pub const PATH: &str = Section::Destinations.path();
 
-const STATES: [(&str, &str); 6] = [
+const STATES: [(&str, &str); 7] = [
     ("", "All"),
     ("quarantined", "Dead letters"),
     ("frozen", "To be sent"),
     ("ambiguous", "In doubt"),
     ("acknowledged", "Acknowledged"),
     ("settled", "Settled"),
+    ("voided", "Given up"),
 ];
 
 #[derive(Deserialize)]

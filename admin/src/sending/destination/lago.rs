@@ -165,11 +165,15 @@ impl Destination for Lago {
 fn found(item: &Item, answer: &Value) -> Finding {
     let event = &answer["event"];
     let quantity = item.quantity.to_string();
-    let is_it = event["external_subscription_id"] == item.customer.as_str()
-        && event["properties"]["value"] == quantity.as_str();
-    match is_it {
-        true => Finding::Present,
-        false => Finding::Unclear("another event has its transaction id".to_owned()),
+    let value = &event["properties"]["value"];
+    let is_its = event["external_subscription_id"] == item.customer.as_str();
+    let shown = value.as_str().and_then(|text| text.parse().ok());
+    match (is_its, shown) {
+        (true, _) if *value == quantity.as_str() => Finding::Present,
+        (true, Some(quantity)) => {
+            Finding::Other { quantity, reason: format!("it is there with {quantity}") }
+        }
+        _ => Finding::Unclear("another event has its transaction id".to_owned()),
     }
 }
 

@@ -144,7 +144,10 @@ fn finding(item: &Item, shown: &Shown) -> Finding {
         .iter()
         .filter(|known| known["event"]["id"] == id.as_str() && known["event"]["source"] == SOURCE);
     match known.next() {
-        Some(_) if known.next().is_some() => Finding::Unclear("it is there twice".to_owned()),
+        Some(_) if known.next().is_some() => Finding::Other {
+            quantity: item.quantity * (2 + known.count() as i64),
+            reason: "it is there twice".to_owned(),
+        },
         None if events.len() >= PAGE => {
             Finding::Unclear("there are more events than it shows".to_owned())
         }

@@ -28,6 +28,13 @@ pub struct Draft<'a> {
     pub created_at: Timestamp,
 }
 
+impl Intent {
+    /// It stands for what was found at the destination, and was never sent.
+    pub fn is_booked(&self) -> bool {
+        self.frozen.body.is_empty()
+    }
+}
+
 pub async fn insert(
     db: &mut Transaction,
     destination: DestinationId,

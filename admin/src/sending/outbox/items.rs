@@ -26,7 +26,7 @@ pub struct Decided {
 /// How a customer's meter stands in an hour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hour {
-    /// All that was decided on.
+    /// All that was decided on and not voided.
     pub decided: i64,
     /// What the destination has acknowledged.
     pub acknowledged: i64,
@@ -138,7 +138,8 @@ pub async fn hour(
 ) -> Result<Hour, StoreError> {
     let from = item.hour() * 3_600_000;
     let (decided, acknowledged, attempted_at, booked_at): HourRow = query_as(
-        "SELECT CAST(COALESCE(SUM(i.quantity), 0) AS BIGINT),
+        "SELECT CAST(COALESCE(SUM(CASE WHEN n.state = 'voided' THEN 0
+                 ELSE i.quantity END), 0) AS BIGINT),
              CAST(COALESCE(SUM(CASE WHEN n.state IN ('acknowledged', 'settled')
                  THEN i.quantity ELSE 0 END), 0) AS BIGINT),
              MAX(n.attempted_at), MAX(i.booked_at)
@@ -189,7 +190,7 @@ pub(super) fn meter_read(word: &str) -> Result<Meter, StoreError> {
     })
 }
 
-fn item(row: &Row) -> Result<Item, StoreError> {
+pub(super) fn item(row: &Row) -> Result<Item, StoreError> {
     let columns = Columns { table: TABLE, row };
     Ok(Item {
         place: Place {

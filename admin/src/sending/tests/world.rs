@@ -21,6 +21,8 @@ use crate::ledger::Ledger;
 use crate::ledger::sweep::Retention;
 use crate::ledger::usage::{Scope, UsageQuery};
 use crate::ledger::window::{Minute, Window};
+use crate::reconcile::cause::Cause;
+use crate::reconcile::page::{Books, Found, Question};
 use crate::sending::destination::Destination;
 use crate::sending::intent::State;
 use crate::sending::metrics::SendingMetrics;
@@ -211,6 +213,41 @@ impl World {
         assert!(backlog.standings.iter().all(is_over), "{backlog:?}");
         assert_eq!(backlog.held, None);
         assert_eq!(named(self.air.bill()), self.expected().await);
+        self.reconcile().await;
+    }
+
+    /// Reconciliation, which asks the destination, finds the same. It may not show what is old.
+    async fn reconcile(&self) {
+        self.air.pass(HOUR_MS);
+        let now = Timestamp(self.air.now_ms());
+        let books = Books {
+            database: &self.database,
+            now,
+            registration: &self.registration,
+            destination: &*self.destination,
+            wire: &*self.air,
+        };
+        let mut question = Question {
+            subscription: None,
+            from: Minute::of(self.registration.starts_at),
+            to: Minute::of(now),
+            is_accepted: false,
+            asks: true,
+            after: None,
+            items_max: 3,
+        };
+        let mut windows = 0;
+        loop {
+            let page = books.page(&question).await.unwrap();
+            let is_off = |found: &&Found| found.difference.cause != Cause::NotShown;
+            assert_eq!(page.items.iter().filter(is_off).count(), 0, "{:?}", page.items);
+            windows += page.windows;
+            question.after = page.next;
+            if question.after.is_none() {
+                break;
+            }
+        }
+        assert!(windows > 0);
     }
 
     /// What the ledger says, by the customers' names there.

@@ -113,6 +113,7 @@ pub async fn delete(
     for forget in [
         "DELETE FROM destination_secrets WHERE destination = $1",
         "DELETE FROM sending_order WHERE destination = $1",
+        "DELETE FROM sending_repair WHERE destination = $1",
     ] {
         query(forget).bind(&id.as_bytes()[..]).execute(&mut *db).await?;
     }

@@ -1,0 +1,182 @@
+//! Carries out what owners decided on differences between the ledger and a destination.
+
+use tollgate_common::ids::DestinationId;
+use tollgate_common::time::Timestamp;
+
+use super::due::{self, Due};
+use super::intents::{self, Draft, Intent};
+use super::{items, slots};
+use crate::ledger::series;
+use crate::reconcile::cause::{Cause, Repair};
+use crate::reconcile::order::RepairOrder;
+use crate::sending::capability::Amounts;
+use crate::sending::destination::Destination;
+use crate::sending::intent::{Progress, State};
+use crate::sending::item::Item;
+use crate::store::sql::repair;
+use crate::store::{StoreError, Transaction};
+
+/// Decisions that one transaction carries out.
+const REPAIRS_AT_ONCE: i64 = 50;
+
+/// Does a part of what is ordered. Says whether there is more to do.
+pub async fn carry_out(
+    db: &mut Transaction,
+    id: DestinationId,
+    destination: &dyn Destination,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let orders = repair::open(db, id, REPAIRS_AT_ONCE).await?;
+    for (number, order) in &orders {
+        match (order.repair, order.cause) {
+            (Repair::Accept, _) => {}
+            (Repair::Void, _) => {
+                for item in of(db, id, order, &[State::Quarantined]).await? {
+                    take_out(db, id, destination, &item, Progress::voided).await?;
+                }
+            }
+            (Repair::Compensate, _) => compensate(db, id, destination, order, now).await?,
+            (Repair::Resend, Cause::Quarantined) => {
+                for item in of(db, id, order, &[State::Quarantined]).await? {
+                    let replayed = |progress: &Progress| progress.replayed(now);
+                    take_out(db, id, destination, &item, replayed).await?;
+                }
+            }
+            (Repair::Resend, cause) if cause.is_of_the_ledger() => {
+                look_again(db, id, order, now).await?;
+            }
+            (Repair::Resend, _) => send_what_is_missing(db, id, destination, order, now).await?,
+        }
+        repair::carried_out(db, *number).await?;
+    }
+    Ok(orders.len() as i64 == REPAIRS_AT_ONCE)
+}
+
+/// The items of a window in some states, with their intents.
+async fn of(
+    db: &mut Transaction,
+    id: DestinationId,
+    order: &RepairOrder,
+    states: &[State],
+) -> Result<Vec<(Item, Intent)>, StoreError> {
+    let mut found = Vec::new();
+    for (item, number) in slots::items(db, id, &order.slot()).await? {
+        if let Some(intent) = intents::find(db, id, number).await?
+            && states.contains(&intent.progress.state)
+        {
+            found.push((item, intent));
+        }
+    }
+    Ok(found)
+}
+
+/// Gives an item a story of its own; those that shared its request keep theirs.
+async fn take_out(
+    db: &mut Transaction,
+    id: DestinationId,
+    destination: &dyn Destination,
+    (item, intent): &(Item, Intent),
+    turn: impl FnOnce(&Progress) -> Progress,
+) -> Result<(), StoreError> {
+    // An item of the same request may have been taken out since.
+    let number = intent.frozen.number;
+    let members = items::of_intent(db, number).await?;
+    let progress = turn(&intent.progress);
+    let body = destination.freeze(std::slice::from_ref(item));
+    let others: Vec<Item> = members.into_iter().filter(|other| other.id != item.id).collect();
+    if others.is_empty() {
+        // A request that may have arrived is repeated to the byte.
+        if progress.state == State::Frozen {
+            intents::refreeze(db, number, &body).await?;
+        }
+        return Ok(intents::save(db, number, &progress).await?);
+    }
+    let draft = Draft {
+        lane: &intent.lane,
+        body: &body,
+        progress: &progress,
+        created_at: intent.created_at,
+    };
+    let own = intents::insert(db, id, &draft).await?;
+    items::move_to(db, item, own, 0).await?;
+    for (position, other) in others.iter().enumerate() {
+        items::move_to(db, other, number, position).await?;
+    }
+    intents::refreeze(db, number, &destination.freeze(&others)).await?;
+    Ok(())
+}
+
+/// Has the day of a window looked at: what the ledger has and was not decided on is sent.
+async fn look_again(
+    db: &mut Transaction,
+    id: DestinationId,
+    order: &RepairOrder,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let slot = order.slot();
+    if let Some(series) = series::number_of(db, slot.subscription, slot.plan).await? {
+        due::put(db, id, Due { day: slot.start.day(), series }, now, None).await?;
+    }
+    Ok(())
+}
+
+async fn send_what_is_missing(
+    db: &mut Transaction,
+    id: DestinationId,
+    destination: &dyn Destination,
+    order: &RepairOrder,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let sent = of(db, id, order, &[State::Acknowledged, State::Settled]).await?;
+    if destination.capabilities().amounts == Amounts::Replacing {
+        // Only the newest total of the hour counts.
+        let Some((item, _)) = sent.first() else { return Ok(()) };
+        let newest = slots::newest_of_hour(db, id, item).await?;
+        if let Some(intent) = intents::find(db, id, newest).await? {
+            intents::save(db, newest, &intent.progress.looked_for(now)).await?;
+        }
+        return Ok(());
+    }
+    for one in sent.iter().filter(|(_, intent)| !intent.is_booked()) {
+        take_out(db, id, destination, one, |progress| progress.doubted(now)).await?;
+    }
+    Ok(())
+}
+
+/// Books what the destination shows, so that the rest is sent as a further version. If anything has
+/// happened to the window since it was decided on, nothing is done: the difference is another one.
+async fn compensate(
+    db: &mut Transaction,
+    id: DestinationId,
+    destination: &dyn Destination,
+    order: &RepairOrder,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let known = of(db, id, order, &State::ALL).await?;
+    let has = |(_, intent): &&(Item, Intent)| {
+        matches!(intent.progress.state, State::Acknowledged | State::Settled)
+    };
+    let is_voided = |intent: &Intent| intent.progress.state == State::Voided;
+    let is_sure = known.iter().all(|one| has(&one) || is_voided(&one.1));
+    let acknowledged: i64 = known.iter().filter(has).map(|(item, _)| item.quantity).sum();
+    let Some((last, _)) = known.last() else { return Ok(()) };
+    if !is_sure || acknowledged != order.acknowledged {
+        return Ok(());
+    }
+    for one in known.iter().filter(has) {
+        take_out(db, id, destination, one, Progress::settled_by_hand).await?;
+    }
+    let version = last.version + 1;
+    let booked = Item {
+        id: last.place.item_id(id, version),
+        version,
+        quantity: -order.quantity,
+        total: 0,
+        ..last.clone()
+    };
+    let progress = Progress::frozen(now).settled_by_hand();
+    let draft = Draft { lane: "", body: &[], progress: &progress, created_at: now };
+    let number = intents::insert(db, id, &draft).await?;
+    items::insert(db, id, number, 0, &booked).await?;
+    look_again(db, id, order, now).await
+}

@@ -1,0 +1,231 @@
+//! What was sent, window by window, for whoever compares it with the ledger.
+
+use tollgate_common::ids::{DestinationId, PlanId, SubscriptionId};
+use tollgate_common::time::Timestamp;
+
+use super::items::{item, meter_read};
+use crate::ledger::series::id_read;
+use crate::ledger::window::{Day, Minute};
+use crate::reconcile::figures::{Sent, Slot};
+use crate::sending::item::Item;
+use crate::store::column::Columns;
+use crate::store::query::{query, query_as, query_scalar};
+use crate::store::{StoreError, Transaction};
+
+/// Who used what on which terms, in the order of slots.
+pub type Owner = (SubscriptionId, PlanId);
+
+/// The next for whom something was sent.
+pub async fn next_owner(
+    db: &mut Transaction,
+    destination: DestinationId,
+    after: Owner,
+) -> Result<Option<Owner>, StoreError> {
+    let row: Option<(Vec<u8>, Vec<u8>)> = query_as(
+        "SELECT subscription, plan FROM sending_item
+         WHERE destination = $1 AND (subscription, plan) > ($2, $3)
+         ORDER BY subscription, plan LIMIT 1",
+    )
+    .bind(destination.as_bytes().as_slice())
+    .bind(after.0.as_bytes().to_vec())
+    .bind(after.1.as_bytes().to_vec())
+    .fetch_optional(db)
+    .await?;
+    let Some((subscription, plan)) = row else { return Ok(None) };
+    Ok(Some((
+        SubscriptionId::from_bytes(id_read(&subscription)?),
+        PlanId::from_bytes(id_read(&plan)?),
+    )))
+}
+
+type SentRow = (String, i64, i64, i64, i64, i64, i64, i64, i64, Option<String>);
+
+/// What was sent of windows that begin from a minute on to before another, in the order of slots.
+pub async fn sent(
+    db: &mut Transaction,
+    destination: DestinationId,
+    (subscription, plan): Owner,
+    (from, to): (Minute, Minute),
+) -> Result<Vec<Sent>, StoreError> {
+    let rows: Vec<SentRow> = query_as(
+        "SELECT i.meter, i.window_start, MAX(i.window_end),
+             CAST(SUM(CASE n.state WHEN 'frozen' THEN i.quantity ELSE 0 END) AS BIGINT),
+             CAST(SUM(CASE n.state WHEN 'ambiguous' THEN i.quantity ELSE 0 END) AS BIGINT),
+             CAST(SUM(CASE n.state WHEN 'acknowledged' THEN i.quantity WHEN 'settled' THEN i.quantity
+                 ELSE 0 END) AS BIGINT),
+             CAST(SUM(CASE n.state WHEN 'settled' THEN i.quantity ELSE 0 END) AS BIGINT),
+             CAST(SUM(CASE n.state WHEN 'quarantined' THEN i.quantity ELSE 0 END) AS BIGINT),
+             CAST(SUM(CASE n.state WHEN 'voided' THEN i.quantity ELSE 0 END) AS BIGINT),
+             MAX(CASE n.state WHEN 'settled' THEN NULL WHEN 'voided' THEN NULL ELSE n.reason END)
+         FROM sending_item i JOIN sending_intent n ON n.id = i.intent
+         WHERE i.destination = $1 AND i.subscription = $2 AND i.plan = $3
+             AND i.window_start >= $4 AND i.window_start < $5
+         GROUP BY i.meter, i.window_start",
+    )
+    .bind(destination.as_bytes().as_slice())
+    .bind(subscription.as_bytes().to_vec())
+    .bind(plan.as_bytes().to_vec())
+    .bind(from.0)
+    .bind(to.0)
+    .fetch_all(db)
+    .await?;
+    let sent = |row: SentRow| {
+        let (
+            meter,
+            start,
+            end,
+            frozen,
+            in_doubt,
+            acknowledged,
+            settled,
+            quarantined,
+            voided,
+            reason,
+        ) = row;
+        let meter = meter_read(&meter)?;
+        Ok(Sent {
+            slot: Slot { subscription, plan, start: Minute(start), meter },
+            end: Minute(end),
+            frozen,
+            in_doubt,
+            acknowledged,
+            settled,
+            quarantined,
+            voided,
+            reason,
+        })
+    };
+    let mut sents = rows.into_iter().map(sent).collect::<Result<Vec<_>, StoreError>>()?;
+    sents.sort_unstable_by_key(|sent| sent.slot);
+    Ok(sents)
+}
+
+/// What has been said of an item.
+#[derive(Clone, Debug)]
+pub struct Acknowledged {
+    pub item: Item,
+    pub attempted_at: Option<Timestamp>,
+}
+
+/// The items that the destination has acknowledged, in the order of slots. What was booked without
+/// having been sent is not among them.
+pub async fn acknowledged(
+    db: &mut Transaction,
+    destination: DestinationId,
+    (subscription, plan): Owner,
+    (from, to): (Minute, Minute),
+) -> Result<Vec<Acknowledged>, StoreError> {
+    let rows = query(
+        "SELECT i.*, n.attempted_at AS attempted_at
+         FROM sending_item i JOIN sending_intent n ON n.id = i.intent
+         WHERE i.destination = $1 AND i.subscription = $2 AND i.plan = $3
+             AND i.window_start >= $4 AND i.window_start < $5
+             AND n.state IN ('acknowledged', 'settled') AND length(n.body) > 0",
+    )
+    .bind(destination.as_bytes().as_slice())
+    .bind(subscription.as_bytes().to_vec())
+    .bind(plan.as_bytes().to_vec())
+    .bind(from.0)
+    .bind(to.0)
+    .fetch_all(db)
+    .await?;
+    let mut known = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let columns = Columns { table: "sending_intent", row };
+        known.push(Acknowledged {
+            item: item(row)?,
+            attempted_at: columns.time_option("attempted_at")?,
+        });
+    }
+    known.sort_unstable_by_key(|one| (Slot::from(one.item.place), one.item.version));
+    Ok(known)
+}
+
+/// All items of a window with the numbers of their intents, by version.
+pub async fn items(
+    db: &mut Transaction,
+    destination: DestinationId,
+    slot: &Slot,
+) -> Result<Vec<(Item, i64)>, StoreError> {
+    let rows = query(
+        "SELECT * FROM sending_item WHERE destination = $1 AND subscription = $2 AND plan = $3
+             AND meter = $4 AND window_start = $5 ORDER BY version",
+    )
+    .bind(destination.as_bytes().as_slice())
+    .bind(slot.subscription.as_bytes().to_vec())
+    .bind(slot.plan.as_bytes().to_vec())
+    .bind(slot.meter.label())
+    .bind(slot.start.0)
+    .fetch_all(db)
+    .await?;
+    let number = |row| Columns { table: "sending_item", row }.number("intent");
+    rows.iter().map(|row| Ok((item(row)?, number(row)?))).collect()
+}
+
+/// The first slot of all that make up the total of an item's customer, meter and hour.
+pub async fn first_of_hour(
+    db: &mut Transaction,
+    destination: DestinationId,
+    item: &Item,
+) -> Result<Option<Slot>, StoreError> {
+    let from = item.hour() * 3_600_000;
+    let row: Option<(Vec<u8>, Vec<u8>, i64)> = query_as(
+        "SELECT subscription, plan, window_start FROM sending_item
+         WHERE destination = $1 AND customer = $2 AND meter = $3
+             AND booked_at >= $4 AND booked_at < $5
+         ORDER BY subscription, plan, window_start LIMIT 1",
+    )
+    .bind(destination.as_bytes().as_slice())
+    .bind(&item.customer)
+    .bind(item.place.meter.label())
+    .bind(from)
+    .bind(from + 3_600_000)
+    .fetch_optional(db)
+    .await?;
+    let Some((subscription, plan, start)) = row else { return Ok(None) };
+    Ok(Some(Slot {
+        subscription: SubscriptionId::from_bytes(id_read(&subscription)?),
+        plan: PlanId::from_bytes(id_read(&plan)?),
+        start: Minute(start),
+        meter: item.place.meter,
+    }))
+}
+
+/// The newest intent of all that make up the total of an item's customer, meter and hour.
+pub async fn newest_of_hour(
+    db: &mut Transaction,
+    destination: DestinationId,
+    item: &Item,
+) -> Result<i64, StoreError> {
+    let from = item.hour() * 3_600_000;
+    let newest: i64 = query_scalar(
+        "SELECT COALESCE(MAX(intent), 0) FROM sending_item
+         WHERE destination = $1 AND customer = $2 AND meter = $3
+             AND booked_at >= $4 AND booked_at < $5",
+    )
+    .bind(destination.as_bytes().as_slice())
+    .bind(&item.customer)
+    .bind(item.place.meter.label())
+    .bind(from)
+    .bind(from + 3_600_000)
+    .fetch_one(db)
+    .await?;
+    Ok(newest)
+}
+
+/// Days of a series whose usage is held back, and why.
+pub async fn held(
+    db: &mut Transaction,
+    destination: DestinationId,
+    series: i64,
+) -> Result<Vec<(Day, String)>, StoreError> {
+    let rows: Vec<(i64, String)> = query_as(
+        "SELECT day, held FROM sending_due
+         WHERE destination = $1 AND series = $2 AND held IS NOT NULL ORDER BY day",
+    )
+    .bind(destination.as_bytes().as_slice())
+    .bind(series)
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|(day, held)| (Day(day), held)).collect())
+}
