@@ -276,7 +276,7 @@ pub struct Batch {
 }
 
 /// Far longer than anything here takes; a test that waits for it has failed.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Feed {
     pub async fn frame(&mut self) -> Frame {
