@@ -1,0 +1,105 @@
+//! What it costs the ledger to take records of gateways, by how many subscriptions share a minute. On
+//! SQLite, in memory where the system has a place there: what is measured is the work, not the disk.
+
+#[expect(dead_code, reason = "the gateway on the stage is for the calls of another benchmark")]
+mod stage;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tollgate_admin::ledger::Ledger;
+use tollgate_admin::ledger::sweep::Retention;
+use tollgate_admin::store::Database;
+use tollgate_common::ids::{KeyId, NodeId, PlanId, ProductId, RequestId, SubscriptionId};
+use tollgate_common::internal::{USAGE_BATCH_RECORDS_MAX, UsageBatch};
+use tollgate_common::outcome::Outcome;
+use tollgate_common::time::Timestamp;
+use tollgate_common::usage::UsageRecord;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const RECORDS: u64 = 2_000_000;
+const NOW: Timestamp = Timestamp(1_795_000_000_000);
+
+/// A hundred thousand calls a second.
+const CALLS_PER_MS: u64 = 100;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a thread can be started");
+    for subscriptions in [100, 10_000, 1_000_000] {
+        runtime.block_on(ingest(subscriptions));
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a benchmark's result is what it prints")]
+async fn ingest(subscriptions: u64) {
+    let directory = stage::memory_directory();
+    let path = directory.path().join("tollgate.db");
+    let database = Database::open_file(&path).await.expect("the directory is ours");
+    let ledger = Ledger::open(database, Retention::default()).await.expect("the ledger opens");
+    let ledger = Arc::new(ledger);
+    let per_batch = USAGE_BATCH_RECORDS_MAX as u64;
+    let mut taken = Duration::ZERO;
+    let cpu_before = cpu_time();
+    let mut made = Duration::ZERO;
+    for first in (1..=RECORDS).step_by(USAGE_BATCH_RECORDS_MAX) {
+        let start = Instant::now();
+        let records =
+            (first..first + per_batch).flat_map(|number| record(number, subscriptions).encode());
+        let node = NodeId::from_bytes([1; 16]);
+        let batch = UsageBatch { node, epoch: 1, first, records: records.collect() };
+        made += start.elapsed();
+        let start = Instant::now();
+        ledger.apply(batch, NOW).await.expect("the batch is good");
+        taken += start.elapsed();
+    }
+    let cpu = cpu_time() - cpu_before - made;
+    println!(
+        "{subscriptions:>9} subscriptions: {:>9.0} records/s, {:.2} us of processor time each",
+        RECORDS as f64 / taken.as_secs_f64(),
+        cpu.as_secs_f64() * 1e6 / RECORDS as f64,
+    );
+}
+
+fn record(number: u64, subscriptions: u64) -> UsageRecord {
+    // Neighbours in time are of different subscriptions, as calls are.
+    let subscription = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) % subscriptions;
+    let id = u128::from(subscription).to_be_bytes();
+    let admitted_at = NOW.plus_ms((number / CALLS_PER_MS) as i64);
+    UsageRecord {
+        request: RequestId::new(admitted_at.0, u128::from(number)),
+        part: 0,
+        last: true,
+        product: ProductId::from_bytes([1; 16]),
+        plan: PlanId::from_bytes([2; 16]),
+        subscription: SubscriptionId::from_bytes(id),
+        key: KeyId::from_bytes(id),
+        admitted_at,
+        period_start: Timestamp(1_793_491_200_000),
+        duration_us: 900,
+        outcome: Outcome::Success,
+        status: 200,
+        attempts: 1,
+        truncated: false,
+        counted: true,
+        billed: true,
+        calls: 1,
+        units: 1,
+        bytes_in: 120,
+        bytes_out: 900,
+    }
+}
+
+/// Of all threads of this process, from `/proc/self/stat`.
+fn cpu_time() -> Duration {
+    const TICKS_PER_SECOND: u64 = 100;
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("/proc is mounted");
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    let ticks: u64 = ticks.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND)
+}
