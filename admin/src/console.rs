@@ -110,6 +110,10 @@ fn operations() -> Router<Arc<Console>> {
         .route("/{destination}/status", post(destinations::status))
         .route("/{destination}/replay", post(destinations::replay))
         .route(
+            "/{destination}/reconciliation",
+            get(destinations::reconciliation::list).post(destinations::reconciliation::repair),
+        )
+        .route(
             "/{destination}/delete",
             get(destinations::delete::ask).post(destinations::delete::delete),
         );

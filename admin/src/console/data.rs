@@ -230,6 +230,29 @@ pub struct DeliveryItem {
     pub quantity: i64,
 }
 
+#[derive(Clone, Debug, Deserialize)]
+pub struct Reconciliation {
+    pub items: Vec<Difference>,
+    pub next: Option<String>,
+    pub windows: i64,
+    pub subscriptions_left: i64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Difference {
+    pub subscription_id: String,
+    pub plan_id: String,
+    pub meter: String,
+    pub window_start: String,
+    pub cause: String,
+    pub quantity: i64,
+    pub ledger: i64,
+    pub acknowledged: i64,
+    pub read_back: Option<i64>,
+    pub reason: Option<String>,
+    pub repairs: Vec<String>,
+}
+
 /// What is kept as it was answered too, read.
 pub fn read<T: DeserializeOwned>(value: &Value) -> Result<T, Problem> {
     T::deserialize(value).map_err(|error| Problem {

@@ -31,6 +31,7 @@ async fn every_page_is_sound(#[values(Theme::Light, Theme::Dark)] theme: Theme) 
         ("call", admin("usage/call?request_id=01976f3c-0000-7000-8000-000000000000")),
         ("destinations", admin("destinations")),
         ("destination", admin(&format!("destinations/{destination}"))),
+        ("reconciliation", admin(&format!("destinations/{destination}/reconciliation"))),
         ("destination-new", admin("destinations/new")),
         ("destination-edit", admin(&format!("destinations/{destination}/edit"))),
         ("gateways", admin("gateways")),

@@ -2,6 +2,7 @@
 
 pub mod delete;
 pub mod edit;
+pub mod reconciliation;
 
 use axum::extract::{Path, Query};
 use axum::http::Method;
@@ -155,6 +156,7 @@ fn head(visitor: &Visitor, destination: &Destination, place: &str) -> Markup {
         div.head {
             h1 { (name) }
             div.actions {
+                a.button href={ (place) "/reconciliation" } { "Reconcile" }
                 (does(visitor, &format!("{place}/status"), text, &format!("{text}: {name}"), &[("status", status)]))
                 (opens(&format!("{place}/edit"), "Edit", &format!("Edit {name}")))
                 (opens(&format!("{place}/delete"), "Delete", &format!("Delete {name}")))

@@ -103,6 +103,10 @@ async fn dead_letters_are_seen_with_their_reason_and_sent_again() {
 
     page.shows("Dead letters (1)");
     page.shows("no such thing");
+    let differences = format!("{place}/reconciliation");
+    let page = browser.get(&differences).await;
+    page.shows("quarantined");
+    page.shows("Send again: the window of ");
     is_set_right.store(true, Ordering::Relaxed);
     let number = letters[0]["number"].to_string();
     let typed = [("delivery", number.as_str()), ("decision", "resend")];
@@ -111,6 +115,36 @@ async fn dead_letters_are_seen_with_their_reason_and_sent_again() {
     deliveries(&admin, &destination, is("acknowledged")).await;
     browser.get(&place).await.shows("Dead letters (0)");
     browser.get(&format!("{place}?state=acknowledged")).await.shows("3 calls");
+    browser.get(&differences).await.shows("No difference here.");
+}
+
+#[tokio::test]
+async fn a_difference_is_repaired_from_its_page() {
+    let admin = sending().await;
+    let (billing, _) = misconfigured().await;
+    let (_, at) = used(&admin, 3).await;
+    let body = json!({
+        "name": "billing", "kind": "lago", "secret": "k", "settings": { "url": billing.url() },
+        "starts_at": at.plus_ms(-3_600_000).to_string(),
+    });
+    let destination = admin.post("/api/v1/destinations", body).await.expect(201);
+    let is = |state: &'static str| move |items: &Value| items[0]["state"] == state;
+    deliveries(&admin, &destination, is("quarantined")).await;
+    let browser = Browser::signed_in(&admin, OWNER).await;
+    let place = format!("{DESTINATIONS}/{}/reconciliation", destination["id"].as_str().unwrap());
+    let page = browser.get(&place).await;
+    let hidden = ["subscription_id", "plan_id", "meter", "window_start", "cause", "quantity"];
+    let hidden = hidden.map(|name| (name, page.hidden(name)));
+    let shown: Vec<(&str, &str)> = hidden.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let typed = |repair| [&shown[..], &[("repair", repair)]].concat();
+
+    let nonsense = browser.send(&place, &page, &typed("forget")).await;
+    let voided = browser.send(&place, &page, &typed("void")).await;
+
+    assert_eq!(nonsense.status, StatusCode::BAD_REQUEST);
+    assert_eq!(voided.to, place, "{}", voided.text);
+    deliveries(&admin, &destination, is("voided")).await;
+    browser.get(&place).await.shows("No difference here.");
 }
 
 #[tokio::test]
