@@ -29,6 +29,7 @@ pub mod upkeep;
 mod upsert;
 pub mod usage;
 pub mod window;
+pub mod windows;
 
 use std::sync::Arc;
 
@@ -56,6 +57,7 @@ use series::SeriesCache;
 use sweep::Retention;
 use usage::{Scope, UsagePage, UsageQuery};
 use window::{Day, Minute};
+use windows::{WindowsPage, WindowsQuery};
 
 #[derive(Debug)]
 pub struct Ledger {
@@ -226,6 +228,11 @@ impl Ledger {
         let trace = history::find(&mut transaction, request).await?;
         let refused = refusals::find(&mut transaction, request).await?;
         Ok(Explanation::of(request, trace, refused))
+    }
+
+    /// The windows of a subscription with the records that they are sums of.
+    pub async fn windows(&self, query: &WindowsQuery) -> Result<WindowsPage, StoreError> {
+        windows::page(&self.database, query).await
     }
 
     /// Since when single calls are kept; None before the first.

@@ -29,7 +29,7 @@ use crate::api::{
         consumers::update::update, consumers::delete::delete,
         subscriptions::list::list, subscriptions::create::create, subscriptions::get::get,
         subscriptions::update::update, subscriptions::cancel::cancel,
-        subscriptions::invoice_preview::preview,
+        subscriptions::invoice_preview::preview, subscriptions::explanation::explanation,
         keys::list::list, keys::create::create, keys::rotate::rotate, keys::delete::delete,
         usage::list::list, usage::summary::summary, usage::explain::explain,
         destinations::list::list, destinations::create::create, destinations::get::get,

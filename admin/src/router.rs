@@ -62,6 +62,7 @@ pub fn table() -> Vec<Route> {
         PATCH  "/api/v1/subscriptions/{id}"          EditSubscriptions => subscriptions::update::update,
         POST   "/api/v1/subscriptions/{id}/cancel"   EditSubscriptions => subscriptions::cancel::cancel,
         GET    "/api/v1/subscriptions/{id}/invoice-preview" Read => subscriptions::invoice_preview::preview,
+        GET    "/api/v1/subscriptions/{id}/explanation" Read => subscriptions::explanation::explanation,
         GET    "/api/v1/subscriptions/{id}/keys"     Read => keys::list::list,
         POST   "/api/v1/subscriptions/{id}/keys"     ManageKeys => keys::create::create,
         POST   "/api/v1/keys/{id}/rotate"            ManageKeys => keys::rotate::rotate,
