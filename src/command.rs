@@ -3,6 +3,7 @@
 mod check_config;
 mod demo;
 mod journal;
+mod reconcile;
 mod serve;
 mod token;
 
@@ -35,6 +36,8 @@ enum Command {
     /// Manage tokens of the admin API
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Compare the ledger with what a billing system has; exit 1 if there are differences
+    Reconcile(reconcile::ReconcileArguments),
     /// Look into a gateway's journal
     #[command(subcommand)]
     Journal(journal::JournalCommand),
@@ -51,6 +54,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Demo => demo::run(),
         Command::CheckConfig { file } => check_config::run(&file),
         Command::Token(command) => token::run(command),
+        Command::Reconcile(arguments) => reconcile::run(&arguments),
         Command::Journal(command) => journal::run(command),
     }
 }

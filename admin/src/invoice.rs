@@ -11,7 +11,9 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use jiff::ToSpan;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use tollgate_common::catalog::Subscription;
 use tollgate_common::ids::{PlanId, SubscriptionId};
 use tollgate_common::period::Period;
@@ -94,6 +96,30 @@ pub async fn preview(
     let lines = lines.finish();
     let totals = totals(&lines)?;
     Ok(Invoice { month, period, lines, totals })
+}
+
+/// The invoice of the period that a moment is in.
+pub async fn holding(
+    store: &dyn CatalogStore,
+    ledger: &Ledger,
+    id: SubscriptionId,
+    moment: Timestamp,
+    now: Timestamp,
+) -> Result<Option<Invoice>, InvoiceError> {
+    let day = jiff::Timestamp::from_millisecond(moment.0).unwrap_or_default();
+    let month = day.to_zoned(TimeZone::UTC).date().first_of_month();
+    // A period is named after the month in which it begins, by its own clock.
+    for months in [0, -1, 1] {
+        let named = month.saturating_add(months.months());
+        match preview(store, ledger, id, Asked::Month(named), now).await {
+            Ok(invoice) if (invoice.period.start..invoice.period.end).contains(&moment) => {
+                return Ok(Some(invoice));
+            }
+            Ok(_) | Err(InvoiceError::NotBegun | InvoiceError::BeforeStart) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
 }
 
 /// What the catalog knows of a period.

@@ -29,6 +29,7 @@ pub mod upkeep;
 mod upsert;
 pub mod usage;
 pub mod window;
+pub mod windows;
 
 use std::sync::Arc;
 
@@ -56,6 +57,7 @@ use series::SeriesCache;
 use sweep::Retention;
 use usage::{Scope, UsagePage, UsageQuery};
 use window::{Day, Minute};
+use windows::{WindowsPage, WindowsQuery};
 
 #[derive(Debug)]
 pub struct Ledger {
@@ -236,6 +238,11 @@ impl Ledger {
     /// The single calls of the batches after `after`, up to and with `through`.
     pub async fn records(&self, after: i64, through: i64) -> Result<Vec<Found>, StoreError> {
         Ok(history::records(&mut self.database.read().await?, after, through).await?)
+    }
+
+    /// The windows of a subscription with the records that they are sums of.
+    pub async fn windows(&self, query: &WindowsQuery) -> Result<WindowsPage, StoreError> {
+        windows::page(&self.database, query).await
     }
 
     /// Since when single calls are kept; None before the first.

@@ -30,6 +30,7 @@ use crate::api::{
         subscriptions::list::list, subscriptions::create::create, subscriptions::get::get,
         subscriptions::update::update, subscriptions::cancel::cancel,
         subscriptions::invoice_preview::preview, subscriptions::quota::quota,
+        subscriptions::explanation::explanation,
         keys::list::list, keys::create::create, keys::rotate::rotate, keys::delete::delete,
         usage::list::list, usage::summary::summary, usage::explain::explain,
         destinations::list::list, destinations::create::create, destinations::get::get,

@@ -63,6 +63,7 @@ pub fn table() -> Vec<Route> {
         POST   "/api/v1/subscriptions/{id}/cancel"   EditSubscriptions => subscriptions::cancel::cancel,
         GET    "/api/v1/subscriptions/{id}/invoice-preview" Read => subscriptions::invoice_preview::preview,
         GET    "/api/v1/subscriptions/{id}/quota"    Read => subscriptions::quota::quota,
+        GET    "/api/v1/subscriptions/{id}/explanation" Read => subscriptions::explanation::explanation,
         GET    "/api/v1/subscriptions/{id}/keys"     Read => keys::list::list,
         POST   "/api/v1/subscriptions/{id}/keys"     ManageKeys => keys::create::create,
         POST   "/api/v1/keys/{id}/rotate"            ManageKeys => keys::rotate::rotate,

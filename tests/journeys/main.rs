@@ -4,6 +4,7 @@
 
 mod certificates;
 mod demo;
+mod reconcile;
 mod start_and_stop;
 mod tokens;
 

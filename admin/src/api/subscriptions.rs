@@ -2,6 +2,7 @@
 
 pub mod cancel;
 pub mod create;
+pub mod explanation;
 pub mod get;
 pub mod invoice_preview;
 pub mod list;

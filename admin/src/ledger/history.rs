@@ -8,13 +8,14 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use futures_util::TryStreamExt;
-use tollgate_common::ids::{NodeId, RequestId};
+use tollgate_common::ids::{NodeId, RequestId, SubscriptionId};
 use tollgate_common::time::Timestamp;
 use tollgate_common::usage::{USAGE_RECORD_BYTES, UsageRecord};
 
 use super::mark::{Source, epoch_read, epoch_stored};
 use super::series::id_read;
 use super::upsert::Upsert;
+use super::window::Minute;
 use crate::store::Transaction;
 use crate::store::query::{query, query_as};
 
@@ -27,6 +28,9 @@ const READ_BYTES_MAX: usize = 512 << 20;
 
 /// Batches that one look at what is new shows.
 const STORED_MAX: i64 = 1_000;
+
+/// How long a call may have its id before it is admitted.
+const ADMISSION_MS_MAX: i64 = 60_000;
 
 /// What a row costs beside its records, about.
 const ROW_BYTES: i64 = 100;
@@ -161,6 +165,53 @@ pub async fn records(
         let (chunks, _) = records.as_chunks::<USAGE_RECORD_BYTES>();
         for (sequence, chunk) in (first.cast_unsigned()..).zip(chunks) {
             found.push(Found { source, sequence, record: decoded(chunk)? });
+        }
+    }
+    Ok(found)
+}
+
+/// The records of a subscription in a minute, as far as they were read.
+#[derive(Clone, Debug, Default)]
+pub struct OfMinute {
+    pub parts: Vec<Found>,
+    pub bytes_read: usize,
+    /// More was left unread than was allowed.
+    pub is_cut: bool,
+}
+
+/// Everything that is kept of a subscription's calls that were admitted in a minute.
+pub async fn of_minute(
+    db: &mut Transaction,
+    subscription: SubscriptionId,
+    minute: Minute,
+    bytes_max: usize,
+) -> Result<OfMinute, sqlx::Error> {
+    let (begin, end) = (minute.start().0, minute.start().0 + 60_000);
+    let mut found = OfMinute::default();
+    let mut batches = query_as::<(Vec<u8>, i64, i64, Vec<u8>)>(
+        "SELECT h.node, h.epoch, h.first, h.records FROM ledger_history h WHERE h.id IN (
+             SELECT batch FROM ledger_history_span WHERE span >= $1 AND span <= $2)
+         ORDER BY h.id",
+    )
+    // A call has its id before it is admitted.
+    .bind((begin - ADMISSION_MS_MAX).div_euclid(SPAN_MS))
+    .bind((end - 1).div_euclid(SPAN_MS))
+    .fetch(db);
+    while let Some((node, epoch, first, records)) = batches.try_next().await? {
+        // At least one is read, or a page would never come to an end.
+        if found.bytes_read > bytes_max {
+            found.is_cut = true;
+            break;
+        }
+        found.bytes_read += records.len();
+        let source = Source { node: NodeId::from_bytes(id_read(&node)?), epoch: epoch_read(epoch) };
+        let (chunks, _) = records.as_chunks::<USAGE_RECORD_BYTES>();
+        for (sequence, chunk) in (first.cast_unsigned()..).zip(chunks) {
+            let record = decoded(chunk)?;
+            let is_in_minute = (begin..end).contains(&record.admitted_at.0);
+            if record.subscription == subscription && is_in_minute {
+                found.parts.push(Found { source, sequence, record });
+            }
         }
     }
     Ok(found)

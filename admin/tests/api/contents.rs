@@ -8,6 +8,7 @@ mod console;
 mod consumers;
 mod description;
 mod destinations;
+mod explanation;
 mod feed;
 mod frontier;
 mod idempotency;

@@ -117,7 +117,7 @@ pub async fn preview(
 }
 
 /// Within the years that a call can have.
-fn parse_month(text: &str) -> Option<Date> {
+pub fn parse_month(text: &str) -> Option<Date> {
     let (year, month) = text.split_once('-')?;
     let is_number =
         |text: &str, digits| text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -140,7 +140,7 @@ fn view(subscription: SubscriptionId, invoice: &Invoice, ended: bool) -> Invoice
     }
 }
 
-fn view_line(line: &Line) -> InvoiceLine {
+pub fn view_line(line: &Line) -> InvoiceLine {
     InvoiceLine {
         kind: line.kind.label(),
         plan_id: line.plan.to_string(),

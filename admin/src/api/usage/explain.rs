@@ -5,11 +5,18 @@ use axum::extract::{Path, State};
 use serde::Serialize;
 use tollgate_common::ids::RequestId;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
+use crate::api::subscriptions::invoice_preview::{InvoiceLine, view_line};
+use crate::api::words::Meter;
 use crate::control::Control;
+use crate::invoice::{self, InvoiceError, Line};
 use crate::ledger::Found;
 use crate::ledger::explain::{AdmittedCall, Explanation};
+use crate::ledger::window::Minute;
 use crate::problem::{Problem, ProblemBody};
+use crate::sending::intent::State as DeliveryState;
+use crate::sending::outbox::slots::{self, Carried};
 
 /// Why one call was counted, not counted or refused.
 #[derive(Serialize, ToSchema)]
@@ -26,6 +33,27 @@ pub struct ExplainedCall {
     pub subscription_id: Option<String>,
     /// Null for a call that was not admitted.
     pub admitted: Option<Admitted>,
+    /// The lines of the invoice that a billed call is part of; empty where its period is too long ago.
+    pub lines: Vec<InvoiceLine>,
+    /// What carries a billed call's usage to billing systems, so far.
+    pub deliveries: Vec<CallDelivery>,
+}
+
+/// An item that holds the window of a call, at one destination.
+#[derive(Serialize, ToSchema)]
+pub struct CallDelivery {
+    pub destination_id: Uuid,
+    pub destination_name: String,
+    /// The number of the delivery that holds it.
+    pub delivery: i64,
+    pub state: DeliveryState,
+    #[schema(value_type = Meter)]
+    pub meter: tollgate_common::meter::Meter,
+    #[schema(format = DateTime)]
+    pub window_start: String,
+    #[schema(format = DateTime)]
+    pub window_end: String,
+    pub version: u32,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -99,7 +127,12 @@ pub async fn explain(
     let not_found = || Problem::not_found("request, or it is no longer kept");
     let request: RequestId = request.parse().map_err(|_| not_found())?;
     let explanation = control.ledger.explain(request).await?.ok_or_else(not_found)?;
-    Ok(Json(view(&explanation)))
+    let billed = explanation.admitted.as_ref().filter(|call| call.billed.is_some());
+    let (lines, deliveries) = match billed {
+        Some(call) => (lines(&control, call).await?, deliveries(&control, call).await?),
+        None => (Vec::new(), Vec::new()),
+    };
+    Ok(Json(ExplainedCall { lines, deliveries, ..view(&explanation) }))
 }
 
 fn view(explanation: &Explanation) -> ExplainedCall {
@@ -113,7 +146,43 @@ fn view(explanation: &Explanation) -> ExplainedCall {
         refusal: refused.as_ref().map(|call| call.reason.code()),
         subscription_id: subscription.map(|id| id.to_string()),
         admitted: admitted.as_ref().map(view_admitted),
+        lines: Vec::new(),
+        deliveries: Vec::new(),
     }
+}
+
+async fn lines(control: &Control, call: &AdmittedCall) -> Result<Vec<InvoiceLine>, Problem> {
+    let (id, at) = (call.subscription, call.admitted_at);
+    let made = invoice::holding(&*control.store, &control.ledger, id, at, control.now()).await;
+    let invoice = match made {
+        Ok(Some(invoice)) => invoice,
+        // The call is explained all the same.
+        Ok(None) | Err(InvoiceError::NotFound | InvoiceError::TooLongAgo) => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let is_of = |line: &&Line| {
+        line.meter.is_some()
+            && line.plan == call.plan
+            && (line.span.start..line.span.end).contains(&at)
+    };
+    Ok(invoice.lines.iter().filter(is_of).map(view_line).collect())
+}
+
+async fn deliveries(control: &Control, call: &AdmittedCall) -> Result<Vec<CallDelivery>, Problem> {
+    let mut db = control.database.read().await?;
+    let owner = (call.subscription, call.plan);
+    let carried = slots::holding(&mut db, owner, Minute::of(call.admitted_at)).await?;
+    let view = |carried: Carried| CallDelivery {
+        destination_id: carried.destination.0,
+        destination_name: carried.destination_name,
+        delivery: carried.delivery,
+        state: carried.state,
+        meter: carried.slot.meter,
+        window_start: carried.slot.start.start().to_string(),
+        window_end: carried.end.start().to_string(),
+        version: carried.version,
+    };
+    Ok(carried.into_iter().map(view).collect())
 }
 
 fn view_admitted(call: &AdmittedCall) -> Admitted {
@@ -141,7 +210,7 @@ fn view_admitted(call: &AdmittedCall) -> Admitted {
     }
 }
 
-fn view_record(found: &Found) -> Record {
+pub fn view_record(found: &Found) -> Record {
     Record {
         node_id: found.source.node.to_string(),
         epoch: found.source.epoch,

@@ -3,10 +3,12 @@
 use tollgate_common::ids::{DestinationId, PlanId, SubscriptionId};
 use tollgate_common::time::Timestamp;
 
+use super::intents::state_read;
 use super::items::{item, meter_read};
 use crate::ledger::series::id_read;
-use crate::ledger::window::{Day, Minute};
+use crate::ledger::window::{Day, MINUTES_PER_DAY, Minute};
 use crate::reconcile::figures::{Sent, Slot};
+use crate::sending::intent::State;
 use crate::sending::item::Item;
 use crate::store::column::Columns;
 use crate::store::query::{query, query_as, query_scalar};
@@ -160,6 +162,58 @@ pub async fn items(
     .await?;
     let number = |row| Columns { table: "sending_item", row }.number("intent");
     rows.iter().map(|row| Ok((item(row)?, number(row)?))).collect()
+}
+
+/// What carries a call's usage to a destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carried {
+    pub destination: DestinationId,
+    pub destination_name: String,
+    pub delivery: i64,
+    pub state: State,
+    pub slot: Slot,
+    pub end: Minute,
+    pub version: u32,
+}
+
+/// Every item of a window that a minute is in, at all destinations.
+pub async fn holding(
+    db: &mut Transaction,
+    (subscription, plan): Owner,
+    minute: Minute,
+) -> Result<Vec<Carried>, StoreError> {
+    let rows = query(
+        "SELECT d.id AS destination, d.name AS name, n.id AS delivery, n.state AS state,
+             i.meter AS meter, i.window_start AS window_start, i.window_end AS window_end,
+             i.version AS version
+         FROM destinations d
+         JOIN sending_item i ON i.destination = d.id AND i.subscription = $1 AND i.plan = $2
+             AND i.window_start > $4 AND i.window_start <= $3 AND i.window_end > $3
+         JOIN sending_intent n ON n.id = i.intent
+         WHERE d.deleted_at IS NULL ORDER BY d.id, i.meter, i.version",
+    )
+    .bind(subscription.as_bytes().to_vec())
+    .bind(plan.as_bytes().to_vec())
+    .bind(minute.0)
+    // No window is longer than a day.
+    .bind(minute.0 - MINUTES_PER_DAY)
+    .fetch_all(db)
+    .await?;
+    let carried = |row: &_| {
+        let columns = Columns { table: "sending_item", row };
+        let (start, end) = (columns.number("window_start")?, columns.number("window_end")?);
+        let meter = meter_read(&columns.text("meter")?)?;
+        Ok(Carried {
+            destination: columns.id("destination", DestinationId::from_bytes)?,
+            destination_name: columns.text("name")?,
+            delivery: columns.number("delivery")?,
+            state: state_read(&columns.text("state")?)?,
+            slot: Slot { subscription, plan, start: Minute(start), meter },
+            end: Minute(end),
+            version: columns.number("version")?,
+        })
+    };
+    rows.iter().map(carried).collect()
 }
 
 /// The first slot of all that make up the total of an item's customer, meter and hour.
