@@ -276,6 +276,7 @@ async fn usage_arrives_over_real_connections(
 #[rstest]
 #[case::json_lines(json!({ "directory": "usage" }))]
 #[case::csv(json!({ "directory": "usage", "format": "csv", "columns": "focus" }))]
+#[case::parquet(json!({ "directory": "usage", "format": "parquet" }))]
 #[tokio::test]
 async fn usage_is_written_to_files_where_the_configuration_allows_it(#[case] settings: Value) {
     let directory = Directory::new();

@@ -4,7 +4,9 @@
 //! changes nothing. Where files may be is for the operator to say, in `sending.export_directory`.
 
 mod columns;
+mod datum;
 mod format;
+mod parquet;
 mod records;
 mod store;
 
@@ -127,13 +129,19 @@ impl Destination for FileExport {
         let body = frozen.body.clone();
         let stored =
             tokio::task::spawn_blocking(move || store::store(&directory, &name, &body)).await;
-        Answer::All(match stored {
-            Ok(Ok(())) => Outcome::Accepted,
-            Ok(Err(Trouble::NotThere(reason))) => Outcome::Refused { reason, asked_ms: None },
-            Ok(Err(Trouble::Unknown(reason))) => Outcome::Unknown { reason, asked_ms: None },
-            Ok(Err(Trouble::Other(reason))) => Outcome::Rejected { reason },
-            Err(error) => Outcome::Unknown { reason: error.to_string(), asked_ms: None },
-        })
+        let unknown = |reason| Answer::All(Outcome::Unknown { reason, asked_ms: None });
+        match stored {
+            Ok(Ok(())) => Answer::All(Outcome::Accepted),
+            Ok(Err(Trouble::NotThere(reason))) => {
+                Answer::All(Outcome::Refused { reason, asked_ms: None })
+            }
+            Ok(Err(Trouble::Unknown(reason))) => unknown(reason),
+            // Each, so that they are not divided: in other files they might be counted again.
+            Ok(Err(Trouble::Other(reason))) => {
+                Answer::Each(vec![Outcome::Rejected { reason }; frozen.items.len()])
+            }
+            Err(error) => unknown(error.to_string()),
+        }
     }
 
     async fn take_records(&self, ledger: &Ledger, now: Timestamp) -> Result<(), String> {
@@ -146,7 +154,70 @@ impl Destination for FileExport {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use tollgate_common::ids::{ConsumerId, DestinationId, PlanId, ProductId, SubscriptionId};
+    use tollgate_common::meter::Meter;
+
     use super::*;
+    use crate::ledger::window::Minute;
+    use crate::sending::item::Place;
+    use crate::sending::wire::{Request, Response, WireError};
+
+    /// Files need no network.
+    struct NoWire;
+
+    #[async_trait]
+    impl Wire for NoWire {
+        async fn exchange(&self, _: Request) -> Result<Response, WireError> {
+            Err(WireError::NotSent("there is no network".to_owned()))
+        }
+    }
+
+    fn item(number: u8) -> Item {
+        let place = Place {
+            subscription: SubscriptionId::from_bytes([number; 16]),
+            plan: PlanId::from_bytes([2; 16]),
+            meter: Meter::Calls,
+            start: Minute(60),
+        };
+        Item {
+            id: place.item_id(DestinationId::from_bytes([7; 16]), 1),
+            place,
+            version: 1,
+            end: Minute(120),
+            quantity: 5,
+            total: 0,
+            at: place.start.start(),
+            product: ProductId::from_bytes([3; 16]),
+            consumer: ConsumerId::from_bytes([4; 16]),
+            customer: "cus_1".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn items_whose_file_has_something_else_in_it_are_left_together() {
+        let root = tempfile::tempdir().unwrap();
+        let export = FileExport {
+            name: "billing".to_owned(),
+            directory: root.path().to_owned(),
+            format: Format::Csv,
+            columns: Columns::Windows,
+            batch: 10,
+            records: None,
+        };
+        let items = vec![item(1), item(2)];
+        let frozen = Frozen { number: 1, body: export.freeze(&items), items };
+        let (day, name) = place(&frozen.items);
+        fs::create_dir_all(root.path().join(&day)).unwrap();
+        fs::write(root.path().join(day).join(format!("{name}.csv")), "edited").unwrap();
+
+        let answer = export.send(&frozen, &NoWire, Timestamp(0)).await;
+
+        let Answer::Each(outcomes) = answer else { panic!("{answer:?}") };
+        let is_rejected = |outcome: &Outcome| matches!(outcome, Outcome::Rejected { .. });
+        assert!(outcomes.len() == 2 && outcomes.iter().all(is_rejected), "{outcomes:?}");
+    }
 
     #[test]
     fn no_directory_leads_out_of_that_of_all_exports() {

@@ -241,8 +241,8 @@ fn frontier_in(form: Form, seed: u64) -> System {
 
 pub fn file_export(seed: u64) -> System {
     let directory = Directory::new();
-    let format = ["jsonl", "csv"][(seed % 2) as usize];
-    let columns = ["windows", "focus"][(seed / 2 % 2) as usize];
+    let format = ["jsonl", "csv", "parquet"][(seed % 3) as usize];
+    let columns = ["windows", "focus"][(seed / 3 % 2) as usize];
     System {
         kind: Kind::File,
         settings: json!({

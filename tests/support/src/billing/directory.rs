@@ -4,6 +4,9 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
+use bytes::Bytes;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::Field;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -40,10 +43,11 @@ impl Billing for Directory {
         list(self.root.path(), &mut files);
         let mut bill = Bill::new();
         let mut seen = HashSet::new();
-        for (name, text) in files {
+        for (name, bytes) in files {
             let rows = match name.rsplit_once('.') {
-                Some((_, "jsonl")) => json_lines(&text),
-                Some((_, "csv")) => csv(&text),
+                Some((_, "jsonl")) => json_lines(&String::from_utf8(bytes).expect("it is text")),
+                Some((_, "csv")) => csv(&String::from_utf8(bytes).expect("it is text")),
+                Some((_, "parquet")) => table(bytes),
                 _ => panic!("{name} is no export"),
             };
             for row in rows {
@@ -66,7 +70,7 @@ impl Billing for Directory {
 }
 
 /// All files that are not hidden, by name, with what is in them.
-fn list(directory: &Path, files: &mut Vec<(String, String)>) {
+fn list(directory: &Path, files: &mut Vec<(String, Vec<u8>)>) {
     for entry in fs::read_dir(directory).expect("it is there") {
         let entry = entry.expect("it can be read");
         let name = entry.file_name().into_string().expect("names are plain");
@@ -76,8 +80,30 @@ fn list(directory: &Path, files: &mut Vec<(String, String)>) {
         if entry.path().is_dir() {
             list(&entry.path(), files);
         } else {
-            files.push((name, fs::read_to_string(entry.path()).expect("it can be read")));
+            files.push((name, fs::read(entry.path()).expect("it can be read")));
         }
+    }
+}
+
+fn table(bytes: Vec<u8>) -> Vec<Value> {
+    let reader = SerializedFileReader::new(Bytes::from(bytes)).expect("it is a table");
+    let rows = reader.get_row_iter(None).expect("it has rows");
+    rows.map(|row| {
+        let row = row.expect("a row is whole");
+        let cell = |(name, field): (&String, &Field)| (name.clone(), read(field));
+        Value::Object(row.get_column_iter().map(cell).collect())
+    })
+    .collect()
+}
+
+fn read(field: &Field) -> Value {
+    match field {
+        Field::Str(text) => text.as_str().into(),
+        Field::Long(number) => (*number).into(),
+        Field::TimestampMillis(at) => {
+            jiff::Timestamp::from_millisecond(*at).expect("a time of our days").to_string().into()
+        }
+        other => panic!("{other} is none of what windows have"),
     }
 }
 

@@ -1,10 +1,9 @@
 //! What is in the columns of an export.
 
 use serde::Deserialize;
-use serde_json::Value;
 use tollgate_common::meter::Meter;
-use tollgate_common::time::Timestamp;
 
+use super::datum::{Cell, Datum};
 use crate::sending::item::Item;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -16,9 +15,6 @@ pub enum Columns {
     /// of costs are left out: what usage costs is known once it is invoiced.
     Focus,
 }
-
-/// A value with its column.
-pub type Cell = (&'static str, Value);
 
 impl Columns {
     pub fn of(self, item: &Item) -> Vec<Cell> {
@@ -38,9 +34,9 @@ fn windows(item: &Item) -> Vec<Cell> {
         ("product_id", item.product.to_string().into()),
         ("plan_id", item.place.plan.to_string().into()),
         ("meter", item.place.meter.label().into()),
-        ("window_start", item.place.start.start().to_string().into()),
-        ("window_end", item.end.start().to_string().into()),
-        ("version", item.version.into()),
+        ("window_start", item.place.start.start().into()),
+        ("window_end", item.end.start().into()),
+        ("version", i64::from(item.version).into()),
         ("quantity", item.quantity.into()),
     ]
 }
@@ -52,8 +48,8 @@ fn focus(item: &Item) -> Vec<Cell> {
         ("SubAccountId", item.place.subscription.to_string().into()),
         ("ChargeCategory", "Usage".into()),
         ("ChargeFrequency", "Usage-Based".into()),
-        ("ChargePeriodStart", second(item.place.start.start()).into()),
-        ("ChargePeriodEnd", second(item.end.start()).into()),
+        ("ChargePeriodStart", Datum::WholeSecond(item.place.start.start())),
+        ("ChargePeriodEnd", Datum::WholeSecond(item.end.start())),
         ("ConsumedQuantity", item.quantity.into()),
         ("ConsumedUnit", unit(item.place.meter).into()),
         ("SkuId", item.place.plan.to_string().into()),
@@ -61,13 +57,8 @@ fn focus(item: &Item) -> Vec<Cell> {
         ("x_Customer", item.customer.clone().into()),
         ("x_ProductId", item.product.to_string().into()),
         ("x_ItemId", item.id.simple().to_string().into()),
-        ("x_Version", item.version.into()),
+        ("x_Version", i64::from(item.version).into()),
     ]
-}
-
-/// In the form of the specification, which has no fractions.
-fn second(at: Timestamp) -> String {
-    at.to_string().replace(".000Z", "Z")
 }
 
 const fn unit(meter: Meter) -> &'static str {

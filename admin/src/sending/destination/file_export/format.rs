@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::columns::Cell;
+use super::datum::Cell;
+use super::parquet;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -12,13 +13,16 @@ pub enum Format {
     Jsonl,
     /// By RFC 4180, with the names of the columns first.
     Csv,
+    /// Apache Parquet, with times as such.
+    Parquet,
 }
 
 impl Format {
     /// That of a file that was written before.
     pub fn of(bytes: &[u8]) -> Self {
-        match bytes.first() {
-            Some(b'{') => Self::Jsonl,
+        match bytes {
+            [b'{', ..] => Self::Jsonl,
+            bytes if bytes.starts_with(parquet::MAGIC) => Self::Parquet,
             _ => Self::Csv,
         }
     }
@@ -27,21 +31,24 @@ impl Format {
         match self {
             Self::Jsonl => "jsonl",
             Self::Csv => "csv",
+            Self::Parquet => "parquet",
         }
     }
 
     pub fn write(self, rows: Vec<Vec<Cell>>) -> Vec<u8> {
         match self {
-            Self::Jsonl => rows.into_iter().map(json_line).collect::<String>(),
-            Self::Csv => csv(&rows),
+            Self::Jsonl => rows.into_iter().map(json_line).collect::<String>().into_bytes(),
+            Self::Csv => csv(&rows).into_bytes(),
+            Self::Parquet => {
+                parquet::write(&rows).expect("rows of the same columns are written to memory")
+            }
         }
-        .into_bytes()
     }
 }
 
 fn json_line(row: Vec<Cell>) -> String {
     let object: Map<String, Value> =
-        row.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        row.into_iter().map(|(name, datum)| (name.to_owned(), datum.into_json())).collect();
     format!("{}\n", Value::Object(object))
 }
 
@@ -49,10 +56,7 @@ fn csv(rows: &[Vec<Cell>]) -> String {
     let names = rows.first().into_iter().flatten().map(|(name, _)| (*name).to_owned());
     let mut text = csv_line(names);
     for row in rows {
-        text.push_str(&csv_line(row.iter().map(|(_, value)| match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        })));
+        text.push_str(&csv_line(row.iter().map(|(_, datum)| datum.to_text())));
     }
     text
 }
@@ -87,5 +91,6 @@ mod tests {
         assert_eq!(Format::of(b"{\"id\":1}\n"), Format::Jsonl);
         assert_eq!(Format::of(b"id,quantity\r\n"), Format::Csv);
         assert_eq!(Format::of(b"BillingAccountId\r\n"), Format::Csv);
+        assert_eq!(Format::of(b"PAR1\x15\x04"), Format::Parquet);
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tollgate_common::time::Timestamp;
 
-use super::columns::Cell;
+use super::datum::Cell;
 use super::format::Format;
 use super::store;
 use crate::ledger::{Found, Ledger, Stored};
@@ -119,21 +119,21 @@ fn row(found: &Found) -> Vec<Cell> {
         ("epoch", source.epoch.into()),
         ("sequence", (*sequence).into()),
         ("request_id", record.request.to_string().into()),
-        ("part", record.part.into()),
+        ("part", u64::from(record.part).into()),
         ("last", record.last.into()),
         ("product_id", record.product.to_string().into()),
         ("plan_id", record.plan.to_string().into()),
         ("subscription_id", record.subscription.to_string().into()),
         ("key_id", record.key.to_string().into()),
-        ("admitted_at", record.admitted_at.to_string().into()),
-        ("duration_us", record.duration_us.into()),
+        ("admitted_at", record.admitted_at.into()),
+        ("duration_us", u64::from(record.duration_us).into()),
         ("outcome", record.outcome.label().into()),
-        ("status", record.status.into()),
-        ("attempts", record.attempts.into()),
+        ("status", u64::from(record.status).into()),
+        ("attempts", u64::from(record.attempts).into()),
         ("truncated", record.truncated.into()),
         ("counted", record.counted.into()),
         ("billed", record.billed.into()),
-        ("calls", record.calls.into()),
+        ("calls", u64::from(record.calls).into()),
         ("units", record.units.into()),
         ("bytes_in", record.bytes_in.into()),
         ("bytes_out", record.bytes_out.into()),
