@@ -16,5 +16,6 @@ pub mod steps;
 
 pub mod carry_out;
 pub mod export;
+pub mod openapi;
 pub mod schema;
 mod write;

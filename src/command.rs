@@ -6,6 +6,7 @@ mod check_config;
 mod connect;
 mod demo;
 mod export;
+mod import_openapi;
 mod journal;
 mod serve;
 mod token;
@@ -40,6 +41,8 @@ enum Command {
     Apply(apply::ApplyArguments),
     /// Write the present catalog as a file that `apply` reads
     Export(connect::ConnectArguments),
+    /// Write a product whose routes are the operations that an OpenAPI file describes
+    ImportOpenapi(import_openapi::ImportArguments),
     /// Write the JSON Schema of catalog files, for editors
     CatalogSchema,
     /// Manage tokens of the admin API
@@ -62,6 +65,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::CheckConfig { file } => check_config::run(&file),
         Command::Apply(arguments) => apply::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
+        Command::ImportOpenapi(arguments) => import_openapi::run(&arguments),
         Command::CatalogSchema => catalog_schema::run(),
         Command::Token(command) => token::run(command),
         Command::Journal(command) => journal::run(command),

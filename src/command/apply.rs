@@ -15,7 +15,7 @@ use crate::catalog::present::Present;
 use crate::catalog::steps::{self, Steps};
 
 /// A dry run has something to do. 2 is what a command line that cannot be read ends with.
-const TO_DO: u8 = 3;
+pub const TO_DO: u8 = 3;
 /// It stopped half-way: some of it is done, or may be.
 const HALF_DONE: u8 = 4;
 

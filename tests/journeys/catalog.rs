@@ -330,3 +330,31 @@ fn an_auditor_may_look_and_not_touch() {
     let said = String::from_utf8(touched.stderr).unwrap();
     assert!(said.contains("403 Forbidden: The token's role does not allow this"), "{said}");
 }
+
+#[test]
+fn an_openapi_file_becomes_a_product_and_is_held_against_the_one_that_is_there() {
+    let house = House::start();
+    let openapi = "openapi: 3.1.0\npaths:\n  /now:\n    get: {}\n  /forecast:\n    \
+                   x-tollgate-weight: 5\n    get: {}\n";
+    house.file("o.yaml", openapi);
+    let import = ["import-openapi", "o.yaml", "--product", "weather"];
+    let dry_run = [&import[..], &["--dry-run"]].concat();
+
+    insta::assert_snapshot!(house.said(&dry_run), @r#"
+    + product weather
+        routes: [{"cost":1,"method":"GET","path":"/now"},{"cost":5,"method":"GET","path":"/forecast"}]
+    1 to create, 0 to change, 0 to remove
+    exit 3
+    "#);
+    let fragment = String::from_utf8(house.run(&import).stdout).unwrap();
+    house.file("c.yaml", &fragment);
+    house.run(&["apply", "c.yaml"]);
+    assert_eq!(house.said(&dry_run), "nothing to do\nexit 0");
+    house.file("o.yaml", &openapi.replace("weight: 5", "weight: 6"));
+    insta::assert_snapshot!(house.said(&dry_run), @r"
+    ~ product weather
+        routes[GET /forecast].cost: 5 -> 6
+    0 to create, 1 to change, 0 to remove
+    exit 3
+    ");
+}
