@@ -1,7 +1,12 @@
 //! What the binary can be told to do.
 
+mod apply;
+mod catalog_schema;
 mod check_config;
+mod connect;
 mod demo;
+mod export;
+mod import_openapi;
 mod journal;
 mod reconcile;
 mod serve;
@@ -33,6 +38,14 @@ enum Command {
     Demo,
     /// Name every mistake in a file of settings, with line and column
     CheckConfig { file: PathBuf },
+    /// Make the catalog what a file says
+    Apply(apply::ApplyArguments),
+    /// Write the present catalog as a file that `apply` reads
+    Export(connect::ConnectArguments),
+    /// Write a product whose routes are the operations that an OpenAPI file describes
+    ImportOpenapi(import_openapi::ImportArguments),
+    /// Write the JSON Schema of catalog files, for editors
+    CatalogSchema,
     /// Manage tokens of the admin API
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -53,6 +66,10 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Admin(arguments) => serve::run(Role::Admin, &arguments),
         Command::Demo => demo::run(),
         Command::CheckConfig { file } => check_config::run(&file),
+        Command::Apply(arguments) => apply::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::ImportOpenapi(arguments) => import_openapi::run(&arguments),
+        Command::CatalogSchema => catalog_schema::run(),
         Command::Token(command) => token::run(command),
         Command::Reconcile(arguments) => reconcile::run(&arguments),
         Command::Journal(command) => journal::run(command),

@@ -1,6 +1,7 @@
 //! The `tollgate` binary: the commands, and the one place where the parts are put together.
 
 mod announce;
+mod catalog;
 mod command;
 mod demo;
 mod logging;

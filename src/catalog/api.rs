@@ -1,0 +1,205 @@
+//! The admin API as a client sees it.
+
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::header::{ETAG, IF_MATCH};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use tollgate_admin::json::Object;
+
+/// Longer than the control plane gives itself for an answer.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+
+/// Products on a page can have a thousand routes each.
+const PAGE_ITEMS: &str = "100";
+
+/// How often something is made anew under the same `Idempotency-Key` when no answer came.
+const CREATE_TRIES: u32 = 3;
+const CREATE_PAUSE: Duration = Duration::from_millis(500);
+
+pub struct Api {
+    client: Client,
+    base: Url,
+    token: SecretString,
+}
+
+/// A request that was not answered, or not as was hoped.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    #[error("{call} has no answer, so it is not known whether it was done: {}", causes(source))]
+    Unanswered { call: String, source: reqwest::Error },
+    #[error("{call} was answered {status}: {words}")]
+    Refused { call: String, status: StatusCode, words: String },
+    #[error("{call} was answered with something that is not of the admin API")]
+    Unreadable { call: String },
+    #[error("{list} is no longer empty; read it again, then decide again")]
+    NotEmpty { list: String },
+}
+
+impl ApiError {
+    /// Whether it is certain that nothing was done.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::NotEmpty { .. })
+    }
+}
+
+/// An error of the transport says little without what caused it.
+fn causes(error: &reqwest::Error) -> String {
+    let mut said = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        said.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    said
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("base", &self.base.as_str()).finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    /// `admin` is the control plane's URL, without `/api/v1`.
+    pub fn new(mut admin: Url, token: SecretString) -> reqwest::Result<Self> {
+        let path = format!("{}/api/v1/", admin.path().trim_end_matches('/'));
+        admin.set_path(&path);
+        // The token goes to the control plane and nowhere else.
+        let client = Client::builder()
+            .user_agent(concat!("tollgate/", env!("CARGO_PKG_VERSION")))
+            .no_proxy()
+            .redirect(Policy::none())
+            .connect_timeout(CONNECT_MAX)
+            .timeout(ANSWER_MAX)
+            .build()?;
+        Ok(Self { client, base: admin, token })
+    }
+
+    /// All items of a list.
+    pub async fn list(&self, path: &str) -> Result<Vec<Object>, ApiError> {
+        let mut items = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let cursor = after.as_deref().map(|after| ("after", after));
+            let query = [("limit", PAGE_ITEMS)].into_iter().chain(cursor);
+            let url = Url::parse_with_params(self.url(path).as_str(), query)
+                .expect("a URL with a query is a URL");
+            let call = format!("GET {}", url.path());
+            let answer = self.exchange(&call, self.client.get(url)).await?;
+            let mut page = object(call.clone(), answer).await?;
+            let Some(Value::Array(page_items)) = page.remove("items") else {
+                return Err(ApiError::Unreadable { call });
+            };
+            items.extend(page_items.into_iter().filter_map(|item| match item {
+                Value::Object(item) => Some(item),
+                _ => None,
+            }));
+            match page.remove("next") {
+                Some(Value::String(next)) => after = Some(next),
+                _ => return Ok(items),
+            }
+        }
+    }
+
+    /// One resource and its validator.
+    pub async fn get(&self, path: &str) -> Result<(Object, String), ApiError> {
+        let call = format!("GET /api/v1/{path}");
+        let answer = self.exchange(&call, self.client.get(self.url(path))).await?;
+        let etag = etag(&answer);
+        Ok((object(call.clone(), answer).await?, etag.ok_or(ApiError::Unreadable { call })?))
+    }
+
+    /// Makes something, once: a repeat after a lost answer carries the same `Idempotency-Key`.
+    pub async fn create(&self, path: &str, body: &Object) -> Result<(), ApiError> {
+        let call = format!("POST /api/v1/{path}");
+        let key = data_encoding::HEXLOWER.encode(&rand::random::<[u8; 16]>());
+        for _ in 1..CREATE_TRIES {
+            let request = self.client.post(self.url(path)).header("idempotency-key", &key);
+            match self.exchange(&call, request.json(body)).await {
+                Err(error) if error.is_passing() => tokio::time::sleep(CREATE_PAUSE).await,
+                done => return done.map(drop),
+            }
+        }
+        let request = self.client.post(self.url(path)).header("idempotency-key", &key);
+        self.exchange(&call, request.json(body)).await.map(drop)
+    }
+
+    /// Changes or deletes what still is as it was read; answers the validator of what it is then.
+    pub async fn change(
+        &self,
+        method: Method,
+        path: &str,
+        etag_read: &str,
+        body: Option<&Object>,
+    ) -> Result<Option<String>, ApiError> {
+        let call = format!("{method} /api/v1/{path}");
+        let request = self.client.request(method, self.url(path)).header(IF_MATCH, etag_read);
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        Ok(etag(&self.exchange(&call, request).await?))
+    }
+
+    fn url(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{path}", self.base.path()));
+        url
+    }
+
+    async fn exchange(&self, call: &str, request: RequestBuilder) -> Result<Response, ApiError> {
+        let answer = request.bearer_auth(self.token.expose_secret()).send().await;
+        let call = call.to_owned();
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(source) => return Err(ApiError::Unanswered { call, source: source.without_url() }),
+        };
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let problem = answer.json::<Object>().await.unwrap_or_default();
+        Err(ApiError::Refused { call, status, words: words(&problem) })
+    }
+}
+
+impl ApiError {
+    /// Whether the same request may be done when it is sent once more.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Unanswered { .. } => true,
+            Self::Refused { status, .. } => *status == StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unreadable { .. } | Self::NotEmpty { .. } => false,
+        }
+    }
+}
+
+fn etag(answer: &Response) -> Option<String> {
+    let etag = answer.headers().get(ETAG)?;
+    etag.to_str().ok().map(str::to_owned)
+}
+
+async fn object(call: String, answer: Response) -> Result<Object, ApiError> {
+    answer.json().await.map_err(|_| ApiError::Unreadable { call })
+}
+
+/// What a problem (RFC 9457) says, in its own words.
+fn words(problem: &Object) -> String {
+    let text = |object: &Object, name: &str| {
+        object.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let mut words = match text(problem, "title") {
+        title if title.is_empty() => "without a reason".to_owned(),
+        title => format!("{title}: {}", text(problem, "detail")),
+    };
+    let errors = problem.get("errors").and_then(Value::as_array);
+    for error in errors.into_iter().flatten().filter_map(Value::as_object) {
+        words.push_str(&format!("\n    {}: {}", text(error, "field"), text(error, "message")));
+    }
+    words
+}
