@@ -93,6 +93,7 @@ fn callers() -> Router<Arc<Console>> {
     let subscriptions = Router::new()
         .route("/", get(subscriptions::show))
         .route("/plan", get(subscriptions::plan::ask).post(subscriptions::plan::change))
+        .route("/explanation", get(subscriptions::explanation::show))
         .route("/cancel", get(subscriptions::cancel::ask).post(subscriptions::cancel::cancel))
         .route("/keys/new", get(keys::new::ask).post(keys::new::make))
         .route("/keys/{key}/rotate", get(keys::rotate::ask).post(keys::rotate::rotate))

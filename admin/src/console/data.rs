@@ -118,6 +118,41 @@ pub struct InvoiceTotal {
     pub text: String,
 }
 
+/// What an invoice is made of.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Explanation {
+    pub period: String,
+    pub period_start: String,
+    pub period_end: String,
+    pub lines: Vec<InvoiceLine>,
+    pub items: Vec<WindowOfCalls>,
+    pub next: Option<String>,
+    pub records_kept_since: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct WindowOfCalls {
+    pub window_start: String,
+    pub billed: Billed,
+    pub records: Vec<CallRecord>,
+    pub cut: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Billed {
+    pub calls: i64,
+    pub units: i64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct CallRecord {
+    pub request_id: String,
+    pub admitted_at: String,
+    pub billed: bool,
+    pub calls: i64,
+    pub units: i64,
+}
+
 /// Billed usage of a subscription in a window.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Usage {
@@ -158,6 +193,19 @@ pub struct Call {
     pub reason: String,
     pub subscription_id: Option<String>,
     pub admitted: Option<AdmittedCall>,
+    pub lines: Vec<InvoiceLine>,
+    pub deliveries: Vec<CallDelivery>,
+}
+
+/// Where a call was sent as part of a window.
+#[derive(Clone, Debug, Deserialize)]
+pub struct CallDelivery {
+    pub destination_id: String,
+    pub destination_name: String,
+    pub delivery: i64,
+    pub state: String,
+    pub meter: String,
+    pub window_start: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]

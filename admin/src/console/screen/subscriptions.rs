@@ -1,6 +1,7 @@
 //! A subscription: its keys, its quota, what it used and what it owes.
 
 pub mod cancel;
+pub mod explanation;
 pub mod invoice;
 pub mod plan;
 pub mod row;

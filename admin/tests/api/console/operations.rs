@@ -40,6 +40,11 @@ async fn usage_is_seen_by_product_by_plan_and_by_call() {
     let explained = browser.get(&format!("{call}?request_id={request}")).await;
     explained.shows("Counted.");
     explained.shows(subscription["id"].as_str().unwrap());
+    explained.shows("Part of these lines of its invoice");
+    let id = subscription["id"].as_str().unwrap();
+    let made_of = browser.get(&format!("/dashboard/admin/subscriptions/{id}/explanation")).await;
+    made_of.shows(&request.to_string());
+    made_of.shows("1 calls, 3 units billed");
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ pub fn shown(place: &str, invoice: &Result<Invoice, Problem>) -> Markup {
                     @if !invoice.ended { ", charged as if the plan were kept until then" }
                 }
                 (lines(invoice))
-                (months(place, invoice))
+                (ways(place, invoice))
             }
             Err(problem) => {
                 p.error { (reason(problem)) }
@@ -40,6 +40,23 @@ fn reason(problem: &Problem) -> String {
 
 /// The lines and the totals.
 pub fn lines(invoice: &Invoice) -> Markup {
+    let totals = html! {
+        @for total in &invoice.totals {
+            tr.total {
+                th scope="row" colspan="3" { "Total" }
+                td.number { (total.text) }
+            }
+        }
+    };
+    with_totals(&invoice.lines, &totals)
+}
+
+/// The lines alone.
+pub fn table_of(lines: &[InvoiceLine]) -> Markup {
+    with_totals(lines, &html! {})
+}
+
+fn with_totals(lines: &[InvoiceLine], totals: &Markup) -> Markup {
     let columns = [
         Column::Text("Line"),
         Column::Text("Plan"),
@@ -47,11 +64,11 @@ pub fn lines(invoice: &Invoice) -> Markup {
         Column::Number("Amount"),
     ];
     html! {
-        @if invoice.lines.is_empty() {
+        @if lines.is_empty() {
             (empty("Nothing was used and nothing is owed."))
         } @else {
             (table("Lines of the invoice", &columns, &html! {
-                @for line in &invoice.lines {
+                @for line in lines {
                     tr {
                         th scope="row" { (name(line)) }
                         td { (line.plan_name) }
@@ -59,12 +76,7 @@ pub fn lines(invoice: &Invoice) -> Markup {
                         td.number { (amount(line)) }
                     }
                 }
-                @for total in &invoice.totals {
-                    tr.total {
-                        th scope="row" colspan="3" { "Total" }
-                        td.number { (total.text) }
-                    }
-                }
+                (totals)
             }))
         }
     }
@@ -88,11 +100,14 @@ fn amount(line: &InvoiceLine) -> String {
     money.map_or_else(|| "not charged".to_owned(), |money| money.to_string())
 }
 
-fn months(place: &str, invoice: &Invoice) -> Markup {
+/// What it is made of, and the periods beside it.
+fn ways(place: &str, invoice: &Invoice) -> Markup {
     let month = format!("{}-01", invoice.period).parse::<Date>().ok();
     let before = month.map(|month| month.saturating_sub(1.month()).strftime("%Y-%m").to_string());
     html! {
-        nav.pages aria-label="Periods" {
+        nav.pages aria-label="Invoice" {
+            @let explanation = format!("{place}/explanation");
+            a.button href=(with_query(&explanation, &[("period", &invoice.period)])) { "Explain" } " "
             @if let Some(before) = before {
                 a.button href=(with_query(place, &[("period", &before)])) { "Period before" }
             }
