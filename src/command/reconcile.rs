@@ -236,7 +236,7 @@ impl Progress {
         let text = format!(
             "{windows} windows compared, {left} subscriptions left, {differences} differences"
         );
-        write(&format!("{text:78}").trim_end());
+        write(format!("{text:78}").trim_end());
         write(end);
     }
 }
