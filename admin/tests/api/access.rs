@@ -102,6 +102,7 @@ async fn each_role_may_do_what_the_table_says() {
       PATCH /api/v1/destinations/{id}
       DELETE /api/v1/destinations/{id}
       POST /api/v1/destinations/{id}/replay
+      POST /api/v1/destinations/{id}/reconciliation/repairs
       POST /api/v1/tokens
       DELETE /api/v1/tokens/{id}
     ");
