@@ -3,11 +3,12 @@
 //!
 //! `compare` brings three ordered streams together and `cause` says why they differ and what can be
 //! done; both are pure and hold one window at a time. `stretch` reads what ledger and outbox have of
-//! one series, `ask` what the destination shows of it, and `page` goes from series to series. What an
+//! one series, `ask` what the destination shows of it, `digest` lets what agrees be passed over, and `page` goes from series to series. What an
 //! owner decides is an `order`, which the sender carries out.
 
 pub mod cause;
 pub mod compare;
+pub mod digest;
 pub mod figures;
 
 pub mod ask;

@@ -14,6 +14,7 @@ use tollgate_common::meter::Meter;
 use super::series::id_read;
 use super::tally::Counts;
 use super::window::{Day, Minute, Window};
+use crate::reconcile::digest::Digest;
 use crate::store::query::query_as;
 use crate::store::{Database, StoreError, Transaction};
 
@@ -325,6 +326,34 @@ pub async fn pieces_of_series(
     let mut pieces: Vec<_> = rows.into_iter().map(|row| (Minute(row.0), counts(row))).collect();
     pieces.sort_unstable_by_key(|(start, _)| *start);
     Ok(pieces)
+}
+
+/// What a series has of a meter from a minute on to before another, by windows of so many minutes.
+pub async fn digest_of_series(
+    db: &mut Transaction,
+    series: i64,
+    meter: Meter,
+    (from, to): (Minute, Minute),
+    minutes: i64,
+) -> Result<Digest, sqlx::Error> {
+    let minute = "u.day * 1440 + u.minute_of_day";
+    let columns =
+        Digest::columns(&format!("u.{}", meter.label()), &format!("({minute}) / {minutes}"));
+    let sql = format!(
+        "WITH RECURSIVE day (day) AS (
+             SELECT $1 UNION ALL SELECT day + 1 FROM day WHERE day < $2)
+         SELECT {columns} FROM day CROSS JOIN ledger_minute u
+         WHERE u.day = day.day AND u.series = $3 AND {minute} >= $4 AND {minute} < $5"
+    );
+    let (sum, by_window, by_square) = query_as(AssertSqlSafe(sql))
+        .bind(from.day().0)
+        .bind(Minute(to.0 - 1).day().0)
+        .bind(series)
+        .bind(from.0)
+        .bind(to.0)
+        .fetch_one(db)
+        .await?;
+    Ok(Digest { sum, by_window, by_square })
 }
 
 /// Narrows a statement to a scope; its ids are to be bound from the parameter `next` on.

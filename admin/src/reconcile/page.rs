@@ -89,7 +89,7 @@ impl Books<'_> {
             let Some((owner, from)) = at else { return Ok(page) };
             let until = Day(from.day().0 + self.days_at_once(question)).start();
             let to = question.to.min(until);
-            let (found, windows, items) = self.stretch(question, owner, from, to).await?;
+            let (found, windows, items) = self.part(question, owner, from, to).await?;
             (page.windows, asked) = (page.windows + windows, asked + items);
             for one in found {
                 let slot = one.difference.slot;
@@ -167,6 +167,37 @@ impl Books<'_> {
         let wanted =
             next.filter(|(id, _)| question.subscription.is_none_or(|wanted| wanted == *id));
         Ok(wanted.map(|owner| (owner, question.from)))
+    }
+
+    /// The same as [`stretch`](Self::stretch), past what agrees where that can be seen at a glance.
+    async fn part(
+        &self,
+        question: &Question,
+        owner: Owner,
+        from: Minute,
+        to: Minute,
+    ) -> Result<(Vec<Found>, u64, usize), StoreError> {
+        if question.asks || question.is_accepted {
+            return self.stretch(question, owner, from, to).await;
+        }
+        let mut db = self.database.read().await?;
+        let series = series::number_of(&mut db, owner.0, owner.1).await?;
+        let (registration, now) = (self.registration, self.now);
+        let stretch = Stretch { registration, owner, series, from, to, now };
+        let agreed = stretch.agreed(&mut db).await?;
+        drop(db);
+        let Some((begin, end, agreed)) = agreed else {
+            return self.stretch(question, owner, from, to).await;
+        };
+        let (mut found, mut windows) = (Vec::new(), agreed);
+        for (from, to) in [(from, begin), (end, to)] {
+            if from < to {
+                let (more, count, _) = self.stretch(question, owner, from, to).await?;
+                found.extend(more);
+                windows += count;
+            }
+        }
+        Ok((found, windows, 0))
     }
 
     /// Differences of a stretch, in order, how many windows were looked at, and how many items the

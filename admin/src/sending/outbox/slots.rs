@@ -1,5 +1,6 @@
 //! What was sent, window by window, for whoever compares it with the ledger.
 
+use sqlx::AssertSqlSafe;
 use tollgate_common::ids::{DestinationId, PlanId, SubscriptionId};
 use tollgate_common::time::Timestamp;
 
@@ -7,6 +8,7 @@ use super::intents::state_read;
 use super::items::{item, meter_read};
 use crate::ledger::series::id_read;
 use crate::ledger::window::{Day, MINUTES_PER_DAY, Minute};
+use crate::reconcile::digest::{Digest, SentDigest};
 use crate::reconcile::figures::{Sent, Slot};
 use crate::sending::intent::State;
 use crate::sending::item::Item;
@@ -100,6 +102,42 @@ pub async fn sent(
     let mut sents = rows.into_iter().map(sent).collect::<Result<Vec<_>, StoreError>>()?;
     sents.sort_unstable_by_key(|sent| sent.slot);
     Ok(sents)
+}
+
+/// The same in a few numbers for each meter, by windows of so many minutes.
+pub async fn digests(
+    db: &mut Transaction,
+    destination: DestinationId,
+    (subscription, plan): Owner,
+    (from, to): (Minute, Minute),
+    minutes: i64,
+) -> Result<Vec<SentDigest>, StoreError> {
+    let columns = Digest::columns("i.quantity", &format!("i.window_start / {minutes}"));
+    let sql = format!(
+        "SELECT i.meter, {columns}, CAST(SUM(CASE i.version WHEN 1 THEN 1 ELSE 0 END) AS BIGINT),
+             CAST(SUM(CASE WHEN (n.state = 'settled' OR (n.state = 'acknowledged' AND n.reason IS NULL))
+                     AND i.window_start % {minutes} = 0
+                     AND i.window_end - i.window_start = {minutes}
+                 THEN 0 ELSE 1 END) AS BIGINT)
+         FROM sending_item i JOIN sending_intent n ON n.id = i.intent
+         WHERE i.destination = $1 AND i.subscription = $2 AND i.plan = $3
+             AND i.window_start >= $4 AND i.window_start < $5
+         GROUP BY i.meter"
+    );
+    let rows: Vec<(String, i64, i64, i64, i64, i64)> = query_as(AssertSqlSafe(sql))
+        .bind(destination.as_bytes().as_slice())
+        .bind(subscription.as_bytes().to_vec())
+        .bind(plan.as_bytes().to_vec())
+        .bind(from.0)
+        .bind(to.0)
+        .fetch_all(db)
+        .await?;
+    let digest =
+        |(meter, sum, by_window, by_square, windows, exceptions): (String, _, _, _, _, _)| {
+            let digest = Digest { sum, by_window, by_square };
+            Ok(SentDigest { meter: meter_read(&meter)?, digest, windows, exceptions })
+        };
+    rows.into_iter().map(digest).collect()
 }
 
 /// What has been said of an item.

@@ -213,11 +213,14 @@ impl World {
         assert!(backlog.standings.iter().all(is_over), "{backlog:?}");
         assert_eq!(backlog.held, None);
         assert_eq!(named(self.air.bill()), self.expected().await);
-        self.reconcile().await;
+        for asks in [true, false] {
+            self.reconcile(asks).await;
+        }
     }
 
-    /// Reconciliation, which asks the destination, finds the same. It may not show what is old.
-    async fn reconcile(&self) {
+    /// Reconciliation finds the same, whether it asks the destination or not. It may not show what is
+    /// old.
+    async fn reconcile(&self, asks: bool) {
         self.air.pass(HOUR_MS);
         let now = Timestamp(self.air.now_ms());
         let books = Books {
@@ -232,7 +235,7 @@ impl World {
             from: Minute::of(self.registration.starts_at),
             to: Minute::of(now),
             is_accepted: false,
-            asks: true,
+            asks,
             after: None,
             items_max: 3,
         };
