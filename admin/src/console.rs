@@ -18,6 +18,7 @@ mod layout;
 mod part;
 mod screen;
 pub mod stop;
+mod submit;
 mod text;
 mod visitor;
 

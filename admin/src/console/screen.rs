@@ -15,6 +15,4 @@ pub mod subscriptions;
 pub mod tokens;
 pub mod usage;
 
-mod conflict;
-
 type Answer = Result<Response, Stop>;

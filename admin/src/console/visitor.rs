@@ -13,7 +13,7 @@ use tollgate_common::catalog::KeyDigest;
 use tollgate_common::time::Timestamp;
 
 use super::Console;
-use super::form::{Errors, Form};
+use super::form::Form;
 use super::stop::Stop;
 use crate::access::session::{self, Session, Standing};
 use crate::access::{Action, Caller, authenticate};
@@ -59,15 +59,6 @@ impl Visitor {
     /// A key for a form that makes something, so that sending it twice makes it once.
     pub fn once(&self) -> String {
         self.console.control.request_ids.next(self.now()).to_string()
-    }
-
-    /// What is wrong with a form that makes something. A key that was used for something else is
-    /// replaced, so that the form can be sent again.
-    pub fn errors_of_new(&self, problem: Problem, form: &mut Form) -> Errors {
-        if problem.code == Code::IdempotencyKeyReused {
-            form.set("once", self.once());
-        }
-        Errors::of(problem)
     }
 
     pub fn session_digest(&self) -> KeyDigest {

@@ -1,18 +1,19 @@
 //! The form of a consumer: the same for a new one and for one that is edited.
 
 use axum::extract::Path;
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
 use super::{PATH, place};
-use crate::console::ask::{Sending, Tagged, path};
+use crate::console::ask::{Tagged, path};
 use crate::console::data::{Consumer, id, read};
 use crate::console::field::{Sheet, Target};
 use crate::console::form::{Errors, Form, object};
 use crate::console::layout::Section;
-use crate::console::screen::{Answer, conflict};
+use crate::console::screen::Answer;
+use crate::console::submit::Refused;
 use crate::console::visitor::{Sent, Visitor};
 
 const FIELDS: [&str; 3] = ["name", "email", "external_ids"];
@@ -25,16 +26,10 @@ pub async fn new(visitor: Visitor) -> Answer {
 
 pub async fn create(sent: Sent) -> Answer {
     let Sent { visitor, mut form } = sent;
-    let once = form.text("once").to_owned();
-    let body = Some(fields(&form).into());
-    let sending = Sending { body, once: Some(&once), tag: None };
-    match visitor.send(Method::POST, &path(&["consumers"]), sending).await {
+    let fields = fields(&form);
+    match visitor.make(&path(&["consumers"]), fields, &mut form).await {
         Ok(consumer) => Ok(Redirect::to(&place(id(&consumer))).into_response()),
-        Err(problem) => {
-            let status = problem.code.status();
-            let errors = visitor.errors_of_new(problem, &mut form);
-            Ok(ask_new(&visitor, status, &form, &errors))
-        }
+        Err(Refused { status, errors }) => Ok(ask_new(&visitor, status, &form, &errors)),
     }
 }
 
@@ -57,16 +52,9 @@ pub async fn save(Path(consumer): Path<String>, sent: Sent) -> Answer {
             ids.entry(destination.clone()).or_insert(Value::Null);
         }
     }
-    let tag = form.text("tag").to_owned();
-    let sending = Sending { body: Some(patch.into()), tag: Some(&tag), once: None };
-    match visitor.send(Method::PATCH, &resource, sending).await {
+    match visitor.save(&resource, &present, patch, &fields, &mut form).await {
         Ok(_) => Ok(Redirect::to(&place(&found.id)).into_response()),
-        Err(problem) => {
-            let status = problem.code.status();
-            let errors =
-                conflict::errors(problem, &mut form, &fields, &present.value, &present.tag);
-            Ok(ask(&visitor, status, &found, &form, &errors))
-        }
+        Err(Refused { status, errors }) => Ok(ask(&visitor, status, &found, &form, &errors)),
     }
 }
 

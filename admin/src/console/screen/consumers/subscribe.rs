@@ -2,20 +2,20 @@
 //! the first key, once.
 
 use axum::extract::{Path, Query};
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use maud::{Markup, html};
 use serde::Deserialize;
-use serde_json::json;
 
 use super::place;
-use crate::console::ask::{List, Sending, path, with_query};
+use crate::console::ask::{List, path, with_query};
 use crate::console::data::{Consumer, Plan, Product, id};
 use crate::console::field::{Choice, Sheet, Target};
-use crate::console::form::{Errors, Form};
+use crate::console::form::{Errors, Form, object};
 use crate::console::layout::Section;
 use crate::console::part::{empty, search};
 use crate::console::screen::{Answer, keys, plans, subscriptions};
+use crate::console::submit::Refused;
 use crate::console::visitor::{Sent, Visitor};
 use crate::problem::Problem;
 
@@ -107,18 +107,15 @@ fn inputs(sheet: &Sheet<'_>, product: &Product, offered: &[Plan]) -> Markup {
 pub async fn subscribe(Path(consumer): Path<String>, sent: Sent) -> Answer {
     let Sent { visitor, mut form } = sent;
     let consumer: Consumer = visitor.get(&path(&["consumers", &consumer])).await?;
-    let once = form.text("once").to_owned();
-    let body = json!({ "consumer_id": consumer.id, "plan_id": form.text("plan_id") });
-    let sending = Sending { body: Some(body), once: Some(&once), tag: None };
-    match visitor.send(Method::POST, &path(&["subscriptions"]), sending).await {
+    let plan = form.text("plan_id").into();
+    let fields = object([("consumer_id", consumer.id.as_str().into()), ("plan_id", plan)]);
+    match visitor.make(&path(&["subscriptions"]), fields, &mut form).await {
         Ok(made) => {
             let next = subscriptions::place(id(&made));
             let told = format!("{} is subscribed. This is its key:", consumer.name);
             Ok(keys::shown_once(&visitor, &made, &told, &html! {}, &next))
         }
-        Err(problem) => {
-            let status = problem.code.status();
-            let errors = visitor.errors_of_new(problem, &mut form);
+        Err(Refused { status, errors }) => {
             Ok(ask_plan(&visitor, status, &consumer, &form, &errors).await?)
         }
     }

@@ -1,18 +1,19 @@
 //! The form of a destination: the same for a new one and for one that is edited.
 
 use axum::extract::Path;
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
 use super::{PATH, place};
-use crate::console::ask::{Sending, Tagged, path};
+use crate::console::ask::{Tagged, path};
 use crate::console::data::{Destination, id, read};
 use crate::console::field::{Choice, Sheet, Target};
 use crate::console::form::{Errors, Form, object};
 use crate::console::layout::Section;
-use crate::console::screen::{Answer, conflict};
+use crate::console::screen::Answer;
+use crate::console::submit::Refused;
 use crate::console::visitor::{Sent, Visitor};
 
 const FIELDS: [&str; 6] = ["name", "kind", "settings", "secret", "meters", "window"];
@@ -55,17 +56,11 @@ pub async fn new(visitor: Visitor) -> Answer {
 
 pub async fn create(sent: Sent) -> Answer {
     let Sent { visitor, mut form } = sent;
-    let once = form.text("once").to_owned();
     let mut fields = fields(&form);
     fields.insert("kind".to_owned(), form.json_text("kind"));
-    let sending = Sending { body: Some(fields.into()), once: Some(&once), tag: None };
-    match visitor.send(Method::POST, &path(&["destinations"]), sending).await {
+    match visitor.make(&path(&["destinations"]), fields, &mut form).await {
         Ok(made) => Ok(Redirect::to(&place(id(&made))).into_response()),
-        Err(problem) => {
-            let status = problem.code.status();
-            let errors = visitor.errors_of_new(problem, &mut form);
-            Ok(ask_new(&visitor, status, &form, &errors))
-        }
+        Err(Refused { status, errors }) => Ok(ask_new(&visitor, status, &form, &errors)),
     }
 }
 
@@ -85,15 +80,9 @@ pub async fn save(Path(destination): Path<String>, sent: Sent) -> Answer {
     let mut shown = patch.clone();
     shown.remove("secret");
     forget(&mut patch, &found.settings);
-    let tag = form.text("tag").to_owned();
-    let sending = Sending { body: Some(patch.into()), tag: Some(&tag), once: None };
-    match visitor.send(Method::PATCH, &resource, sending).await {
+    match visitor.save(&resource, &present, patch, &shown, &mut form).await {
         Ok(_) => Ok(Redirect::to(&place(&found.id)).into_response()),
-        Err(problem) => {
-            let status = problem.code.status();
-            let errors = conflict::errors(problem, &mut form, &shown, &present.value, &present.tag);
-            Ok(ask(&visitor, status, &found, &form, &errors))
-        }
+        Err(Refused { status, errors }) => Ok(ask(&visitor, status, &found, &form, &errors)),
     }
 }
 

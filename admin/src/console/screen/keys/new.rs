@@ -1,17 +1,17 @@
 //! A further key of a subscription.
 
 use axum::extract::Path;
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use maud::html;
-use serde_json::json;
 
 use super::shown_once;
-use crate::console::ask::{Sending, path};
+use crate::console::ask::path;
 use crate::console::field::{Sheet, Target};
-use crate::console::form::{Errors, Form};
+use crate::console::form::{Errors, Form, object};
 use crate::console::layout::Section;
 use crate::console::screen::{Answer, subscriptions};
+use crate::console::submit::Refused;
 use crate::console::visitor::{Sent, Visitor};
 
 pub async fn ask(visitor: Visitor, Path(subscription): Path<String>) -> Answer {
@@ -42,19 +42,15 @@ fn shown(
 
 pub async fn make(Path(subscription): Path<String>, sent: Sent) -> Answer {
     let Sent { visitor, mut form } = sent;
-    let once = form.text("once").to_owned();
-    let body = Some(json!({ "expires_at": form.json_optional("expires_at") }));
-    let sending = Sending { body, once: Some(&once), tag: None };
+    let fields = object([("expires_at", form.json_optional("expires_at"))]);
     let resource = path(&["subscriptions", &subscription, "keys"]);
-    match visitor.send(Method::POST, &resource, sending).await {
+    match visitor.make(&resource, fields, &mut form).await {
         Ok(made) => {
             let next = subscriptions::place(&subscription);
             let told = "It works on every gateway within a second.";
             Ok(shown_once(&visitor, &made, told, &html! {}, &next))
         }
-        Err(problem) => {
-            let status = problem.code.status();
-            let errors = visitor.errors_of_new(problem, &mut form);
+        Err(Refused { status, errors }) => {
             Ok(shown(&visitor, status, &subscription, &form, &errors))
         }
     }

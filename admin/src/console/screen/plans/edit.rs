@@ -1,18 +1,19 @@
 //! The form of a plan: the same for a new one and for one that is edited.
 
 use axum::extract::Path;
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
 use super::prices;
-use crate::console::ask::{Sending, Tagged, path};
+use crate::console::ask::{Tagged, path};
 use crate::console::data::{Plan, Product, read};
 use crate::console::field::{Choice, Sheet, Target};
 use crate::console::form::{Errors, Form, object};
 use crate::console::layout::Section;
-use crate::console::screen::{Answer, conflict, products};
+use crate::console::screen::{Answer, products};
+use crate::console::submit::Refused;
 use crate::console::visitor::{Sent, Visitor};
 
 const FIELDS: [&str; 12] = [
@@ -83,15 +84,9 @@ pub async fn create(Path(product): Path<String>, sent: Sent) -> Answer {
     }
     let mut fields = fields(&mut form);
     fields.retain(|_, value| !value.is_null());
-    let once = form.text("once").to_owned();
-    let sending = Sending { body: Some(fields.into()), once: Some(&once), tag: None };
-    match visitor.send(Method::POST, &path(&["products", &product.id, "plans"]), sending).await {
+    match visitor.make(&path(&["products", &product.id, "plans"]), fields, &mut form).await {
         Ok(_) => Ok(Redirect::to(&products::place(&product.id)).into_response()),
-        Err(problem) => {
-            let status = problem.code.status();
-            let errors = visitor.errors_of_new(problem, &mut form);
-            Ok(ask_new(&visitor, status, &product, &form, &errors))
-        }
+        Err(Refused { status, errors }) => Ok(ask_new(&visitor, status, &product, &form, &errors)),
     }
 }
 
@@ -111,16 +106,9 @@ pub async fn save(Path(plan): Path<String>, sent: Sent) -> Answer {
         return Ok(ask(&visitor, StatusCode::OK, &found, &form, &Errors::default()));
     }
     let fields = fields(&mut form);
-    let tag = form.text("tag").to_owned();
-    let sending = Sending { body: Some(fields.clone().into()), tag: Some(&tag), once: None };
-    match visitor.send(Method::PATCH, &resource, sending).await {
+    match visitor.save(&resource, &present, fields.clone(), &fields, &mut form).await {
         Ok(_) => Ok(Redirect::to(&products::place(&found.product_id)).into_response()),
-        Err(problem) => {
-            let status = problem.code.status();
-            let errors =
-                conflict::errors(problem, &mut form, &fields, &present.value, &present.tag);
-            Ok(ask(&visitor, status, &found, &form, &errors))
-        }
+        Err(Refused { status, errors }) => Ok(ask(&visitor, status, &found, &form, &errors)),
     }
 }
 

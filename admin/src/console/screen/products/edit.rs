@@ -1,18 +1,19 @@
 //! The form of a product: the same for a new one and for one that is edited.
 
 use axum::extract::Path;
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use serde_json::{Map, Value, json};
 
 use super::{PATH, place};
-use crate::console::ask::{Sending, Tagged, path};
+use crate::console::ask::{Tagged, path};
 use crate::console::data::{Product, Route, id, read};
 use crate::console::field::{Choice, Sheet, Target};
 use crate::console::form::{Errors, Form, object};
 use crate::console::layout::Section;
-use crate::console::screen::{Answer, conflict};
+use crate::console::screen::Answer;
+use crate::console::submit::Refused;
 use crate::console::visitor::{Sent, Visitor};
 use crate::problem::Problem;
 
@@ -57,15 +58,9 @@ pub async fn create(sent: Sent) -> Answer {
         return Ok(ask_new(&visitor, StatusCode::BAD_REQUEST, &form, &Errors::of(problem)));
     }
     fields.insert("routes".to_owned(), routes(form.text("routes")));
-    let once = form.text("once").to_owned();
-    let sending = Sending { body: Some(fields.into()), once: Some(&once), tag: None };
-    match visitor.send(Method::POST, &path(&["products"]), sending).await {
+    match visitor.make(&path(&["products"]), fields, &mut form).await {
         Ok(product) => Ok(Redirect::to(&place(id(&product))).into_response()),
-        Err(problem) => {
-            let status = problem.code.status();
-            let errors = visitor.errors_of_new(problem, &mut form);
-            Ok(ask_new(&visitor, status, &form, &errors))
-        }
+        Err(Refused { status, errors }) => Ok(ask_new(&visitor, status, &form, &errors)),
     }
 }
 
@@ -93,17 +88,9 @@ pub async fn save(Path(product): Path<String>, sent: Sent) -> Answer {
     if form.text("routes").replace('\r', "").trim() != routes_text(&found.routes).trim() {
         fields.insert("routes".to_owned(), routes(form.text("routes")));
     }
-    let tag = form.text("tag").to_owned();
-    let body = Some(Value::from(fields.clone()));
-    let sending = Sending { body, tag: Some(&tag), once: None };
-    match visitor.send(Method::PATCH, &resource, sending).await {
+    match visitor.save(&resource, &present, fields.clone(), &fields, &mut form).await {
         Ok(_) => Ok(Redirect::to(&place(&found.id)).into_response()),
-        Err(problem) => {
-            let status = problem.code.status();
-            let errors =
-                conflict::errors(problem, &mut form, &fields, &present.value, &present.tag);
-            Ok(ask(&visitor, status, &found, &form, &errors))
-        }
+        Err(Refused { status, errors }) => Ok(ask(&visitor, status, &found, &form, &errors)),
     }
 }
 

@@ -1,16 +1,17 @@
 //! A new token for an administrator.
 
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use maud::html;
 
 use super::PATH;
-use crate::console::ask::{Sending, path};
+use crate::console::ask::path;
 use crate::console::field::{Choice, Sheet, Target};
 use crate::console::form::{Errors, Form, object};
 use crate::console::layout::Section;
 use crate::console::part::secret;
 use crate::console::screen::Answer;
+use crate::console::submit::Refused;
 use crate::console::visitor::{Sent, Visitor};
 
 const FIELDS: [&str; 3] = ["name", "role", "expires_at"];
@@ -58,9 +59,7 @@ pub async fn make(sent: Sent) -> Answer {
         ("role", form.json_text("role")),
         ("expires_at", form.json_optional("expires_at")),
     ]);
-    let once = form.text("once").to_owned();
-    let sending = Sending { body: Some(fields.into()), once: Some(&once), tag: None };
-    match visitor.send(Method::POST, &path(&["tokens"]), sending).await {
+    match visitor.make(&path(&["tokens"]), fields, &mut form).await {
         Ok(made) => {
             let content = html! {
                 (secret("Token", made["token"].as_str()))
@@ -68,10 +67,6 @@ pub async fn make(sent: Sent) -> Answer {
             };
             Ok(visitor.sheet_with(StatusCode::CREATED, Section::Tokens, "New token", &content))
         }
-        Err(problem) => {
-            let status = problem.code.status();
-            let errors = visitor.errors_of_new(problem, &mut form);
-            Ok(shown(&visitor, status, &form, &errors))
-        }
+        Err(Refused { status, errors }) => Ok(shown(&visitor, status, &form, &errors)),
     }
 }
