@@ -1,13 +1,11 @@
 //! `tollgate key list|add|rotate|revoke`
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use tollgate_admin::json::Object;
 use tollgate_common::ids::{KeyId, SubscriptionId};
-use tollgate_config::value::Value;
 
 use super::Failure;
 use super::daily::{DailyArguments, LimitArguments, in_force};
@@ -33,9 +31,9 @@ enum Act {
     /// Make a key that takes the place of another, and show it, this once
     Rotate {
         id: KeyId,
-        /// How long the old key goes on, as in 1h; it ends at once when left out
-        #[arg(long, value_name = "TIME", value_parser = overlap)]
-        overlap: Option<Duration>,
+        /// How long the old key goes on, as in 90s, 30m, 1h or 7d
+        #[arg(long, value_name = "TIME", value_parser = seconds, default_value = "0s")]
+        overlap: u64,
     },
     /// End a key at once
     Revoke { id: KeyId },
@@ -57,8 +55,7 @@ pub fn run(arguments: &KeyArguments) -> Result<ExitCode, Failure> {
             daily.show_key(daily.api.post(&path, &Object::new()).await?, NEW)
         }
         Act::Rotate { id, overlap } => {
-            let seconds = overlap.unwrap_or_default().as_secs();
-            let body = Object::from_iter([("overlap_seconds".to_owned(), seconds.into())]);
+            let body = Object::from_iter([("overlap_seconds".to_owned(), (*overlap).into())]);
             let path = format!("keys/{id}/rotate");
             daily.show_key(daily.api.post(&path, &body).await?, NEW)
         }
@@ -70,11 +67,20 @@ pub fn run(arguments: &KeyArguments) -> Result<ExitCode, Failure> {
     })
 }
 
-/// A span of time as in the settings, in whole seconds as the API counts it.
-fn overlap(text: &str) -> Result<Duration, String> {
-    let must_be = || format!("must be {}, in whole seconds", Duration::EXPECTED);
-    let overlap = Duration::parse(text).map_err(|_| must_be())?;
-    if overlap.subsec_nanos() == 0 { Ok(overlap) } else { Err(must_be()) }
+/// A span of time, in the seconds that the API counts.
+fn seconds(text: &str) -> Result<u64, &'static str> {
+    const MUST_BE: &str = "must be a time such as 90s, 30m, 1h or 7d";
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let unit_seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(MUST_BE),
+    };
+    let number: u64 = number.parse().map_err(|_| MUST_BE)?;
+    number.checked_mul(unit_seconds).ok_or(MUST_BE)
 }
 
 #[cfg(test)]
@@ -82,11 +88,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_overlap_is_written_as_in_the_settings_and_is_whole_seconds() {
-        assert_eq!(overlap("1h"), Ok(Duration::from_secs(3_600)));
-        assert_eq!(overlap("2000ms"), Ok(Duration::from_secs(2)));
-        for text in ["", "1", "h", "1500ms", "-1h", "1 fortnight"] {
-            assert!(overlap(text).is_err(), "{text}");
+    fn a_time_is_a_number_with_its_unit() {
+        let times = [("0s", 0), ("90s", 90), ("30m", 1_800), ("1h", 3_600), ("7d", 604_800)];
+        for (text, expected) in times {
+            assert_eq!(seconds(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_without_a_number_or_a_unit_is_refused() {
+        for text in ["", "1", "h", "-1h", "1.5h", "1ms", "1 h", "99999999999999999999d"] {
+            assert!(seconds(text).is_err(), "{text}");
         }
     }
 }
