@@ -3,14 +3,24 @@
 mod apply;
 mod catalog_schema;
 mod check_config;
+mod completions;
 mod connect;
+mod consumer;
+mod daily;
 mod demo;
 mod export;
 mod import_openapi;
 mod journal;
+mod key;
+pub mod output;
+mod plan;
+mod product;
 mod reconcile;
 mod serve;
+mod subscription;
+mod table;
 mod token;
+mod usage;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,6 +56,20 @@ enum Command {
     ImportOpenapi(import_openapi::ImportArguments),
     /// Write the JSON Schema of catalog files, for editors
     CatalogSchema,
+    /// Products: what is sold
+    Product(product::ProductArguments),
+    /// Plans: the terms under which a product is sold
+    Plan(plan::PlanArguments),
+    /// Consumers: who subscribes
+    Consumer(consumer::ConsumerArguments),
+    /// Subscriptions: who is on which plan
+    Subscription(subscription::SubscriptionArguments),
+    /// Keys of subscriptions
+    Key(key::KeyArguments),
+    /// What was called and is billed in the current month
+    Usage(usage::UsageArguments),
+    /// Write a script that completes commands and options in a shell
+    Completions { shell: clap_complete::Shell },
     /// Manage tokens of the admin API
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -70,6 +94,13 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Export(arguments) => export::run(&arguments),
         Command::ImportOpenapi(arguments) => import_openapi::run(&arguments),
         Command::CatalogSchema => catalog_schema::run(),
+        Command::Product(arguments) => product::run(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
+        Command::Consumer(arguments) => consumer::run(&arguments),
+        Command::Subscription(arguments) => subscription::run(&arguments),
+        Command::Key(arguments) => key::run(&arguments),
+        Command::Usage(arguments) => usage::run(&arguments),
+        Command::Completions { shell } => completions::run(shell),
         Command::Token(command) => token::run(command),
         Command::Reconcile(arguments) => reconcile::run(&arguments),
         Command::Journal(command) => journal::run(command),

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         .expect("nothing has installed a provider before the first line of main");
     match command::run(command::Arguments::parse()) {
         Ok(code) => code,
+        Err(failure) if failure.is::<command::output::Closed>() => ExitCode::SUCCESS,
         Err(failure) => {
             report(failure.as_ref());
             ExitCode::FAILURE

@@ -15,11 +15,11 @@ const ANSWER_MAX: Duration = Duration::from_secs(60);
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 
 /// Products on a page can have a thousand routes each.
-const PAGE_ITEMS: &str = "100";
+pub const PAGE_ITEMS: u64 = 100;
 
-/// How often something is made anew under the same `Idempotency-Key` when no answer came.
-const CREATE_TRIES: u32 = 3;
-const CREATE_PAUSE: Duration = Duration::from_millis(500);
+/// How often something is done anew under the same `Idempotency-Key` when no answer came.
+const POST_TRIES: u32 = 3;
+const POST_PAUSE: Duration = Duration::from_millis(500);
 
 pub struct Api {
     client: Client,
@@ -85,25 +85,37 @@ impl Api {
         let mut items = Vec::new();
         let mut after: Option<String> = None;
         loop {
-            let cursor = after.as_deref().map(|after| ("after", after));
-            let query = [("limit", PAGE_ITEMS)].into_iter().chain(cursor);
-            let url = Url::parse_with_params(self.url(path).as_str(), query)
-                .expect("a URL with a query is a URL");
-            let call = format!("GET {}", url.path());
-            let answer = self.exchange(&call, self.client.get(url)).await?;
-            let mut page = object(call.clone(), answer).await?;
-            let Some(Value::Array(page_items)) = page.remove("items") else {
-                return Err(ApiError::Unreadable { call });
-            };
-            items.extend(page_items.into_iter().filter_map(|item| match item {
-                Value::Object(item) => Some(item),
-                _ => None,
-            }));
-            match page.remove("next") {
-                Some(Value::String(next)) => after = Some(next),
-                _ => return Ok(items),
+            let mut query = vec![("limit", PAGE_ITEMS.to_string())];
+            query.extend(after.map(|after| ("after", after)));
+            let (page, next) = self.page(path, &query).await?;
+            items.extend(page);
+            match next {
+                Some(next) => after = Some(next),
+                None => return Ok(items),
             }
         }
+    }
+
+    /// A page of a list, and what asks for the next one.
+    pub async fn page(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<(Vec<Object>, Option<String>), ApiError> {
+        let mut url = self.url(path);
+        url.query_pairs_mut().extend_pairs(query);
+        let call = format!("GET {}", url.path());
+        let answer = self.exchange(&call, self.client.get(url)).await?;
+        let mut page = object(call.clone(), answer).await?;
+        let Some(Value::Array(items)) = page.remove("items") else {
+            return Err(ApiError::Unreadable { call });
+        };
+        let items = items.into_iter().filter_map(|item| match item {
+            Value::Object(item) => Some(item),
+            _ => None,
+        });
+        let next = page.get("next").and_then(Value::as_str).map(str::to_owned);
+        Ok((items.collect(), next))
     }
 
     /// One resource and its validator.
@@ -114,19 +126,20 @@ impl Api {
         Ok((object(call.clone(), answer).await?, etag.ok_or(ApiError::Unreadable { call })?))
     }
 
-    /// Makes something, once: a repeat after a lost answer carries the same `Idempotency-Key`.
-    pub async fn create(&self, path: &str, body: &Object) -> Result<(), ApiError> {
+    /// Does something, once: a repeat after a lost answer carries the same `Idempotency-Key`.
+    pub async fn post(&self, path: &str, body: &Object) -> Result<Object, ApiError> {
         let call = format!("POST /api/v1/{path}");
         let key = data_encoding::HEXLOWER.encode(&rand::random::<[u8; 16]>());
-        for _ in 1..CREATE_TRIES {
+        for _ in 1..POST_TRIES {
             let request = self.client.post(self.url(path)).header("idempotency-key", &key);
             match self.exchange(&call, request.json(body)).await {
-                Err(error) if error.is_passing() => tokio::time::sleep(CREATE_PAUSE).await,
-                done => return done.map(drop),
+                Err(error) if error.is_passing() => tokio::time::sleep(POST_PAUSE).await,
+                done => return object(call, done?).await,
             }
         }
         let request = self.client.post(self.url(path)).header("idempotency-key", &key);
-        self.exchange(&call, request.json(body)).await.map(drop)
+        let answer = self.exchange(&call, request.json(body)).await?;
+        object(call, answer).await
     }
 
     /// Changes or deletes what still is as it was read; answers the validator of what it is then.
@@ -144,6 +157,23 @@ impl Api {
             None => request,
         };
         Ok(etag(&self.exchange(&call, request).await?))
+    }
+
+    /// Changes or deletes what there is, however it was edited since; answers what it is then.
+    pub async fn overwrite(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Object>,
+    ) -> Result<Object, ApiError> {
+        let call = format!("{method} /api/v1/{path}");
+        let request = self.client.request(method, self.url(path));
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        let answer = self.exchange(&call, request).await?;
+        object(call, answer).await
     }
 
     fn url(&self, path: &str) -> Url {

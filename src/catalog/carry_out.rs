@@ -61,7 +61,9 @@ async fn do_one<'s>(
     etags: &mut HashMap<&'s str, String>,
 ) -> Result<(), ApiError> {
     match &step.call {
-        Call::Create { path, body } => api.create(path, body).await?,
+        Call::Create { path, body } => {
+            api.post(path, body).await?;
+        }
         Call::Edit { path, etag, patch } => {
             let etag = etags.get(path.as_str()).unwrap_or(etag);
             let etag = api.change(Method::PATCH, path, etag, Some(patch)).await?;

@@ -2,11 +2,10 @@
 
 use std::process::ExitCode;
 
-use super::Failure;
+use super::{Failure, output};
 use crate::catalog::schema;
 
-#[expect(clippy::print_stdout, reason = "the schema is what was asked for")]
 pub fn run() -> Result<ExitCode, Failure> {
-    println!("{:#}", schema::schema());
+    output::write(&format!("{:#}\n", schema::schema()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -13,13 +13,13 @@ use crate::catalog::api::Api;
 #[derive(Debug, Args)]
 pub struct ConnectArguments {
     /// The control plane's URL; without it `proxy.admin_url` or `admin.listen` of the settings
-    #[arg(long, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL")]
     admin_url: Option<Url>,
     /// A file with a token of the admin API; without it `admin.bootstrap_token` of the settings
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// The file of settings; without it there are the defaults and the environment
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 

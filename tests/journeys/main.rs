@@ -4,6 +4,7 @@
 
 mod catalog;
 mod certificates;
+mod daily;
 mod demo;
 mod reconcile;
 mod start_and_stop;

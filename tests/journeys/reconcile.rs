@@ -21,14 +21,13 @@ use crate::BINARY;
 const TOKEN: &str = "bootstrap-token-of-the-journey";
 const HOUR_MS: i64 = 3_600_000;
 
-fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     Timestamp(i64::try_from(since.as_millis()).unwrap())
 }
 
-/// Three calls of two hours ago, in the ledger of a control plane that is not started yet.
-fn use_some(directory: &TempDir) {
-    let at = now().plus_ms(-2 * HOUR_MS);
+/// Three calls, in the ledger of a control plane that is not started yet.
+pub fn use_some(directory: &TempDir, at: Timestamp) {
     let record = |number: u64| UsageRecord {
         request: RequestId::new(at.0, u128::from(number)),
         part: 0,
@@ -65,7 +64,7 @@ fn use_some(directory: &TempDir) {
 #[test]
 fn what_a_billing_system_does_not_have_is_shown_in_a_table_and_as_json() {
     let directory = tempfile::tempdir().unwrap();
-    use_some(&directory);
+    use_some(&directory, now().plus_ms(-2 * HOUR_MS));
     let mut run = tollgate::command(BINARY, &["run"]);
     run.envs(on_free_ports(&directory)).env("TOLLGATE_ADMIN__BOOTSTRAP_TOKEN", TOKEN);
     let tollgate = Tollgate::start(run, &["admin"]);
