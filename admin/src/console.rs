@@ -26,10 +26,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::response::Redirect;
-use axum::routing::{get, post};
 
 use crate::access::throttle::Throttle;
 use crate::control::Control;
+use crate::router::line::{Line, lines, routed};
 use screen::{
     audit, consumers, destinations, gateways, keys, plans, products, subscriptions, tokens, usage,
 };
@@ -56,76 +56,104 @@ pub fn has(path: &str) -> bool {
     path == "/" || path == "/dashboard" || path.starts_with("/dashboard/")
 }
 
+/// Every page and every form.
+pub fn table() -> Vec<Line<Arc<Console>>> {
+    [entrance(), catalog(), callers(), operations()].into_iter().flatten().collect()
+}
+
 pub fn routes<S: Clone + Send + Sync + 'static>(control: Arc<Control>, api: Router) -> Router<S> {
     let console = Arc::new(Console { control, api, throttle: Throttle::default() });
-    let home = || get(async || Redirect::to(products::PATH));
-    let pages = Router::new()
-        .route("/", home())
-        .route("/dashboard", home())
-        .route("/dashboard/admin", home())
-        .route("/dashboard/assets/{file}", get(asset::asset))
-        .route("/dashboard/sign-in", get(door::ask).post(door::sign_in))
-        .route("/dashboard/sign-out", post(door::sign_out));
-    let catalog = Router::new()
-        .route("/apis", get(products::list))
-        .route("/apis/new", get(products::edit::new).post(products::edit::create))
-        .route("/apis/{product}/edit", get(products::edit::edit).post(products::edit::save))
-        .route("/apis/{product}/status", post(products::status))
-        .route("/apis/{product}/delete", get(products::delete::ask).post(products::delete::delete))
-        .route("/apis/{product}/plans/new", get(plans::edit::new).post(plans::edit::create))
-        .route("/plans/{plan}/edit", get(plans::edit::edit).post(plans::edit::save))
-        .route("/plans/{plan}/delete", get(plans::delete::ask).post(plans::delete::delete));
-    let owner = catalog.merge(callers()).merge(operations());
-    pages.nest("/dashboard/admin", owner).with_state(console)
+    routed(table(), "").with_state(console)
+}
+
+async fn home() -> Redirect {
+    Redirect::to(products::PATH)
+}
+
+/// Where everybody comes in, and may.
+fn entrance() -> Vec<Line<Arc<Console>>> {
+    lines! {
+        GET  "/" => home,
+        GET  "/dashboard" => home,
+        GET  "/dashboard/admin" => home,
+        GET  "/dashboard/assets/{file}" => asset::asset,
+        GET  "/dashboard/sign-in" => door::ask,
+        POST "/dashboard/sign-in" => door::sign_in,
+        POST "/dashboard/sign-out" => door::sign_out,
+    }
+}
+
+/// What is offered.
+fn catalog() -> Vec<Line<Arc<Console>>> {
+    lines! {
+        GET  "/dashboard/admin/apis" => products::list,
+        GET  "/dashboard/admin/apis/new" => products::edit::new,
+        POST "/dashboard/admin/apis/new" => products::edit::create,
+        GET  "/dashboard/admin/apis/{product}/edit" => products::edit::edit,
+        POST "/dashboard/admin/apis/{product}/edit" => products::edit::save,
+        POST "/dashboard/admin/apis/{product}/status" => products::status,
+        GET  "/dashboard/admin/apis/{product}/delete" => products::delete::ask,
+        POST "/dashboard/admin/apis/{product}/delete" => products::delete::delete,
+        GET  "/dashboard/admin/apis/{product}/plans/new" => plans::edit::new,
+        POST "/dashboard/admin/apis/{product}/plans/new" => plans::edit::create,
+        GET  "/dashboard/admin/plans/{plan}/edit" => plans::edit::edit,
+        POST "/dashboard/admin/plans/{plan}/edit" => plans::edit::save,
+        GET  "/dashboard/admin/plans/{plan}/delete" => plans::delete::ask,
+        POST "/dashboard/admin/plans/{plan}/delete" => plans::delete::delete,
+    }
 }
 
 /// Who calls, and with what.
-fn callers() -> Router<Arc<Console>> {
-    let consumers = Router::new()
-        .route("/", get(consumers::list))
-        .route("/new", get(consumers::edit::new).post(consumers::edit::create))
-        .route("/{consumer}", get(consumers::show))
-        .route("/{consumer}/edit", get(consumers::edit::edit).post(consumers::edit::save))
-        .route("/{consumer}/delete", get(consumers::delete::ask).post(consumers::delete::delete))
-        .route(
-            "/{consumer}/subscribe",
-            get(consumers::subscribe::ask).post(consumers::subscribe::subscribe),
-        );
-    let subscriptions = Router::new()
-        .route("/", get(subscriptions::show))
-        .route("/plan", get(subscriptions::plan::ask).post(subscriptions::plan::change))
-        .route("/explanation", get(subscriptions::explanation::show))
-        .route("/cancel", get(subscriptions::cancel::ask).post(subscriptions::cancel::cancel))
-        .route("/keys/new", get(keys::new::ask).post(keys::new::make))
-        .route("/keys/{key}/rotate", get(keys::rotate::ask).post(keys::rotate::rotate))
-        .route("/keys/{key}/revoke", get(keys::revoke::ask).post(keys::revoke::revoke));
-    Router::new().nest("/consumers", consumers).nest("/subscriptions/{subscription}", subscriptions)
+fn callers() -> Vec<Line<Arc<Console>>> {
+    lines! {
+        GET  "/dashboard/admin/consumers" => consumers::list,
+        GET  "/dashboard/admin/consumers/new" => consumers::edit::new,
+        POST "/dashboard/admin/consumers/new" => consumers::edit::create,
+        GET  "/dashboard/admin/consumers/{consumer}" => consumers::show,
+        GET  "/dashboard/admin/consumers/{consumer}/edit" => consumers::edit::edit,
+        POST "/dashboard/admin/consumers/{consumer}/edit" => consumers::edit::save,
+        GET  "/dashboard/admin/consumers/{consumer}/delete" => consumers::delete::ask,
+        POST "/dashboard/admin/consumers/{consumer}/delete" => consumers::delete::delete,
+        GET  "/dashboard/admin/consumers/{consumer}/subscribe" => consumers::subscribe::ask,
+        POST "/dashboard/admin/consumers/{consumer}/subscribe" => consumers::subscribe::subscribe,
+        GET  "/dashboard/admin/subscriptions/{subscription}" => subscriptions::show,
+        GET  "/dashboard/admin/subscriptions/{subscription}/plan" => subscriptions::plan::ask,
+        POST "/dashboard/admin/subscriptions/{subscription}/plan" => subscriptions::plan::change,
+        GET  "/dashboard/admin/subscriptions/{subscription}/explanation" => subscriptions::explanation::show,
+        GET  "/dashboard/admin/subscriptions/{subscription}/cancel" => subscriptions::cancel::ask,
+        POST "/dashboard/admin/subscriptions/{subscription}/cancel" => subscriptions::cancel::cancel,
+        GET  "/dashboard/admin/subscriptions/{subscription}/keys/new" => keys::new::ask,
+        POST "/dashboard/admin/subscriptions/{subscription}/keys/new" => keys::new::make,
+        GET  "/dashboard/admin/subscriptions/{subscription}/keys/{key}/rotate" => keys::rotate::ask,
+        POST "/dashboard/admin/subscriptions/{subscription}/keys/{key}/rotate" => keys::rotate::rotate,
+        GET  "/dashboard/admin/subscriptions/{subscription}/keys/{key}/revoke" => keys::revoke::ask,
+        POST "/dashboard/admin/subscriptions/{subscription}/keys/{key}/revoke" => keys::revoke::revoke,
+    }
 }
 
 /// What was used and where it is sent, and who runs all of it.
-fn operations() -> Router<Arc<Console>> {
-    let destinations = Router::new()
-        .route("/", get(destinations::list))
-        .route("/new", get(destinations::edit::new).post(destinations::edit::create))
-        .route("/{destination}", get(destinations::show))
-        .route("/{destination}/edit", get(destinations::edit::edit).post(destinations::edit::save))
-        .route("/{destination}/status", post(destinations::status))
-        .route("/{destination}/replay", post(destinations::replay))
-        .route(
-            "/{destination}/reconciliation",
-            get(destinations::reconciliation::list).post(destinations::reconciliation::repair),
-        )
-        .route(
-            "/{destination}/delete",
-            get(destinations::delete::ask).post(destinations::delete::delete),
-        );
-    Router::new()
-        .route("/usage", get(usage::list))
-        .route("/usage/call", get(usage::call::explain))
-        .nest("/destinations", destinations)
-        .route("/gateways", get(gateways::list))
-        .route("/audit", get(audit::list))
-        .route("/tokens", get(tokens::list))
-        .route("/tokens/new", get(tokens::new::ask).post(tokens::new::make))
-        .route("/tokens/{token}/delete", get(tokens::delete::ask).post(tokens::delete::delete))
+fn operations() -> Vec<Line<Arc<Console>>> {
+    lines! {
+        GET  "/dashboard/admin/usage" => usage::list,
+        GET  "/dashboard/admin/usage/call" => usage::call::explain,
+        GET  "/dashboard/admin/destinations" => destinations::list,
+        GET  "/dashboard/admin/destinations/new" => destinations::edit::new,
+        POST "/dashboard/admin/destinations/new" => destinations::edit::create,
+        GET  "/dashboard/admin/destinations/{destination}" => destinations::show,
+        GET  "/dashboard/admin/destinations/{destination}/edit" => destinations::edit::edit,
+        POST "/dashboard/admin/destinations/{destination}/edit" => destinations::edit::save,
+        POST "/dashboard/admin/destinations/{destination}/status" => destinations::status,
+        POST "/dashboard/admin/destinations/{destination}/replay" => destinations::replay,
+        GET  "/dashboard/admin/destinations/{destination}/reconciliation" => destinations::reconciliation::list,
+        POST "/dashboard/admin/destinations/{destination}/reconciliation" => destinations::reconciliation::repair,
+        GET  "/dashboard/admin/destinations/{destination}/delete" => destinations::delete::ask,
+        POST "/dashboard/admin/destinations/{destination}/delete" => destinations::delete::delete,
+        GET  "/dashboard/admin/gateways" => gateways::list,
+        GET  "/dashboard/admin/audit" => audit::list,
+        GET  "/dashboard/admin/tokens" => tokens::list,
+        GET  "/dashboard/admin/tokens/new" => tokens::new::ask,
+        POST "/dashboard/admin/tokens/new" => tokens::new::make,
+        GET  "/dashboard/admin/tokens/{token}/delete" => tokens::delete::ask,
+        POST "/dashboard/admin/tokens/{token}/delete" => tokens::delete::delete,
+    }
 }

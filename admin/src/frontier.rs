@@ -18,7 +18,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::Value;
@@ -26,6 +25,7 @@ use serde_json::Value;
 use crate::change::Change;
 use crate::control::Control;
 use crate::problem::{Code, Problem};
+use crate::router::line::{Line, lines, routed};
 
 /// Everything of it stands below.
 const PATH: &str = "/v1beta1";
@@ -42,19 +42,27 @@ fn int64<S: serde::Serializer>(number: &i64, serializer: S) -> Result<S::Ok, S::
 
 type Metadata = BTreeMap<String, Value>;
 
+pub fn table() -> Vec<Line<Arc<Control>>> {
+    lines! {
+        GET    "/v1beta1/billing/products"      => products::list::list,
+        POST   "/v1beta1/billing/products"      => products::create::create,
+        GET    "/v1beta1/billing/products/{id}" => products::get::get,
+        PUT    "/v1beta1/billing/products/{id}" => products::update::update,
+        DELETE "/v1beta1/billing/products/{id}" => products::delete::delete,
+        GET    "/v1beta1/billing/features"      => features::list::list,
+        POST   "/v1beta1/billing/features"      => features::create::create,
+        GET    "/v1beta1/billing/features/{id}" => features::get::get,
+        PUT    "/v1beta1/billing/features/{id}" => features::update::update,
+        GET    "/v1beta1/billing/plans"         => plans::list::list,
+        POST   "/v1beta1/billing/plans"         => plans::create::create,
+        GET    "/v1beta1/billing/plans/{id}"    => plans::get::get,
+        PUT    "/v1beta1/billing/plans/{id}"    => plans::update::update,
+        POST   "/v1beta1/organizations/{org_id}/billing/{billing_id}/check" => entitlement::check,
+    }
+}
+
 pub fn routes() -> Router<Arc<Control>> {
-    let product =
-        get(products::get::get).put(products::update::update).delete(products::delete::delete);
-    let feature = get(features::get::get).put(features::update::update);
-    let plan = get(plans::get::get).put(plans::update::update);
-    let routes = Router::new()
-        .route("/billing/products", get(products::list::list).post(products::create::create))
-        .route("/billing/products/{id}", product)
-        .route("/billing/features", get(features::list::list).post(features::create::create))
-        .route("/billing/features/{id}", feature)
-        .route("/billing/plans", get(plans::list::list).post(plans::create::create))
-        .route("/billing/plans/{id}", plan)
-        .route("/organizations/{org_id}/billing/{billing_id}/check", post(entitlement::check))
+    let routes = routed(table(), PATH)
         .fallback(async || Problem::new(Code::NotFound, "Not Found"))
         .method_not_allowed_fallback(async || {
             Problem::new(Code::MethodNotAllowed, "Method Not Allowed")

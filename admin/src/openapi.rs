@@ -1,6 +1,5 @@
 //! The API's description of itself, made from the calls themselves.
 
-use axum::routing::get;
 use axum::{Json, Router};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -9,6 +8,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::api::{
     audit, consumers, destinations, keys, nodes, plans, products, subscriptions, tokens, usage,
 };
+use crate::router::line::{Line, lines, routed};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -60,10 +60,18 @@ pub fn description() -> utoipa::openapi::OpenApi {
     Description::openapi()
 }
 
+const PATH: &str = "/api/v1/openapi.json";
+
+pub fn table<S: Clone + Send + Sync + 'static>() -> Vec<Line<S>> {
+    lines! {
+        GET PATH => async || Json(description()),
+    }
+}
+
 /// The description and a page to read it. Neither says anything about this installation, so both
 /// are open. The page's scripts and styles are part of the program.
 pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     let page = SwaggerUi::new("/api/docs")
-        .config(utoipa_swagger_ui::Config::from("/api/v1/openapi.json").validator_url("none"));
-    Router::new().route("/api/v1/openapi.json", get(async || Json(description()))).merge(page)
+        .config(utoipa_swagger_ui::Config::from(PATH).validator_url("none"));
+    routed(table(), "").merge(page)
 }

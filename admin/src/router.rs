@@ -1,5 +1,7 @@
 //! The table of URLs: what can be asked, who may ask, and which file answers.
 
+pub mod line;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -17,6 +19,7 @@ use crate::api::{
 };
 use crate::control::Control;
 use crate::problem::{Code, Problem};
+use crate::router::line::{Line, lines, routed};
 use crate::{console, frontier, idempotency, internal, openapi, request};
 
 /// A line of the table.
@@ -90,28 +93,58 @@ pub fn table() -> Vec<Route> {
 }
 
 /// What gateways ask, with the node token.
-fn internal_routes() -> Router<Arc<Control>> {
-    Router::new()
-        .route(SNAPSHOT_PATH, on(MethodFilter::GET, internal::snapshot::snapshot))
-        .route(USAGE_PATH, on(MethodFilter::POST, internal::usage::usage))
-        .route(NODE_TOTALS_PATH, on(MethodFilter::GET, internal::node_totals::node_totals))
-        .route(USAGE_TOTALS_PATH, on(MethodFilter::GET, internal::usage_totals::usage_totals))
-        .route(HEARTBEAT_PATH, on(MethodFilter::POST, internal::heartbeat::heartbeat))
+fn internal_table() -> Vec<Line<Arc<Control>>> {
+    lines! {
+        GET  SNAPSHOT_PATH     => internal::snapshot::snapshot,
+        POST USAGE_PATH        => internal::usage::usage,
+        GET  NODE_TOTALS_PATH  => internal::node_totals::node_totals,
+        GET  USAGE_TOTALS_PATH => internal::usage_totals::usage_totals,
+        POST HEARTBEAT_PATH    => internal::heartbeat::heartbeat,
+    }
+}
+
+/// Who a URL is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Api,
+    Frontier,
+    Console,
+    Gateways,
+    /// The API's description of itself.
+    Description,
+}
+
+pub struct Url {
+    pub part: Part,
+    pub method: Method,
+    pub path: &'static str,
+}
+
+/// Every URL that is answered, except the files of the page that shows the description.
+pub fn urls() -> Vec<Url> {
+    fn of<S>(part: Part, table: Vec<Line<S>>) -> impl Iterator<Item = Url> {
+        table.into_iter().map(move |Line { method, path, .. }| Url { part, method, path })
+    }
+    let api = table().into_iter();
+    let api = api.map(|Route { method, path, .. }| Url { part: Part::Api, method, path });
+    api.chain(of(Part::Frontier, frontier::table()))
+        .chain(of(Part::Console, console::table()))
+        .chain(of(Part::Gateways, internal_table()))
+        .chain(of(Part::Description, openapi::table::<()>()))
+        .collect()
 }
 
 /// The table as a service, with the door before each of its handlers.
 fn api(control: &Arc<Control>) -> Router<Arc<Control>> {
-    let mut api = Router::new();
-    for Route { method, path, action, handler } in table() {
-        let mut handler = handler;
+    let lines = table().into_iter().map(|Route { method, path, action, mut handler }| {
         if method == Method::POST {
             let control = Arc::clone(control);
             handler = handler.layer(from_fn_with_state(control, idempotency::answer_repeats));
         }
         let door = from_fn_with_state((Arc::clone(control), action), authenticate::require);
-        api = api.route(path, handler.layer(door));
-    }
-    api
+        Line::new(method, path, handler.layer(door))
+    });
+    routed(lines.collect(), "")
 }
 
 pub fn router(control: Arc<Control>) -> Router {
@@ -121,7 +154,7 @@ pub fn router(control: Arc<Control>) -> Router {
     let frame = from_fn_with_state(Arc::clone(&control), request::frame);
     Router::new()
         .merge(api)
-        .merge(internal_routes().layer(node_door))
+        .merge(routed(internal_table(), "").layer(node_door))
         .merge(frontier::routes())
         .merge(openapi::routes())
         .merge(console::routes(Arc::clone(&control), inside))
