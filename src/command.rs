@@ -1,5 +1,6 @@
 //! What the binary can be told to do.
 
+mod audit;
 mod check_config;
 mod demo;
 mod journal;
@@ -35,6 +36,9 @@ enum Command {
     /// Manage tokens of the admin API
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Check the audit
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Look into a gateway's journal
     #[command(subcommand)]
     Journal(journal::JournalCommand),
@@ -51,6 +55,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Demo => demo::run(),
         Command::CheckConfig { file } => check_config::run(&file),
         Command::Token(command) => token::run(command),
+        Command::Audit(command) => audit::run(command),
         Command::Journal(command) => journal::run(command),
     }
 }

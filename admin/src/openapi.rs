@@ -36,7 +36,7 @@ use crate::api::{
         destinations::update::update, destinations::delete::delete,
         destinations::deliveries::deliveries, destinations::replay::replay,
         destinations::standing::standing,
-        nodes::list::list, audit::list::list,
+        nodes::list::list, audit::list::list, audit::export::export,
         tokens::list::list, tokens::create::create, tokens::delete::delete,
     ),
     security(("token" = [])),
