@@ -1,6 +1,7 @@
 //! What the binary can be told to do.
 
 mod apply;
+mod audit;
 mod catalog_schema;
 mod check_config;
 mod completions;
@@ -75,6 +76,9 @@ enum Command {
     Token(token::TokenCommand),
     /// Compare the ledger with what a billing system has; exit 1 if there are differences
     Reconcile(reconcile::ReconcileArguments),
+    /// Check the audit
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Look into a gateway's journal
     #[command(subcommand)]
     Journal(journal::JournalCommand),
@@ -103,6 +107,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Completions { shell } => completions::run(shell),
         Command::Token(command) => token::run(command),
         Command::Reconcile(arguments) => reconcile::run(&arguments),
+        Command::Audit(command) => audit::run(command),
         Command::Journal(command) => journal::run(command),
     }
 }

@@ -1,6 +1,8 @@
 //! Who changed what, when, and from what to what. Written in the transaction of the change itself,
 //! so neither is ever there without the other. It never holds a secret.
 
+pub mod chain;
+
 use serde::Serialize;
 use tollgate_common::time::Timestamp;
 

@@ -38,7 +38,7 @@ use crate::router::line::{Line, lines, routed};
         destinations::deliveries::deliveries, destinations::replay::replay,
         destinations::standing::standing,
         destinations::reconciliation::list::list, destinations::reconciliation::repair::repair,
-        nodes::list::list, audit::list::list,
+        nodes::list::list, audit::list::list, audit::export::export,
         tokens::list::list, tokens::create::create, tokens::delete::delete,
     ),
     security(("token" = [])),

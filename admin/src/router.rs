@@ -86,6 +86,7 @@ pub fn table() -> Vec<Route> {
         POST   "/api/v1/destinations/{id}/reconciliation/repairs" ManageDestinations => destinations::reconciliation::repair::repair,
         GET    "/api/v1/nodes"                       Read => nodes::list::list,
         GET    "/api/v1/audit"                       ReadAccess => audit::list::list,
+        GET    "/api/v1/audit/export"                ReadAccess => audit::export::export,
         GET    "/api/v1/tokens"                      ReadAccess => tokens::list::list,
         POST   "/api/v1/tokens"                      ManageTokens => tokens::create::create,
         DELETE "/api/v1/tokens/{id}"                 ManageTokens => tokens::delete::delete,

@@ -1,3 +1,4 @@
 //! Who did what.
 
+pub mod export;
 pub mod list;

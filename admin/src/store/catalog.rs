@@ -20,6 +20,7 @@ use tollgate_common::time::Timestamp;
 use super::StoreError;
 use crate::access::Token;
 use crate::audit::AuditRecord;
+use crate::audit::chain::ChainHash;
 use crate::reconcile::order::RepairOrder;
 use crate::sending::order::Order;
 use crate::sending::registration::Registration;
@@ -65,6 +66,15 @@ pub struct CommitRecord {
     /// One encoded frame of the snapshot feed for each entry.
     pub frames: Vec<Vec<u8>>,
     pub audit: Vec<AuditRecord>,
+}
+
+/// A record in its place of the audit's chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditLink {
+    pub place: AuditPlace,
+    pub record: AuditRecord,
+    /// None where the record is older than the chain.
+    pub hash: Option<ChainHash>,
 }
 
 /// The place of a record in the audit: which commit, and which record of it.
@@ -180,7 +190,9 @@ pub trait CatalogRead: Send {
     async fn repairs(&mut self, destination: DestinationId) -> Result<Vec<RepairOrder>>;
 
     /// Newest first.
-    async fn audit(&mut self, page: Page<AuditPlace>) -> Result<Vec<(AuditPlace, AuditRecord)>>;
+    async fn audit(&mut self, page: Page<AuditPlace>) -> Result<Vec<AuditLink>>;
+    /// Oldest first.
+    async fn audit_from_start(&mut self, page: Page<AuditPlace>) -> Result<Vec<AuditLink>>;
     async fn kept_answer(&mut self, actor: &str, key: &str) -> Result<Option<KeptAnswer>>;
 
     /// The newest state; 0 when nothing was ever committed.

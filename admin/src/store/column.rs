@@ -61,6 +61,16 @@ impl<'r> Columns<'r> {
         bytes.try_into().map_err(|_| self.unreadable(column, format!("{} bytes", bytes.len())))
     }
 
+    pub fn bytes_option<const N: usize>(
+        &self,
+        column: &'static str,
+    ) -> Result<Option<[u8; N]>, StoreError> {
+        match self.row.get::<Option<&[u8]>>(column)? {
+            Some(_) => self.bytes(column).map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// An enum by its word.
     pub fn word<T: DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
         let text: &str = self.row.get(column)?;

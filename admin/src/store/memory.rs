@@ -21,11 +21,11 @@ use tollgate_common::time::Timestamp;
 
 use super::StoreError;
 use super::catalog::{
-    AuditPlace, CatalogRead, CatalogStore, CatalogWrite, CommitRecord, CommittedRevision,
-    KeptAnswer, Page, ProductFilter, SubscriptionFilter,
+    AuditLink, AuditPlace, CatalogRead, CatalogStore, CatalogWrite, CommitRecord,
+    CommittedRevision, KeptAnswer, Page, ProductFilter, SubscriptionFilter,
 };
 use crate::access::Token;
-use crate::audit::AuditRecord;
+use crate::audit::chain::ChainHash;
 use crate::reconcile::order::RepairOrder;
 use crate::sending::order::Order;
 use crate::sending::registration::Registration;
@@ -60,7 +60,7 @@ struct State {
     orders: BTreeMap<DestinationId, Vec<Order>>,
     repairs: BTreeMap<DestinationId, Vec<RepairOrder>>,
     answers: BTreeMap<(String, String), KeptAnswer>,
-    audit: BTreeMap<AuditPlace, AuditRecord>,
+    audit: BTreeMap<AuditPlace, AuditLink>,
     revisions: BTreeMap<Revision, Vec<Vec<u8>>>,
 }
 
@@ -324,13 +324,16 @@ impl CatalogRead for View {
         Ok(self.state.repairs.get(&destination).cloned().unwrap_or_default())
     }
 
-    async fn audit(&mut self, page: Page<AuditPlace>) -> Result<Vec<(AuditPlace, AuditRecord)>> {
-        let records = self.state.audit.iter().rev();
-        let older = records.filter(|(place, _)| page.after.is_none_or(|after| **place < after));
-        Ok(older
-            .map(|(place, record)| (*place, record.clone()))
-            .take(page.limit as usize)
-            .collect())
+    async fn audit(&mut self, page: Page<AuditPlace>) -> Result<Vec<AuditLink>> {
+        let links = self.state.audit.values().rev();
+        let older = links.filter(|link| page.after.is_none_or(|after| link.place < after));
+        Ok(older.take(page.limit as usize).cloned().collect())
+    }
+
+    async fn audit_from_start(&mut self, page: Page<AuditPlace>) -> Result<Vec<AuditLink>> {
+        let links = self.state.audit.values();
+        let newer = links.filter(|link| page.after.is_none_or(|after| link.place > after));
+        Ok(newer.take(page.limit as usize).cloned().collect())
     }
 
     async fn kept_answer(&mut self, actor: &str, key: &str) -> Result<Option<KeptAnswer>> {
@@ -494,9 +497,13 @@ impl CatalogWrite for View {
     async fn commit(mut self: Box<Self>, record: CommitRecord) -> Result<()> {
         let state = self.edit();
         state.revisions.insert(record.revision, record.frames);
-        for (position, audit) in (0..).zip(record.audit) {
+        let last = state.audit.last_key_value().and_then(|(_, link)| link.hash);
+        let mut hash = last.unwrap_or(ChainHash::START);
+        for (position, audited) in (0..).zip(record.audit) {
             let place = AuditPlace { revision: record.revision, position };
-            state.audit.insert(place, audit);
+            hash = hash.next(place, &audited);
+            let link = AuditLink { place, record: audited, hash: Some(hash) };
+            state.audit.insert(place, link);
         }
         let (newest, _turn) = self.publish.take().expect("only a writer's view is committed");
         *newest.write() = Arc::clone(&self.state);

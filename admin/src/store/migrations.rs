@@ -68,6 +68,12 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("../../migrations/sqlite/0009_repairs.sql"),
         postgres: include_str!("../../migrations/postgres/0009_repairs.sql"),
     },
+    Step {
+        version: 10,
+        description: "audit chain",
+        sqlite: include_str!("../../migrations/sqlite/0010_audit_chain.sql"),
+        postgres: include_str!("../../migrations/postgres/0010_audit_chain.sql"),
+    },
 ];
 
 /// The newest schema that this program knows.

@@ -1,5 +1,6 @@
 //! The catalog in SQL.
 
+mod audit;
 mod bundle;
 pub(crate) mod consumer;
 pub(crate) mod destination;
@@ -29,12 +30,11 @@ use tollgate_common::snapshot::{KeyRules, Revision, SubscriptionRules, wire};
 use tollgate_common::time::Timestamp;
 
 use super::catalog::{
-    AuditPlace, CatalogRead, CatalogStore, CatalogWrite, CommitRecord, CommittedRevision,
-    KeptAnswer, Page, ProductFilter, SubscriptionFilter,
+    AuditLink, AuditPlace, CatalogRead, CatalogStore, CatalogWrite, CommitRecord,
+    CommittedRevision, KeptAnswer, Page, ProductFilter, SubscriptionFilter,
 };
 use super::{Database, Part, StoreError, Transaction};
 use crate::access::Token;
-use crate::audit::AuditRecord;
 use crate::reconcile::order::RepairOrder;
 use crate::sending::order::Order;
 use crate::sending::registration::Registration;
@@ -242,8 +242,12 @@ impl CatalogRead for View {
         repair::list(&mut self.0, destination).await
     }
 
-    async fn audit(&mut self, page: Page<AuditPlace>) -> Result<Vec<(AuditPlace, AuditRecord)>> {
-        history::audit(&mut self.0, page).await
+    async fn audit(&mut self, page: Page<AuditPlace>) -> Result<Vec<AuditLink>> {
+        audit::list(&mut self.0, page).await
+    }
+
+    async fn audit_from_start(&mut self, page: Page<AuditPlace>) -> Result<Vec<AuditLink>> {
+        audit::list_from_start(&mut self.0, page).await
     }
 
     async fn kept_answer(&mut self, actor: &str, key: &str) -> Result<Option<KeptAnswer>> {

@@ -27,12 +27,13 @@ use tollgate_config::{PostgresUrl, StoreUrl};
 use tollgate_test_support::postgres::Postgres;
 
 use super::catalog::{
-    AuditPlace, CommitRecord, KeptAnswer, Page, ProductFilter, SubscriptionFilter,
+    AuditLink, AuditPlace, CommitRecord, KeptAnswer, Page, ProductFilter, SubscriptionFilter,
 };
 use super::query::query;
 use super::{CatalogRead, CatalogStore, CatalogWrite, Database, MemoryCatalog, Part, SqlCatalog};
 use crate::access::{Role, Token};
 use crate::audit::AuditRecord;
+use crate::audit::chain::ChainHash;
 use crate::ledger::window::Window;
 use crate::reconcile::cause::{Cause, Repair};
 use crate::reconcile::order::RepairOrder;
@@ -694,12 +695,40 @@ async fn the_audit_is_read_from_its_end(
     let after = Some(AuditPlace { revision: 1, position: 1 });
     let oldest = catalog.audit(Page { after, limit: 2 }).await.unwrap();
 
-    let actions = |found: &[(AuditPlace, AuditRecord)]| {
-        found.iter().map(|(_, record)| record.action.clone()).collect::<String>()
-    };
+    let place = AuditPlace { revision: 1, position: 0 };
+    let hash = ChainHash::START.next(place, &audited("a"));
     assert_eq!(actions(&newest), "cb");
-    assert_eq!(newest[0].0, AuditPlace { revision: 2, position: 0 });
-    assert_eq!(oldest, [(AuditPlace { revision: 1, position: 0 }, audited("a"))]);
+    assert_eq!(newest[0].place, AuditPlace { revision: 2, position: 0 });
+    assert_eq!(oldest, [AuditLink { place, record: audited("a"), hash: Some(hash) }]);
+}
+
+fn actions(found: &[AuditLink]) -> String {
+    found.iter().map(|link| link.record.action.clone()).collect()
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_audit_from_its_start_is_one_chain_over_all_commits(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let fixture = kind.open().await;
+    for (revision, names) in [(1, vec!["a", "b"]), (2, vec![]), (3, vec!["c"])] {
+        let audit = names.into_iter().map(audited).collect();
+        let commit = CommitRecord { audit, ..record(revision) };
+        fixture.write().await.commit(commit).await.unwrap();
+    }
+
+    let mut catalog = fixture.read().await;
+    let first = catalog.audit_from_start(Page { after: None, limit: 2 }).await.unwrap();
+    let after = Some(first[1].place);
+    let rest = catalog.audit_from_start(Page { after, limit: 2 }).await.unwrap();
+
+    assert_eq!((actions(&first).as_str(), actions(&rest).as_str()), ("ab", "c"));
+    let mut hash = ChainHash::START;
+    for link in first.iter().chain(&rest) {
+        hash = hash.next(link.place, &link.record);
+        assert_eq!(link.hash, Some(hash));
+    }
 }
 
 #[rstest]

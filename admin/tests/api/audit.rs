@@ -1,5 +1,6 @@
 use reqwest::Method;
 use serde_json::{Value, json};
+use tollgate_admin::audit::chain::verify;
 
 use crate::support::Admin;
 
@@ -38,4 +39,49 @@ async fn what_is_refused_is_not_written_down() {
     admin.delete("/api/v1/products/none").await.expect(404);
 
     assert_eq!(admin.count("/api/v1/audit").await, 1);
+}
+
+#[tokio::test]
+async fn the_export_is_one_chain_from_the_oldest_on() {
+    let admin = Admin::start().await;
+    let auditor = admin.token("auditor").await;
+    admin.subscribed().await;
+
+    let call = admin.call_as(&auditor, Method::GET, "/api/v1/audit/export");
+    let export = call.send().await;
+
+    assert_eq!((export.status.as_u16(), export.header("content-type")), (200, "application/jsonl"));
+    let verified = verify(export.text.as_bytes(), None).unwrap();
+    let audit = admin.get("/api/v1/audit").await.expect(200);
+    let items = audit["items"].as_array().unwrap();
+    assert_eq!((verified.lines, verified.unchained), (items.len() as u64, 0));
+    assert_eq!(items[0]["hash"], verified.last.to_string());
+    for (line, item) in export.text.lines().zip(items.iter().rev()) {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        line.as_object_mut().unwrap().remove("position");
+        assert_eq!(line, *item);
+    }
+}
+
+#[tokio::test]
+async fn an_export_of_many_pages_is_whole() {
+    let admin = Admin::start().await;
+    for number in 0..501 {
+        admin.consumer(&format!("consumer {number}")).await;
+    }
+
+    let export = admin.get("/api/v1/audit/export").await;
+
+    assert_eq!(verify(export.text.as_bytes(), None).unwrap().lines, 501);
+}
+
+#[tokio::test]
+async fn the_export_takes_no_parameters_and_asks_for_a_token() {
+    let admin = Admin::start().await;
+
+    let anonymous = admin.call_without_token(Method::GET, "/api/v1/audit/export").send().await;
+    let wrong = admin.get("/api/v1/audit/export?limit=1").await;
+
+    anonymous.expect_problem(401, "token-missing");
+    assert_eq!(wrong.bad_fields(), ["limit"]);
 }

@@ -7,10 +7,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::api::page::{List, Paging, Params, one_more};
-use crate::audit::AuditRecord;
 use crate::control::Control;
 use crate::problem::{Problem, ProblemBody};
-use crate::store::catalog::AuditPlace;
+use crate::store::catalog::{AuditLink, AuditPlace};
 
 /// One thing that was done.
 #[derive(Serialize, ToSchema)]
@@ -32,6 +31,9 @@ pub struct AuditEntry {
     pub from: Value,
     /// What it became; null after a deletion.
     pub to: Value,
+    /// SHA-256 over the hash of the entry before and this one's content, in hexadecimal; null where the
+    /// entry is older than the chain.
+    pub hash: Option<String>,
 }
 
 /// What was done, newest first.
@@ -50,11 +52,10 @@ pub async fn list(
     let page = params.page::<AuditPlace>();
     params.finish()?;
     let records = control.catalog().await?.audit(one_more(page)).await?;
-    let place = |(place, _): &(AuditPlace, AuditRecord)| *place;
-    Ok(Json(List::of(records, page.limit, place, |(place, record)| view(place, record))))
+    Ok(Json(List::of(records, page.limit, |link| link.place, view)))
 }
 
-fn view(place: AuditPlace, record: AuditRecord) -> AuditEntry {
+fn view(AuditLink { place, record, hash }: AuditLink) -> AuditEntry {
     let state = |text: Option<String>| {
         text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(Value::Null)
     };
@@ -69,5 +70,6 @@ fn view(place: AuditPlace, record: AuditRecord) -> AuditEntry {
         request_id: record.request_id,
         from: state(record.before),
         to: state(record.after),
+        hash: hash.map(|hash| hash.to_string()),
     }
 }

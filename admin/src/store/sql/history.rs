@@ -1,10 +1,10 @@
-//! What happened: revisions and their frames, the audit, and answers that are kept for repeats.
+//! What happened: revisions and their frames, and answers that are kept for repeats.
 
 use tollgate_common::snapshot::Revision;
 use tollgate_common::time::Timestamp;
 
-use crate::audit::AuditRecord;
-use crate::store::catalog::{AuditPlace, CommitRecord, CommittedRevision, KeptAnswer, Page};
+use super::audit;
+use crate::store::catalog::{CommitRecord, CommittedRevision, KeptAnswer};
 use crate::store::column::{Columns, integer};
 use crate::store::query::{Dialect, Row, query, query_scalar};
 use crate::store::{StoreError, Transaction};
@@ -99,9 +99,7 @@ pub async fn append(db: &mut Transaction, record: &CommitRecord) -> Result<(), S
             .execute(&mut *db)
             .await?;
     }
-    for (position, audit) in record.audit.iter().enumerate() {
-        append_audit(db, record, position as i64, audit).await?;
-    }
+    audit::append(db, record).await?;
     if db.dialect() == Dialect::Postgres {
         query("SELECT pg_notify($1, $2)")
             .bind(REVISIONS)
@@ -139,71 +137,6 @@ async fn cut(db: &mut Transaction, frames_through: i64) -> Result<(), StoreError
     query("DELETE FROM changes WHERE revision <= $1").bind(last).execute(&mut *db).await?;
     query("DELETE FROM revisions WHERE revision <= $1").bind(last).execute(&mut *db).await?;
     Ok(())
-}
-
-async fn append_audit(
-    db: &mut Transaction,
-    record: &CommitRecord,
-    position: i64,
-    audit: &AuditRecord,
-) -> Result<(), StoreError> {
-    query(
-        "INSERT INTO audit (revision, position, at, actor, actor_name, request_id, action,
-             resource, resource_id, state_before, state_after)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-    )
-    .bind(integer(record.revision))
-    .bind(position)
-    .bind(audit.at.0)
-    .bind(&audit.actor)
-    .bind(&audit.actor_name)
-    .bind(&audit.request_id)
-    .bind(&audit.action)
-    .bind(&audit.resource)
-    .bind(&audit.resource_id)
-    .bind(&audit.before)
-    .bind(&audit.after)
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-pub async fn audit(
-    db: &mut Transaction,
-    page: Page<AuditPlace>,
-) -> Result<Vec<(AuditPlace, AuditRecord)>, StoreError> {
-    let (revision, position) = match page.after {
-        Some(place) => (integer(place.revision), integer(place.position)),
-        None => (i64::MAX, i64::MAX),
-    };
-    let rows = query(
-        "SELECT * FROM audit WHERE (revision, position) < ($1, $2)
-         ORDER BY revision DESC, position DESC LIMIT $3",
-    )
-    .bind(revision)
-    .bind(position)
-    .bind(page.limit)
-    .fetch_all(db)
-    .await?;
-    rows.iter().map(audit_record).collect()
-}
-
-fn audit_record(row: &Row) -> Result<(AuditPlace, AuditRecord), StoreError> {
-    let columns = Columns { table: "audit", row };
-    let place =
-        AuditPlace { revision: columns.number("revision")?, position: columns.number("position")? };
-    let record = AuditRecord {
-        at: columns.time("at")?,
-        actor: columns.text("actor")?,
-        actor_name: columns.text("actor_name")?,
-        request_id: columns.text("request_id")?,
-        action: columns.text("action")?,
-        resource: columns.text("resource")?,
-        resource_id: columns.text("resource_id")?,
-        before: columns.text_option("state_before")?,
-        after: columns.text_option("state_after")?,
-    };
-    Ok((place, record))
 }
 
 pub async fn kept_answer(

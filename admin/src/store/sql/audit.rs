@@ -1,0 +1,196 @@
+//! The audit: appended to, never changed, as the database's triggers see to.
+
+use crate::audit::AuditRecord;
+use crate::audit::chain::ChainHash;
+use crate::store::catalog::{AuditLink, AuditPlace, CommitRecord, Page};
+use crate::store::column::{Columns, integer};
+use crate::store::query::{Row, query};
+use crate::store::{StoreError, Transaction};
+
+/// Adds a commit's records to the end of the chain. Whoever commits to the catalog holds its one turn,
+/// so nobody else can follow the same record.
+pub async fn append(db: &mut Transaction, record: &CommitRecord) -> Result<(), StoreError> {
+    if record.audit.is_empty() {
+        return Ok(());
+    }
+    let mut hash = last_hash(db).await?.unwrap_or(ChainHash::START);
+    for (position, audited) in (0..).zip(&record.audit) {
+        let place = AuditPlace { revision: record.revision, position };
+        hash = hash.next(place, audited);
+        insert(db, place, audited, hash).await?;
+    }
+    Ok(())
+}
+
+async fn last_hash(db: &mut Transaction) -> Result<Option<ChainHash>, StoreError> {
+    let row = query(
+        "SELECT hash FROM audit WHERE hash IS NOT NULL
+         ORDER BY revision DESC, position DESC LIMIT 1",
+    )
+    .fetch_optional(db)
+    .await?;
+    row.map(|row| Columns { table: "audit", row: &row }.bytes("hash").map(ChainHash)).transpose()
+}
+
+async fn insert(
+    db: &mut Transaction,
+    place: AuditPlace,
+    record: &AuditRecord,
+    hash: ChainHash,
+) -> Result<(), StoreError> {
+    query(
+        "INSERT INTO audit (revision, position, at, actor, actor_name, request_id, action,
+             resource, resource_id, state_before, state_after, hash)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+    )
+    .bind(integer(place.revision))
+    .bind(integer(place.position))
+    .bind(record.at.0)
+    .bind(&record.actor)
+    .bind(&record.actor_name)
+    .bind(&record.request_id)
+    .bind(&record.action)
+    .bind(&record.resource)
+    .bind(&record.resource_id)
+    .bind(&record.before)
+    .bind(&record.after)
+    .bind(&hash.0[..])
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Newest first.
+pub async fn list(
+    db: &mut Transaction,
+    page: Page<AuditPlace>,
+) -> Result<Vec<AuditLink>, StoreError> {
+    let (revision, position) = match page.after {
+        Some(place) => (integer(place.revision), integer(place.position)),
+        None => (i64::MAX, i64::MAX),
+    };
+    let rows = query(
+        "SELECT * FROM audit WHERE (revision, position) < ($1, $2)
+         ORDER BY revision DESC, position DESC LIMIT $3",
+    )
+    .bind(revision)
+    .bind(position)
+    .bind(page.limit)
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(link).collect()
+}
+
+/// Oldest first.
+pub async fn list_from_start(
+    db: &mut Transaction,
+    page: Page<AuditPlace>,
+) -> Result<Vec<AuditLink>, StoreError> {
+    let (revision, position) = match page.after {
+        Some(place) => (integer(place.revision), integer(place.position)),
+        None => (-1, -1),
+    };
+    let rows = query(
+        "SELECT * FROM audit WHERE (revision, position) > ($1, $2)
+         ORDER BY revision, position LIMIT $3",
+    )
+    .bind(revision)
+    .bind(position)
+    .bind(page.limit)
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(link).collect()
+}
+
+fn link(row: &Row) -> Result<AuditLink, StoreError> {
+    let columns = Columns { table: "audit", row };
+    let place =
+        AuditPlace { revision: columns.number("revision")?, position: columns.number("position")? };
+    let record = AuditRecord {
+        at: columns.time("at")?,
+        actor: columns.text("actor")?,
+        actor_name: columns.text("actor_name")?,
+        request_id: columns.text("request_id")?,
+        action: columns.text("action")?,
+        resource: columns.text("resource")?,
+        resource_id: columns.text("resource_id")?,
+        before: columns.text_option("state_before")?,
+        after: columns.text_option("state_after")?,
+    };
+    let hash = columns.bytes_option("hash")?.map(ChainHash);
+    Ok(AuditLink { place, record, hash })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use tollgate_common::time::Timestamp;
+
+    use super::*;
+    use crate::ledger::tests::Kind;
+    use crate::store::{Part, SqlCatalog};
+
+    fn record() -> AuditRecord {
+        AuditRecord {
+            at: Timestamp(9),
+            actor: "bootstrap".into(),
+            actor_name: "bootstrap".into(),
+            request_id: "r".into(),
+            action: "plan.create".into(),
+            resource: "plan".into(),
+            resource_id: "1".into(),
+            before: None,
+            after: Some("{}".into()),
+        }
+    }
+
+    fn place(revision: u64) -> AuditPlace {
+        AuditPlace { revision, position: 0 }
+    }
+
+    #[rstest]
+    #[case("UPDATE audit SET actor = 'nobody'")]
+    #[case("DELETE FROM audit WHERE revision = 1")]
+    #[tokio::test]
+    async fn the_database_lets_nobody_change_the_audit(
+        #[case] statement: &'static str,
+        #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let database = kind.open(&directory).await;
+        let mut db = database.write(Part::Catalog).await.unwrap();
+        insert(&mut db, place(1), &record(), ChainHash::START).await.unwrap();
+
+        let error = query(statement).execute(&mut db).await.unwrap_err();
+
+        assert!(error.to_string().contains("the audit is append-only"), "{error}");
+    }
+
+    #[rstest]
+    #[tokio::test]
+    async fn the_chain_starts_behind_what_is_older_than_it(
+        #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let database = kind.open(&directory).await;
+        SqlCatalog::open(database.clone()).await.unwrap();
+        let mut db = database.write(Part::Catalog).await.unwrap();
+        query(
+            "INSERT INTO audit (revision, position, at, actor, actor_name, request_id, action,
+                 resource, resource_id, state_after)
+             VALUES (1, 0, 9, 'bootstrap', 'bootstrap', 'r', 'plan.create', 'plan', '1', '{}')",
+        )
+        .execute(&mut db)
+        .await
+        .unwrap();
+        let commit =
+            CommitRecord { revision: 2, at: Timestamp(9), frames: vec![], audit: vec![record()] };
+
+        append(&mut db, &commit).await.unwrap();
+
+        let links = list_from_start(&mut db, Page { after: None, limit: 9 }).await.unwrap();
+        let older = AuditLink { place: place(1), record: record(), hash: None };
+        let hash = Some(ChainHash::START.next(place(2), &record()));
+        assert_eq!(links, [older, AuditLink { place: place(2), record: record(), hash }]);
+    }
+}
