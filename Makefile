@@ -1,6 +1,6 @@
 # The short names of what is done often. Each is one script or one cargo command.
 
-.PHONY: demo check test bench docs deny kill-loop faults-long simulation schedules
+.PHONY: demo check test bench docs deny kill-loop faults-long simulation schedules schemathesis
 
 demo: ## Start everything on loopback, with something to sell
 	scripts/demo
@@ -27,9 +27,13 @@ simulation: ## A thousand histories of each kind of shared counting
 schedules: ## A thousand histories of sending to each billing system
 	TOLLGATE_SCHEDULES=1000 cargo test --package tollgate-admin --lib sending::tests::schedules -- --test-threads 1
 
-docs: ## Write docs/configuration.md anew from the declarations
+schemathesis: ## What the API's description allows and much that it does not, as each role
+	scripts/schemathesis --long
+
+docs: ## Write docs/configuration.md and docs/access.md anew from what they describe
 	-cargo test --quiet --package tollgate-config --lib reference::tests::the_page_is_up_to_date
-	git diff --stat docs/configuration.md
+	-cargo test --quiet --package tollgate-admin --test api access::every_url::the_page_says_what_each
+	git diff --stat docs/configuration.md docs/access.md
 
 deny: ## Licences, sources and advisories of the dependencies
 	scripts/deny

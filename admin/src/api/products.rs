@@ -62,7 +62,7 @@ pub struct ProductFields {
     #[schema(value_type = Upstream)]
     pub upstream: UpstreamSettings,
     /// Name of the query parameter that may carry the key. Null: the query is no place for keys.
-    #[schema(max_length = 64)]
+    #[schema(min_length = 1, max_length = 64)]
     pub key_query_parameter: Option<String>,
     /// Largest request body in bytes; null leaves it to the gateway's own limit.
     pub body_bytes_max: Option<u64>,

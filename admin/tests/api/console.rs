@@ -16,25 +16,25 @@ const APIS: &str = "/dashboard/admin/apis";
 const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'&";
 
 /// Follows no redirect by itself, so that a test sees where one leads.
-struct Browser<'a> {
+pub struct Browser<'a> {
     admin: &'a Admin,
     client: Client,
-    cookie: String,
+    pub cookie: String,
 }
 
-struct Page {
+pub struct Page {
     status: StatusCode,
     to: String,
     text: String,
 }
 
 impl<'a> Browser<'a> {
-    fn new(admin: &'a Admin) -> Self {
+    pub fn new(admin: &'a Admin) -> Self {
         let client = Client::builder().redirect(Policy::none()).build().unwrap();
         Self { admin, client, cookie: String::new() }
     }
 
-    async fn signed_in(admin: &'a Admin, token: &str) -> Self {
+    pub async fn signed_in(admin: &'a Admin, token: &str) -> Self {
         let mut browser = Self::new(admin);
         let reply = browser.sign_in(token).await;
         assert_eq!(reply.status(), StatusCode::SEE_OTHER);
@@ -53,7 +53,7 @@ impl<'a> Browser<'a> {
         format!("http://{}{path}", self.admin.address())
     }
 
-    async fn get(&self, path: &str) -> Page {
+    pub async fn get(&self, path: &str) -> Page {
         let request = self.client.get(self.url(path)).header("cookie", &self.cookie);
         Page::of(request.send().await.unwrap()).await
     }
@@ -69,7 +69,7 @@ impl<'a> Browser<'a> {
     }
 }
 
-fn with(request: RequestBuilder, fields: &[(&str, &str)]) -> RequestBuilder {
+pub fn with(request: RequestBuilder, fields: &[(&str, &str)]) -> RequestBuilder {
     let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
     request.header("content-type", "application/x-www-form-urlencoded").body(form)
 }
@@ -83,7 +83,7 @@ impl Page {
         Self { status, to: to.unwrap_or_default(), text: response.text().await.unwrap() }
     }
 
-    fn hidden(&self, name: &str) -> String {
+    pub fn hidden(&self, name: &str) -> String {
         let before = format!("name=\"{name}\" value=\"");
         let value = self.text.split_once(&before).map_or("", |(_, rest)| rest);
         value.split('"').next().unwrap().replace("&quot;", "\"")

@@ -32,6 +32,30 @@ async fn every_route_is_described_and_every_description_is_a_route() {
     assert_eq!(description["openapi"], "3.1.0");
 }
 
+/// What a reader of the description wants to know of each call; the roles are those of the table.
+#[tokio::test]
+async fn every_operation_says_who_may_call_it_and_what_its_answers_mean() {
+    let admin = Admin::start().await;
+
+    let description = description(&admin).await;
+
+    let operation = |path: &str, method: &str| description["paths"][path][method].clone();
+    let roles = "Roles: platform_owner, operator, auditor.";
+    assert_eq!(operation("/api/v1/nodes", "get")["description"], roles);
+    let made = operation("/api/v1/tokens", "post");
+    assert_eq!(made["description"], "Roles: platform_owner.");
+    assert_eq!(made["responses"]["201"]["description"], "It is made.");
+    for item in description["paths"].as_object().unwrap().values() {
+        for operation in item.as_object().unwrap().values() {
+            for response in operation["responses"].as_object().unwrap().values() {
+                assert_ne!(response["description"], "", "{operation}");
+            }
+        }
+    }
+    let listed = &description["components"]["schemas"]["List_Plan"]["properties"]["items"];
+    assert_eq!(listed["items"]["$ref"], "#/components/schemas/Plan");
+}
+
 /// Every field of a body that is described is one that is read, and the other way round.
 #[tokio::test]
 async fn the_bodies_are_described_as_they_are_read() {

@@ -24,6 +24,7 @@ use crate::sending::order::{Decision, Order};
 #[expect(dead_code, reason = "describes what read reads")]
 pub struct Replay {
     /// Which one; all that are quarantined where nothing is said.
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_u64)]
     delivery: Option<i64>,
     /// `resend`, where it did not arrive; `delivered`, where somebody found it at the destination.
     #[schema(required = false)]

@@ -37,7 +37,7 @@ pub struct ProductCreate {
     routes: Vec<Route>,
     #[schema(required = false)]
     upstream: Upstream,
-    #[schema(max_length = 64)]
+    #[schema(min_length = 1, max_length = 64)]
     key_query_parameter: Option<String>,
     body_bytes_max: Option<u64>,
     #[schema(required = false)]

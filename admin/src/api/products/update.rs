@@ -39,7 +39,7 @@ pub struct ProductPatch {
     routes: Vec<Route>,
     #[schema(required = false)]
     upstream: Upstream,
-    #[schema(max_length = 64)]
+    #[schema(min_length = 1, max_length = 64)]
     key_query_parameter: Option<String>,
     body_bytes_max: Option<u64>,
     #[schema(required = false)]
