@@ -26,9 +26,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::response::Redirect;
 use axum::routing::{get, post};
+use tollgate_config::settings::OpenIdSettings;
 
 use crate::access::throttle::Throttle;
 use crate::control::Control;
+use crate::openid::OpenId;
 use screen::{
     audit, consumers, destinations, gateways, keys, plans, products, subscriptions, tokens, usage,
 };
@@ -48,6 +50,8 @@ pub struct Console {
     /// The table of URLs under `/api/v1`.
     api: Router,
     throttle: Throttle,
+    /// Who vouches for people who have no token.
+    openid: Option<OpenId>,
 }
 
 /// Whether a path is the console's.
@@ -56,7 +60,8 @@ pub fn has(path: &str) -> bool {
 }
 
 pub fn routes<S: Clone + Send + Sync + 'static>(control: Arc<Control>, api: Router) -> Router<S> {
-    let console = Arc::new(Console { control, api, throttle: Throttle::default() });
+    let openid = control.options.openid.clone().map(OpenId::new);
+    let console = Arc::new(Console { control, api, throttle: Throttle::default(), openid });
     let home = || get(async || Redirect::to(products::PATH));
     let pages = Router::new()
         .route("/", home())
@@ -64,6 +69,8 @@ pub fn routes<S: Clone + Send + Sync + 'static>(control: Arc<Control>, api: Rout
         .route("/dashboard/admin", home())
         .route("/dashboard/assets/{file}", get(asset::asset))
         .route("/dashboard/sign-in", get(door::ask).post(door::sign_in))
+        .route(door::openid::PATH, get(door::openid::leave))
+        .route(OpenIdSettings::CALLBACK_PATH, get(door::openid::come_back))
         .route("/dashboard/sign-out", post(door::sign_out));
     let catalog = Router::new()
         .route("/apis", get(products::list))
