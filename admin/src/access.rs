@@ -111,7 +111,7 @@ impl Caller {
         Self { actor: format!("openid:{subject}"), name, role }
     }
 
-    /// The id of the token, or `bootstrap`.
+    /// The id of the token, `bootstrap`, or whom a provider vouches for.
     pub fn actor(&self) -> &str {
         &self.actor
     }

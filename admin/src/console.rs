@@ -29,6 +29,7 @@ use axum::response::Redirect;
 
 use crate::access::throttle::Throttle;
 use crate::control::Control;
+use crate::openid::OpenId;
 use crate::router::line::{Line, lines, routed};
 use screen::{
     audit, consumers, destinations, gateways, keys, plans, products, subscriptions, tokens, usage,
@@ -49,6 +50,8 @@ pub struct Console {
     /// The table of URLs under `/api/v1`.
     api: Router,
     throttle: Throttle,
+    /// Who vouches for people who have no token.
+    openid: Option<OpenId>,
 }
 
 /// Whether a path is the console's.
@@ -62,7 +65,8 @@ pub fn table() -> Vec<Line<Arc<Console>>> {
 }
 
 pub fn routes<S: Clone + Send + Sync + 'static>(control: Arc<Control>, api: Router) -> Router<S> {
-    let console = Arc::new(Console { control, api, throttle: Throttle::default() });
+    let openid = control.options.openid.clone().map(OpenId::new);
+    let console = Arc::new(Console { control, api, throttle: Throttle::default(), openid });
     routed(table(), "").with_state(console)
 }
 
@@ -79,6 +83,8 @@ fn entrance() -> Vec<Line<Arc<Console>>> {
         GET  "/dashboard/assets/{file}" => asset::asset,
         GET  "/dashboard/sign-in" => door::ask,
         POST "/dashboard/sign-in" => door::sign_in,
+        GET  "/dashboard/sign-in/openid" => door::openid::leave,
+        GET  "/dashboard/sign-in/openid/callback" => door::openid::come_back,
         POST "/dashboard/sign-out" => door::sign_out,
     }
 }

@@ -18,6 +18,7 @@ pub mod idempotency;
 pub mod internal;
 pub mod json;
 pub mod openapi;
+pub mod openid;
 pub mod problem;
 pub mod request;
 

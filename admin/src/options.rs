@@ -10,6 +10,7 @@ use tollgate_common::endpoint::AddressPolicy;
 use tollgate_config::StoreUrl;
 
 use crate::ledger::sweep::Retention;
+use crate::openid::OpenIdOptions;
 use crate::sending::kind::Setup;
 
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct AdminOptions {
     pub bootstrap_token: Option<SecretString>,
     /// What gateways show; None closes `/internal`.
     pub node_token: Option<SecretString>,
+    /// Who vouches for people at the console; None is nobody.
+    pub openid: Option<OpenIdOptions>,
     /// How long the ledger keeps details.
     pub retention: Retention,
     /// Where products may lead.
@@ -51,6 +54,7 @@ impl AdminOptions {
             store: store.into(),
             bootstrap_token: None,
             node_token: None,
+            openid: None,
             retention: Retention::default(),
             upstream_policy: AddressPolicy::default(),
             destination_policy: AddressPolicy::default(),

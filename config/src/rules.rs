@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::mistake::{Mistake, Place};
-use crate::settings::Settings;
+use crate::settings::{OpenIdSettings, Settings, is_protected};
 use crate::tree::{Content, Node};
 
 /// What a process is started as.
@@ -59,6 +59,45 @@ pub(crate) fn check(settings: &Settings, root: &Node, mistakes: &mut Vec<Mistake
         if let Some((other, _)) = earlier {
             note(&[name, other], format!("is the same address and port as {other}"));
         }
+    }
+    check_openid(&settings.openid, &mut note);
+}
+
+/// A provider is known whole or not at all: half of it would show at the first sign-in.
+fn check_openid(openid: &OpenIdSettings, note: &mut dyn FnMut(&[&str], String)) {
+    let unprotected = "must be https, unless it is on this machine";
+    let Some(issuer) = &openid.issuer else {
+        if openid.client_id.is_some() || openid.redirect_url.is_some() {
+            note(&["openid.issuer"], "must be given, so that the rest of openid counts".to_owned());
+        }
+        return;
+    };
+    if !is_protected(issuer) {
+        note(&["openid.issuer"], unprotected.to_owned());
+    }
+    if openid.client_id.is_none() {
+        note(&["openid.client_id"], "must be given with openid.issuer".to_owned());
+    }
+    let path = OpenIdSettings::CALLBACK_PATH;
+    match &openid.redirect_url {
+        None => note(&["openid.redirect_url"], "must be given with openid.issuer".to_owned()),
+        Some(url) if !is_protected(url) => note(&["openid.redirect_url"], unprotected.to_owned()),
+        Some(url) if url.path() != path || url.query().is_some() || url.fragment().is_some() => {
+            note(&["openid.redirect_url"], format!("must have the path {path} and end there"));
+        }
+        Some(_) => {}
+    }
+    let roles = &openid.roles;
+    let given = [&roles.platform_owner, &roles.operator, &roles.auditor];
+    if given.iter().all(|values| values.is_empty()) {
+        let message = "must give somebody a role, since nobody could sign in".to_owned();
+        let involved = [
+            "openid.roles",
+            "openid.roles.platform_owner",
+            "openid.roles.operator",
+            "openid.roles.auditor",
+        ];
+        note(&involved, message);
     }
 }
 

@@ -6,6 +6,7 @@ mod journal;
 mod ledger;
 mod log;
 mod metrics;
+mod openid;
 mod proxy;
 mod sending;
 mod store;
@@ -17,6 +18,7 @@ pub use journal::{JournalSettings, JournalSync};
 pub use ledger::LedgerSettings;
 pub use log::{LogFormat, LogSettings};
 pub use metrics::MetricsSettings;
+pub use openid::{OpenIdRoles, OpenIdSettings, is_protected};
 pub use proxy::{ProxyLimits, ProxySettings};
 pub use sending::SendingSettings;
 pub use store::StoreSettings;
@@ -41,6 +43,8 @@ section! {
         proxy: ProxySettings = ProxySettings::default();
         /// The control plane.
         admin: AdminSettings = AdminSettings::default();
+        /// Signing in at the console with a provider.
+        openid: OpenIdSettings = OpenIdSettings::default();
         /// Where Prometheus and health checks ask.
         metrics: MetricsSettings = MetricsSettings::default();
         /// The gateway's durable log of usage.

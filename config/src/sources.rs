@@ -150,6 +150,35 @@ mod tests {
         assert!(!settings.proxy.allow_loopback_upstreams);
     }
 
+    const PROVIDER: &str = concat!(
+        "openid:\n  issuer: https://id.example\n  client_id: tollgate\n",
+        "  redirect_url: https://a.example/dashboard/sign-in/openid/callback\n",
+        "  roles:\n    auditor: [staff]\n",
+    );
+
+    #[test]
+    fn a_provider_is_known_whole() {
+        let settings = parse(PROVIDER).unwrap();
+
+        assert_eq!(settings.openid.role_claim, "groups");
+        assert_eq!(settings.openid.roles.auditor, ["staff"]);
+        for (from, to, mistake) in [
+            ("  issuer: https://id.example\n", "", "openid.issuer: must be given"),
+            ("issuer: https", "issuer: http", "openid.issuer: must be https"),
+            ("  client_id: tollgate\n", "", "openid.client_id: must be given"),
+            ("https://a.ex", "http://a.ex", "openid.redirect_url: must be https"),
+            ("/callback", "", "openid.redirect_url: must have the path /dashboard/sign-in/"),
+            ("/callback", "/callback?a=b", "openid.redirect_url: must have the path"),
+            ("auditor: [staff]", "auditor: []", "openid.roles: must give somebody a role"),
+            ("tollgate", "\"a\\nb\"", "is not a text"),
+        ] {
+            let found = mistakes(&PROVIDER.replacen(from, to, 1));
+            assert!(found.contains(mistake), "{found}");
+        }
+        let local = PROVIDER.replace("https://id.example", "http://127.0.0.1:8180");
+        assert!(parse(&local).is_ok());
+    }
+
     #[test]
     fn sections_may_be_left_empty_or_commented_out() {
         let settings = parse("proxy:\n  # listen: nowhere\n\nadmin: {}\nlog: ~\n").unwrap();

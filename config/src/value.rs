@@ -81,6 +81,7 @@ leaves!(
     ByteSize,
     SocketAddr,
     PathBuf,
+    String,
     Url,
     SecretString,
     LogFilter,
@@ -142,6 +143,22 @@ impl Value for PathBuf {
 
     fn show(&self) -> String {
         self.display().to_string()
+    }
+}
+
+impl Value for String {
+    const EXPECTED: &'static str = "a text";
+    const EXPECTED_LIST: &'static str = "a list of texts";
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        if text.is_empty() || text.contains(char::is_control) {
+            return Err(Fault::Unexpected);
+        }
+        Ok(text.to_owned())
+    }
+
+    fn show(&self) -> String {
+        self.clone()
     }
 }
 

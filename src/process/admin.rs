@@ -6,10 +6,13 @@ use prometheus_client::registry::Registry;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tollgate_admin::access::Role;
+use tollgate_admin::openid::{OpenIdOptions, RoleRules};
 use tollgate_admin::options::AdminOptions;
 use tollgate_admin::server::{self, Listeners, Running};
 use tollgate_common::endpoint::AddressPolicy;
 use tollgate_config::Settings;
+use tollgate_config::settings::OpenIdSettings;
 use tollgate_proxy::server::{CertificateFiles, Terminator};
 
 use super::Ground;
@@ -75,6 +78,7 @@ fn options(
         tls: terminator.map(Terminator::server_config),
         bootstrap_token: admin.bootstrap_token.clone(),
         node_token: Some(node_token.clone()),
+        openid: openid(&settings.openid),
         upstream_policy: AddressPolicy {
             allow_loopback: settings.proxy.allow_loopback_upstreams,
             allow_private: settings.proxy.allow_private_upstreams,
@@ -91,6 +95,27 @@ fn options(
         connections_max: admin.connections_max,
         ..AdminOptions::new(admin.listen, settings.store_url())
     }
+}
+
+/// None where no provider is configured; half a configuration is refused before.
+fn openid(settings: &OpenIdSettings) -> Option<OpenIdOptions> {
+    let roles = &settings.roles;
+    let values = [
+        (Role::PlatformOwner, &roles.platform_owner),
+        (Role::Operator, &roles.operator),
+        (Role::Auditor, &roles.auditor),
+    ];
+    let values = values
+        .into_iter()
+        .flat_map(|(role, values)| values.iter().map(move |value| (value.clone(), role)));
+    Some(OpenIdOptions {
+        issuer: settings.issuer.clone()?,
+        client_id: settings.client_id.clone()?,
+        client_secret: settings.client_secret.clone(),
+        redirect_url: settings.redirect_url.clone()?,
+        scopes: settings.scopes.clone(),
+        roles: RoleRules { claim: settings.role_claim.clone(), values: values.collect() },
+    })
 }
 
 impl Admin {

@@ -14,6 +14,10 @@ use super::Role;
 /// A working day: whoever comes back the next morning signs in again.
 pub const SESSION_MS: i64 = 12 * 3_600_000;
 
+/// Nobody tells us when a provider takes a role away, so it is asked again after half a working day.
+/// An ID token's own end says only until when it may be shown: minutes, with most providers.
+pub const PROVIDER_SESSION_MS: i64 = 4 * 3_600_000;
+
 const SESSION_PREFIX: &str = "tgs_";
 
 /// What a form's proof is made for, so that it is good for nothing else.

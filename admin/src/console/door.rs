@@ -1,5 +1,7 @@
 //! Signing in and out.
 
+pub mod openid;
+
 use std::sync::Arc;
 
 use axum::Extension;
@@ -28,8 +30,8 @@ pub struct Wanted {
     next: String,
 }
 
-pub async fn ask(Query(wanted): Query<Wanted>) -> Response {
-    form(StatusCode::OK, &wanted.next, None)
+pub async fn ask(State(console): State<Arc<Console>>, Query(wanted): Query<Wanted>) -> Response {
+    form(&console, StatusCode::OK, &wanted.next, None)
 }
 
 /// Takes a token for a session. What it may do shows on the next page, which says so.
@@ -46,7 +48,7 @@ pub async fn sign_in(
     let (token, next) = (sent.text("token").trim(), sent.text("next"));
     let now = console.control.now();
     if let Some(wait_ms) = console.throttle.wait_ms(peer.address, now) {
-        return Ok(too_many(next, wait_ms));
+        return Ok(too_many(&console, next, wait_ms));
     }
     let digest = KeyDigest::of(token.as_bytes());
     let caller = match authenticate::caller_with(&console.control, digest).await {
@@ -55,7 +57,7 @@ pub async fn sign_in(
             console.throttle.failed(peer.address, now);
             tracing::warn!(address = %peer.address, "somebody tried to sign in with an unknown token");
             let message = "This token is unknown, deleted or expired.";
-            return Ok(form(StatusCode::UNAUTHORIZED, next, Some(message)));
+            return Ok(form(&console, StatusCode::UNAUTHORIZED, next, Some(message)));
         }
         Err(problem) => return Err(problem.into()),
     };
@@ -109,15 +111,15 @@ fn set_cookie(response: &mut Response, text: &str, seconds: i64, is_secure: bool
     response.headers_mut().insert(header::SET_COOKIE, cookie);
 }
 
-fn too_many(next: &str, wait_ms: i64) -> Response {
+fn too_many(console: &Console, next: &str, wait_ms: i64) -> Response {
     let seconds = (wait_ms + 999) / 1_000;
     let message = format!("Too many tries. Try again in {seconds} s.");
-    let mut response = form(StatusCode::TOO_MANY_REQUESTS, next, Some(&message));
+    let mut response = form(console, StatusCode::TOO_MANY_REQUESTS, next, Some(&message));
     response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     response
 }
 
-fn form(status: StatusCode, next: &str, error: Option<&str>) -> Response {
+fn form(console: &Console, status: StatusCode, next: &str, error: Option<&str>) -> Response {
     let content = html! {
         section.notice {
             h1 { "Sign in" }
@@ -134,9 +136,19 @@ fn form(status: StatusCode, next: &str, error: Option<&str>) -> Response {
                 }
                 button type="submit" { "Sign in" }
             }
+            @if let Some(provider) = &console.openid {
+                p { a.button href=(openid_path(next)) { "Sign in with " (provider.name()) } }
+            }
         }
     };
     bare(status, "Sign in", &content)
+}
+
+/// The way to the provider, which remembers where the visitor wanted to go.
+fn openid_path(next: &str) -> String {
+    let query =
+        url::form_urlencoded::Serializer::new(String::new()).append_pair("next", next).finish();
+    format!("{}?{query}", openid::PATH)
 }
 
 #[cfg(test)]

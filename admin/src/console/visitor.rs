@@ -106,6 +106,8 @@ pub async fn caller(console: &Console, session: &Session) -> Result<Option<Calle
                 Err(problem) => Err(problem),
             }
         }
+        // Who vouched is no longer asked.
+        Standing::Provider { .. } if console.openid.is_none() => Ok(None),
         Standing::Provider { subject, role } => {
             Ok(Some(Caller::of_provider(subject, session.name.clone(), *role)))
         }
@@ -128,12 +130,19 @@ fn sign_in_path(parts: &Parts) -> String {
 
 /// The session's text, where a browser sent one.
 pub fn cookie(headers: &HeaderMap) -> Option<String> {
+    find_cookie(headers, |name| [COOKIE_SECURE, COOKIE_PLAIN].contains(&name))
+}
+
+/// What a browser sent under a name.
+pub fn cookie_named(headers: &HeaderMap, wanted: &str) -> Option<String> {
+    find_cookie(headers, |name| name == wanted)
+}
+
+fn find_cookie(headers: &HeaderMap, is_wanted: impl Fn(&str) -> bool) -> Option<String> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let pairs = cookies.flat_map(|cookies| cookies.split(';'));
     let mut found = pairs.filter_map(|pair| pair.trim().split_once('='));
-    found
-        .find(|(name, _)| [COOKIE_SECURE, COOKIE_PLAIN].contains(name))
-        .map(|(_, text)| text.to_owned())
+    found.find(|(name, _)| is_wanted(name)).map(|(_, text)| text.to_owned())
 }
 
 /// A form that a visitor sent from a page of ours.

@@ -1,6 +1,7 @@
 //! The console as a browser without scripts uses it.
 
 mod callers;
+mod openid;
 mod operations;
 
 use reqwest::redirect::Policy;

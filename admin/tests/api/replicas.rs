@@ -7,6 +7,7 @@ use futures_util::future::{join, join_all};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::timeout;
+use tollgate_admin::audit::chain::verify;
 use tollgate_common::ids::{KeyId, NodeId, PlanId, ProductId, RequestId, SubscriptionId};
 use tollgate_common::internal::UsageBatch;
 use tollgate_common::outcome::Outcome;
@@ -44,6 +45,20 @@ async fn knows(admin: &Admin, nodes: usize) -> Value {
         }
     };
     timeout(PATIENCE, found).await.expect("gateways are passed on")
+}
+
+#[tokio::test]
+async fn changes_on_both_at_once_make_one_chain_of_the_audit() {
+    let (first, second) = two().await;
+    let changes = (0..40).map(|number| {
+        let admin = if number % 2 == 0 { &first } else { &second };
+        async move { admin.consumer(&format!("consumer {number}")).await }
+    });
+
+    join_all(changes).await;
+
+    let export = first.get("/api/v1/audit/export").await;
+    assert_eq!(verify(export.text.as_bytes(), None).unwrap().lines, 40);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ pub mod upstream;
 
 pub mod billing;
 pub mod chance;
+pub mod openid;
 
 pub mod raw_http1;
 pub mod raw_http2;

@@ -16,7 +16,7 @@ use crate::store::catalog::{AuditLink, AuditPlace};
 pub struct AuditEntry {
     #[schema(format = DateTime)]
     pub at: String,
-    /// The id of the token that was used, or `bootstrap`.
+    /// The id of the token that was used, `bootstrap`, or `openid:` and the provider's subject.
     pub actor: String,
     pub actor_name: String,
     /// What was done.

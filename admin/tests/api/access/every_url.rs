@@ -30,12 +30,14 @@ out of date and writes it anew.
 ";
 
 /// What whoever comes without a token may ask. None of it says anything of this installation.
-const OPEN: [&str; 6] = [
+const OPEN: [&str; 8] = [
     "GET /",
     "GET /dashboard",
     "GET /dashboard/admin",
     "GET /dashboard/assets/{file}",
     "GET /dashboard/sign-in",
+    "GET /dashboard/sign-in/openid",
+    "GET /dashboard/sign-in/openid/callback",
     "GET /api/v1/openapi.json",
 ];
 
