@@ -26,7 +26,7 @@ use crate::problem::Problem;
 pub const PATH: &str = Section::Apis.path();
 
 /// A grid of cards that is still read at a glance, and answered within 50 ms.
-const CARDS: &str = "24";
+const CARDS: &str = "16";
 
 /// Days of the trend on a card.
 const TREND_DAYS: i64 = 30;
