@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::response::Redirect;
+use tollgate_config::settings::OpenIdSettings;
 
 use crate::access::throttle::Throttle;
 use crate::control::Control;
@@ -83,8 +84,8 @@ fn entrance() -> Vec<Line<Arc<Console>>> {
         GET  "/dashboard/assets/{file}" => asset::asset,
         GET  "/dashboard/sign-in" => door::ask,
         POST "/dashboard/sign-in" => door::sign_in,
-        GET  "/dashboard/sign-in/openid" => door::openid::leave,
-        GET  "/dashboard/sign-in/openid/callback" => door::openid::come_back,
+        GET  door::openid::PATH => door::openid::leave,
+        GET  OpenIdSettings::CALLBACK_PATH => door::openid::come_back,
         POST "/dashboard/sign-out" => door::sign_out,
     }
 }

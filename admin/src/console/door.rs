@@ -62,15 +62,8 @@ pub async fn sign_in(
         Err(problem) => return Err(problem.into()),
     };
     console.throttle.succeeded(peer.address);
-    let text = session_text(&fresh::secret());
-    let session = Session {
-        digest: KeyDigest::of(text.as_bytes()),
-        standing: Standing::Token(digest),
-        name: caller.name().to_owned(),
-        created_at: now,
-        expires_at: now.plus_ms(SESSION_MS),
-    };
-    sessions::save(&console.control.database, &session).await.map_err(Problem::from)?;
+    let name = caller.name().to_owned();
+    let text = begin(&console, Standing::Token(digest), name, SESSION_MS).await?;
     tracing::info!(actor = caller.actor(), address = %peer.address, "signed in at the console");
     let mut response = Redirect::to(safe(next)).into_response();
     set_cookie(&mut response, &text, SESSION_MS / 1_000, is_secure(peer, &headers));
@@ -88,6 +81,26 @@ pub async fn sign_out(
     let mut response = Redirect::to("/dashboard/sign-in").into_response();
     set_cookie(&mut response, "", 0, is_secure(peer, &headers));
     Ok(response)
+}
+
+/// Begins a session, and gives the text that its cookie holds.
+async fn begin(
+    console: &Console,
+    standing: Standing,
+    name: String,
+    lasts_ms: i64,
+) -> Result<String, Problem> {
+    let text = session_text(&fresh::secret());
+    let now = console.control.now();
+    let session = Session {
+        digest: KeyDigest::of(text.as_bytes()),
+        standing,
+        name,
+        created_at: now,
+        expires_at: now.plus_ms(lasts_ms),
+    };
+    sessions::save(&console.control.database, &session).await?;
+    Ok(text)
 }
 
 /// Whether the browser speaks TLS, to us or to whoever stands before us. Whoever lies about that gets

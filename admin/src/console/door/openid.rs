@@ -7,10 +7,9 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::html;
-use tollgate_common::catalog::KeyDigest;
 
-use super::{Wanted, safe, set_cookie, too_many};
-use crate::access::session::{PROVIDER_SESSION_MS, Session, Standing, session_text};
+use super::{Wanted, begin, safe, set_cookie, too_many};
+use crate::access::session::{PROVIDER_SESSION_MS, Standing};
 use crate::console::Console;
 use crate::console::layout::bare;
 use crate::console::stop::Stop;
@@ -20,7 +19,6 @@ use crate::openid::attempt::{ATTEMPT_MS, Attempt};
 use crate::openid::{Answer, OpenId, Person, SignInError};
 use crate::problem::Problem;
 use crate::request::Peer;
-use crate::store::sessions;
 
 /// Where the button on the page to sign in leads.
 pub const PATH: &str = "/dashboard/sign-in/openid";
@@ -76,16 +74,9 @@ pub async fn come_back(
         tracing::warn!(subject = person.subject, "somebody without a role tried to sign in");
         return Ok(without_role(&person));
     };
-    let text = session_text(&fresh::secret());
     tracing::info!(subject = person.subject, address = %peer.address, "signed in at the console");
-    let session = Session {
-        digest: KeyDigest::of(text.as_bytes()),
-        standing: Standing::Provider { subject: person.subject, role },
-        name: person.name,
-        created_at: now,
-        expires_at: now.plus_ms(PROVIDER_SESSION_MS),
-    };
-    sessions::save(&console.control.database, &session).await.map_err(Problem::from)?;
+    let standing = Standing::Provider { subject: person.subject, role };
+    let text = begin(&console, standing, person.name, PROVIDER_SESSION_MS).await?;
     let next = safe(attempt.as_ref().map_or("", Attempt::next));
     let mut response = welcome(next);
     set_cookie(&mut response, &text, PROVIDER_SESSION_MS / 1_000, openid.is_secure());
