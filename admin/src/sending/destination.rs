@@ -10,6 +10,7 @@ mod names;
 pub mod file_export;
 pub mod frontier;
 pub mod lago;
+mod openmeter;
 pub mod openmeter_v1;
 pub mod openmeter_v3;
 pub mod stripe_v1;

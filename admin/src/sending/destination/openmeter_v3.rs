@@ -8,85 +8,50 @@ use serde_json::Value;
 use tollgate_common::catalog::{Consumer, Subscription};
 use tollgate_common::time::Timestamp;
 
-use super::names::Names;
-use super::openmeter_v1::{Promises, SOURCE, event};
-use super::{Answer, Destination, Frozen, customer, http};
+use super::openmeter::{Account, SOURCE};
+use super::{Answer, Destination, Frozen, http};
 use crate::json::Fields;
-use crate::sending::capability::{Amounts, Capabilities, ReadBack};
+use crate::sending::capability::Capabilities;
 use crate::sending::intent::Finding;
 use crate::sending::item::Item;
 use crate::sending::kind::Setup;
-use crate::sending::wire::{Request, Wire};
+use crate::sending::wire::Wire;
 
 /// What its own collectors send at a time is 100; each is looked up with a question of its own.
 const BATCH_MAX: usize = 50;
 
-const LANES: u128 = 4;
-
 /// Two are enough to see that one is there twice.
 const PAGE: &str = "2";
 
-pub struct OpenMeterV3 {
-    /// Up to and with the version.
-    url: String,
-    bearer: Option<String>,
-    name: String,
-    types: Names,
-    promises: Promises,
-}
+/// Its URL goes up to and with the version.
+pub struct OpenMeterV3(Account);
 
 impl OpenMeterV3 {
     pub fn open(fields: &mut Fields, setup: &Setup<'_>) -> Option<Self> {
-        let url = setup.url(fields, None);
-        let types = Names::read(fields, "event_types", Some("tollgate."));
-        let promises = Promises::read(fields);
-        let (bearer, name) = (setup.bearer(), setup.name.to_owned());
-        Some(Self { url: url?, bearer, name, types, promises })
-    }
-
-    fn headers(&self, content_type: Option<&str>) -> Vec<(&'static str, String)> {
-        let content_type = content_type.map(|text| ("content-type", text.to_owned()));
-        let bearer = self.bearer.clone().map(|bearer| ("authorization", bearer));
-        content_type.into_iter().chain(bearer).collect()
+        Account::open(fields, setup).map(Self)
     }
 }
 
 #[async_trait]
 impl Destination for OpenMeterV3 {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            dedupe: self.promises.dedupe,
-            read_back: ReadBack::Items { lag_ms: self.promises.lag_ms },
-            amounts: Amounts::Added,
-            batch_items_max: BATCH_MAX,
-            requests_at_once_max: LANES as usize,
-            age_ms_max: None,
-            takes_negative: false,
-        }
+        self.0.capabilities(BATCH_MAX)
     }
 
     fn lane(&self, item: &Item) -> String {
-        (item.place.subscription.0.as_u128() % LANES).to_string()
+        self.0.lane(item)
     }
 
     fn customer(&self, consumer: &Consumer, _: &Subscription) -> Result<String, String> {
-        Ok(customer::or_ours(consumer, &self.name))
+        Ok(self.0.customer(consumer))
     }
 
     fn freeze(&self, items: &[Item]) -> Vec<u8> {
-        let kind = |item: &Item| self.types.of(item.place.meter).unwrap_or_default();
-        let events = items.iter().map(|item| event(item, &kind(item))).collect();
-        Value::Array(events).to_string().into_bytes()
+        self.0.freeze(items)
     }
 
     async fn send(&self, frozen: &Frozen, wire: &dyn Wire, _: Timestamp) -> Answer {
-        let request = Request {
-            method: "POST",
-            url: format!("{}/openmeter/events", self.url),
-            headers: self.headers(Some("application/cloudevents-batch+json")),
-            body: frozen.body.clone(),
-        };
-        http::send(request, wire, |_| None).await
+        self.0.send("/openmeter/events", frozen, wire).await
     }
 
     async fn find(&self, items: &[Item], wire: &dyn Wire) -> Result<Vec<Finding>, String> {
@@ -97,9 +62,8 @@ impl Destination for OpenMeterV3 {
                 .append_pair("filter[source][eq]", SOURCE)
                 .append_pair("page[size]", PAGE)
                 .finish();
-            let url = format!("{}/openmeter/events?{query}", self.url);
-            let request = Request { method: "GET", url, headers: self.headers(None), body: vec![] };
-            let response = wire.exchange(request).await.map_err(|error| error.to_string())?;
+            let question = self.0.question(format!("{}/openmeter/events?{query}", self.0.url));
+            let response = wire.exchange(question).await.map_err(|error| error.to_string())?;
             if response.status != 200 {
                 return Err(http::reason(&response));
             }
