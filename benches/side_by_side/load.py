@@ -9,6 +9,8 @@ from pathlib import Path
 from process import Cost, Failed, core_time, cost, cost_at_rest, placed, resident_bytes
 
 CONNECTIONS = 64
+# `alone`: a single connection, for what a caller waits when nobody else calls.
+SCENARIOS = {"proxied": CONNECTIONS, "refused": CONNECTIONS, "alone": 1}
 PATH = "/bench/ping"
 SCRIPT = Path(__file__).with_name("load.lua")
 # Of the calls of a scenario, the part that may be answered otherwise. Over the limit the first
@@ -35,6 +37,8 @@ class Measurement:
     own_share: float
     foreign_share: float
     stolen_share: float
+    # What the proxy's Redis was asked; `None` where the proxy has none.
+    round_trips: int | None = None
 
     @property
     def cpu_us(self):
@@ -67,8 +71,8 @@ class Measurement:
         return max(0.0, self.cpu_us - self.busiest_thread_us)
 
 
-def wrk(endpoint, seconds, core, nice):
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(SCRIPT)]
+def wrk(endpoint, scenario, seconds, core, nice):
+    command = ["wrk", "-t1", f"-c{SCENARIOS[scenario]}", f"-d{seconds}s", "-s", str(SCRIPT)]
     command.append(f"http://127.0.0.1:{endpoint.port}{PATH}")
     done = subprocess.run(
         command,
@@ -93,17 +97,20 @@ def check(who, scenario, seen):
     if seen["socket_errors"]:
         raise Failed(f"{who}: {seen['socket_errors']} calls failed on the socket ({scenario})")
     refused = seen["status_errors"] / seen["requests"]
-    if scenario == "proxied" and refused > 0:
+    if scenario != "refused" and refused > 0:
         raise Failed(f"{who}: {seen['status_errors']} calls were not answered with success")
     if scenario == "refused" and refused < REFUSED_SHARE_MIN:
         raise Failed(f"{who}: only {refused:.1%} of the calls over the limit were refused")
 
 
-def measure(who, pid, endpoint, scenario, settings):
+def measure(who, started, scenario, settings):
+    pid, endpoint = started.process.pid, started.endpoint(scenario)
+    asked_before = started.round_trips()
     core_before, before = core_time(settings.proxy_core), cost(pid)
-    seen = wrk(endpoint, settings.seconds, settings.load_core, settings.nice)
+    seen = wrk(endpoint, scenario, settings.seconds, settings.load_core, settings.nice)
     meanwhile, core_after = cost(pid).since(before), core_time(settings.proxy_core)
     used = cost_at_rest(pid).since(before)
+    asked_after = started.round_trips()
     check(who, scenario, seen)
     wall = core_after.at - core_before.at
     busy = core_after.busy_seconds - core_before.busy_seconds
@@ -118,4 +125,5 @@ def measure(who, pid, endpoint, scenario, settings):
         own_share=meanwhile.seconds / wall,
         foreign_share=max(0.0, (busy - meanwhile.seconds) / wall),
         stolen_share=(core_after.stolen_seconds - core_before.stolen_seconds) / wall,
+        round_trips=None if asked_before is None else asked_after - asked_before,
     )

@@ -32,9 +32,19 @@ class Started:
     process: Running
     proxied: Endpoint
     refused: Endpoint | None = None
+    redis_port: int | None = None
 
     def endpoint(self, scenario):
-        return {"proxied": self.proxied, "refused": self.refused}[scenario]
+        return self.refused if scenario == "refused" else self.proxied
+
+    def round_trips(self):
+        """How often something was read from clients of this proxy's Redis so far."""
+        if self.redis_port is None:
+            return None
+        command = ["redis-cli", "-p", str(self.redis_port), "INFO", "stats"]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        found = [line for line in said.splitlines() if line.startswith("total_reads_processed:")]
+        return int(found[0].partition(":")[2])
 
 
 @dataclass(frozen=True)
@@ -140,12 +150,13 @@ class NginxRedis(Nginx):
 
     def start(self, stage):
         proxied, refused = free_port(), free_port()
-        stage.fill("nginx_redis.lua", REDIS=start_redis(stage))
+        redis = start_redis(stage)
+        stage.fill("nginx_redis.lua", REDIS=redis)
         config = stage.fill("nginx_redis.conf", PROXIED=proxied, REFUSED=refused)
         command = ["nginx", "-e", "stderr", "-p", stage.directory, "-c", config]
         process = stage.start(self.name, command)
         process.wait_listening(refused)
-        return Started(process, Endpoint(proxied, KEY), Endpoint(refused, KEY))
+        return Started(process, Endpoint(proxied, KEY), Endpoint(refused, KEY), redis)
 
 
 class HAProxy:

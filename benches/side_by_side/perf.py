@@ -32,8 +32,8 @@ def profile(who, started, scenario, settings, directory):
         try:
             endpoint = started.endpoint(scenario)
             # Time for perf to attach; a sample of the warm-up is as good as any other.
-            wrk(endpoint, settings.warm_up, settings.load_core, settings.nice)
-            measured = measure(who, started.process.pid, endpoint, scenario, settings)
+            wrk(endpoint, scenario, settings.warm_up, settings.load_core, settings.nice)
+            measured = measure(who, started, scenario, settings)
         finally:
             recorder.terminate()
     stacks = folded(script(data))

@@ -13,6 +13,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 YARDSTICKS = [("nginx", "÷ nginx"), ("hyper", "÷ hyper")]
+# The gateway that counts in itself, for what it costs to share the limits with others.
+LOCAL = "tollgate-proxy"
 # Beyond this share of the core in other hands the figures are marked: caches and batching suffer.
 ALIEN_SHARE_MAX = 0.05
 
@@ -114,6 +116,39 @@ def refused_table(peers, refused, proxied):
     return table(head, rows)
 
 
+def shared_table(peers, rounds):
+    """What it costs to share limits: over Redis, against the gateway that counts in itself."""
+    head = ["proxy", "CPU us per call ÷ local", "round trips per 100 calls", "per 100 refusals"]
+    head += ["alone: p50 us", "p99 us", "p99 us more than local"]
+    proxied, refused, alone = (rounds.get(name, []) for name in ("proxied", "refused", "alone"))
+    rows = []
+    for peer in peers:
+        if not any(asked(each, peer.name) for each in rounds.values()) and peer.name != LOCAL:
+            continue
+        to_local = ratios(proxied, peer.name, LOCAL)
+        row = [peer.title, spread(to_local, 2) if to_local else "-"]
+        for each in (proxied, refused):
+            found = asked(each, peer.name)
+            row.append(spread(found, 2) if found else "-")
+        seen = [one[peer.name] for one in alone if peer.name in one]
+        row.append(f"{median(seen, lambda one: one.p50_us):.0f}" if seen else "-")
+        row.append(f"{median(seen, lambda one: one.p99_us):.0f}" if seen else "-")
+        more = [
+            one[peer.name].p99_us - one[LOCAL].p99_us
+            for one in alone
+            if peer.name in one and LOCAL in one
+        ]
+        row.append(spread(more, 0) if more else "-")
+        rows.append(row)
+    return table(head, rows) if len(rows) > 1 else None
+
+
+def asked(rounds, name):
+    """Round trips to Redis per 100 calls, in each round of a proxy that has one."""
+    seen = [one[name] for one in rounds if name in one]
+    return [one.round_trips / one.calls * 100 for one in seen if one.round_trips is not None]
+
+
 def latencies_ms(seen):
     faces = (lambda one: one.p50_us, lambda one: one.p99_us, lambda one: one.p999_us)
     return [median(seen, face) / 1000 for face in faces]
@@ -178,4 +213,7 @@ def written(peers, rounds, settings, versions, absent, spoilt):
     if "refused" in rounds:
         proxied = rounds.get("proxied", [{}] * len(rounds["refused"]))
         parts += ["### A refusal (429)", refused_table(peers, rounds["refused"], proxied)]
+    shared = shared_table(peers, rounds)
+    if shared:
+        parts += ["### Limits shared over Redis", shared]
     return "\n\n".join(parts) + "\n"

@@ -16,14 +16,13 @@ from pathlib import Path
 import install
 import perf
 import report
-from load import CONNECTIONS, check, measure, wrk
+from load import CONNECTIONS, SCENARIOS, check, measure, wrk
 from peers import ROOT, Envoy, HAProxy, Nginx, NginxRedis, PassThrough, Stage, first_line, start_upstream
 from process import Failed, free_port
-from tollgate import Tollgate, TollgateProxy
+from tollgate import Tollgate, TollgateProxy, TollgateShared
 
 OUTPUT = ROOT / "target" / "side_by_side"
 RESULTS = ROOT / "benches" / "RESULTS.md"
-SCENARIOS = ["proxied", "refused"]
 PEERS = [
     Nginx(),
     NginxRedis(),
@@ -33,6 +32,7 @@ PEERS = [
     PassThrough("pingora", "pingora-proxy", "pass-through on Pingora's ProxyHttp"),
     Tollgate(),
     TollgateProxy(),
+    TollgateShared(),
 ]
 
 
@@ -59,7 +59,7 @@ def arguments():
     names = [peer.name for peer in PEERS]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", help=f"comma-separated, of: {', '.join(names)}")
-    parser.add_argument("--scenario", default=",".join(SCENARIOS), help="proxied, refused or both")
+    parser.add_argument("--scenario", default="proxied,refused", help=f"of: {', '.join(SCENARIOS)}")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seconds", type=int, default=2, help="of load, per round and scenario")
     parser.add_argument("--warm-up", type=int, default=2, help="seconds before the first round")
@@ -140,7 +140,7 @@ def start_all(peers, stage, absent, settings):
             for scenario in SCENARIOS:
                 endpoint = one.endpoint(scenario)
                 if endpoint:
-                    seen = wrk(endpoint, settings.warm_up, stage.load_core, stage.nice)
+                    seen = wrk(endpoint, scenario, settings.warm_up, stage.load_core, stage.nice)
                     check(peer.title, scenario, seen)
             started[peer.name] = one
             say(f"started {peer.title}")
@@ -166,11 +166,10 @@ def run_rounds(peers, started, wanted, settings):
         for peer in peers[first:] + peers[:first]:
             for scenario in wanted:
                 one = started[peer.name]
-                endpoint = one.endpoint(scenario)
-                if not endpoint:
+                if not one.endpoint(scenario):
                     continue
                 try:
-                    seen = measure(peer.title, one.process.pid, endpoint, scenario, settings)
+                    seen = measure(peer.title, one, scenario, settings)
                 except Failed as failure:
                     spoilt.append(f"round {number}: {failure}")
                     say(f"left out: {failure}")

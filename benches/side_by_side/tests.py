@@ -3,6 +3,7 @@
 import sys
 import unittest
 from pathlib import Path
+from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -12,18 +13,19 @@ from load import Measurement, check
 from process import Cost, Failed
 
 
-def measurement(cpu_us, calls=1000, threads=None):
+def measurement(cpu_us, calls=1000, threads=None, p99_us=2000.0, round_trips=None):
     return Measurement(
         calls=calls,
         seconds=1.0,
         p50_us=1000.0,
-        p99_us=2000.0,
+        p99_us=p99_us,
         p999_us=3000.0,
         cost=Cost(cpu_us * calls / 1e6, 0.0, threads or {("proxy", 1, 1): cpu_us * calls / 1e6}),
         resident_bytes=2**20,
         own_share=1.0,
         foreign_share=0.0,
         stolen_share=0.0,
+        round_trips=round_trips,
     )
 
 
@@ -45,6 +47,32 @@ class Ratios(unittest.TestCase):
     def test_the_spread_is_that_of_the_quartiles(self):
         self.assertEqual(report.spread([1.0, 2.0, 3.0, 4.0, 100.0], 1), "3.0 (2.0-4.0)")
         self.assertEqual(report.spread([1.25], 2), "1.25")
+
+
+class Shared(unittest.TestCase):
+    PEERS = [SimpleNamespace(name=name, title=name) for name in ("tollgate-proxy", "shared")]
+
+    def test_it_is_held_against_the_gateway_that_counts_in_itself(self):
+        rounds = {
+            "proxied": [
+                {"tollgate-proxy": measurement(10), "shared": measurement(11, round_trips=5)}
+            ],
+            "alone": [
+                {
+                    "tollgate-proxy": measurement(10, p99_us=100.0),
+                    "shared": measurement(10, p99_us=130.0, round_trips=0),
+                }
+            ],
+        }
+
+        row = report.shared_table(self.PEERS, rounds).splitlines()[-1]
+
+        self.assertEqual(row, "| shared | 1.10 | 0.50 | - | 1000 | 130 | 30 |")
+
+    def test_without_redis_there_is_no_such_table(self):
+        rounds = {"proxied": [{"tollgate-proxy": measurement(10)}]}
+
+        self.assertIsNone(report.shared_table(self.PEERS, rounds))
 
 
 class Threads(unittest.TestCase):

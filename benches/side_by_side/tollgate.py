@@ -5,6 +5,7 @@ import secrets
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 
 from load import PATH, Endpoint
 from peers import ROOT, Started, first_line, missing_redis, start_redis
@@ -62,14 +63,16 @@ class TollgateProxy(Tollgate):
         del environment["TOLLGATE_ADMIN__BOOTSTRAP_TOKEN"]
         environment["TOLLGATE_NODE_TOKEN"] = node_token
         environment["TOLLGATE_PROXY__ADMIN_URL"] = f"http://{admin_address}"
-        environment.update(self.counters(stage))
+        redis_port = self.redis(stage)
+        if redis_port:
+            environment["TOLLGATE_COUNTERS__REDIS_URL"] = f"redis://127.0.0.1:{redis_port}"
         process = stage.start(self.name, [BINARY, "proxy"], environment=environment)
-        return set_up(stage, process, listening(process, "proxy"), admin_address, token)
+        started = set_up(stage, process, listening(process, "proxy"), admin_address, token)
+        return replace(started, redis_port=redis_port)
 
-
-    def counters(self, stage):
-        """Settings of where limits are counted; by default in the gateway itself."""
-        return {}
+    def redis(self, stage):
+        """The port of the Redis that counts the limits; none: they are counted in the gateway."""
+        return None
 
 
 class TollgateShared(TollgateProxy):
@@ -81,8 +84,8 @@ class TollgateShared(TollgateProxy):
     def missing(self):
         return super().missing() or missing_redis()
 
-    def counters(self, stage):
-        return {"TOLLGATE_COUNTERS__REDIS_URL": f"redis://127.0.0.1:{start_redis(stage)}"}
+    def redis(self, stage):
+        return start_redis(stage)
 
 
 def settings(stage, name, token):
