@@ -30,6 +30,9 @@ const SILENT_MS: u64 = 5_000;
 /// And after so long it is forgotten.
 const FORGOTTEN_MS: u64 = 86_400_000;
 
+/// So long a count of the gateways holds: it is one part in five of the silence that it looks for.
+const COUNT_MS: u64 = 1_000;
+
 /// Questions under way at once: what a server answers in some 20 ms. Those of a subscription follow one
 /// another, so more only wait when thousands of subscriptions ask in one moment.
 const QUESTIONS_MAX: usize = 1_024;
@@ -261,6 +264,7 @@ async fn beat(asking: Arc<Asking>) {
                 word.number.to_string(),
                 SILENT_MS.to_string(),
                 FORGOTTEN_MS.to_string(),
+                COUNT_MS.to_string(),
             ];
             let servers = &asking.servers;
             async move { servers.run(Script::Beat, &[roll_key(bucket)], &arguments).await }

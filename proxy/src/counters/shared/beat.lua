@@ -1,39 +1,60 @@
 -- A gateway says that it is there, in one bucket.
 --
--- KEYS  1 the bucket's roll: since when it is kept, and who was there when
+-- KEYS  1 the bucket's roll: since when it is kept, who was there when, and how many were counted when
 -- ARGV  1 node:epoch, 2 the number of this beat, 3 silence in ms after which a gateway is not there,
---       4 silence in ms after which it is forgotten
+--       4 silence in ms after which it is forgotten, 5 ms for which a count holds
 --
 -- Answers {since when in ms, the number of the last beat of this process that is known here,
 -- gateways there}. A roll that is younger than it was, or forgot a beat, tells of a loss.
+--
+-- All gateways are read only when the count has aged or one comes anew: each of a thousand reading a
+-- thousand would be more than a server answers.
+
+local FORGOTTEN_AT_ONCE = 1000
 
 local time = redis.call('TIME')
 local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local silent_ms, forgotten_ms, count_ms = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local own = 'b:' .. ARGV[1]
-local all = redis.call('HGETALL', KEYS[1])
-local since_ms, last, there = nil, 0, 1
-local gone = {}
-for i = 1, #all, 2 do
-  local name, value = all[i], all[i + 1]
-  if name == 'since' then
-    since_ms = tonumber(value)
-  elseif name == own then
-    last = tonumber(string.match(value, '^(%d+) '))
-  else
-    local silent_ms = now_ms - tonumber(string.match(value, ' (%d+)$'))
-    if silent_ms <= tonumber(ARGV[3]) then
-      there = there + 1
-    elseif silent_ms > tonumber(ARGV[4]) then
-      gone[#gone + 1] = name
+local known = redis.call('HMGET', KEYS[1], 'since', own, 'counted')
+local since_ms = tonumber(known[1]) or now_ms
+local last = known[2] and tonumber(string.match(known[2], '^(%d+) ')) or 0
+local there, counted_ms
+if known[3] then
+  there, counted_ms = string.match(known[3], '^(%d+) (%d+)$')
+  there, counted_ms = tonumber(there), tonumber(counted_ms)
+end
+
+local function count()
+  local others, gone = 0, {}
+  local all = redis.call('HGETALL', KEYS[1])
+  for i = 1, #all, 2 do
+    local name, value = all[i], all[i + 1]
+    if string.sub(name, 1, 2) == 'b:' and name ~= own then
+      local silence_ms = now_ms - tonumber(string.match(value, ' (%d+)$'))
+      if silence_ms <= silent_ms then
+        others = others + 1
+      elseif silence_ms > forgotten_ms and #gone < FORGOTTEN_AT_ONCE then
+        gone[#gone + 1] = name
+      end
     end
   end
+  if #gone > 0 then
+    redis.call('HDEL', KEYS[1], unpack(gone))
+  end
+  return others + 1
 end
-if not since_ms then
-  since_ms = now_ms
-  redis.call('HSET', KEYS[1], 'since', string.format('%.0f', since_ms))
+
+local fields = { own, ARGV[2] .. ' ' .. string.format('%.0f', now_ms) }
+-- A clock that ran back leaves a count from later than now.
+if not there or not known[2] or now_ms < counted_ms or now_ms - counted_ms >= count_ms then
+  there = count()
+  fields[#fields + 1] = 'counted'
+  fields[#fields + 1] = there .. ' ' .. string.format('%.0f', now_ms)
 end
-if #gone > 0 then
-  redis.call('HDEL', KEYS[1], unpack(gone))
+if not known[1] then
+  fields[#fields + 1] = 'since'
+  fields[#fields + 1] = string.format('%.0f', since_ms)
 end
-redis.call('HSET', KEYS[1], own, ARGV[2] .. ' ' .. string.format('%.0f', now_ms))
+redis.call('HSET', KEYS[1], unpack(fields))
 return {since_ms, last, there}

@@ -2,6 +2,7 @@
 
 mod faults;
 mod forms;
+mod roll;
 mod script;
 
 use std::sync::Arc;

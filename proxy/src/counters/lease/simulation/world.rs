@@ -594,8 +594,7 @@ impl World {
         self.next_question += 1;
         let beat = self.next_question;
         self.nodes[node].beats.insert(beat, word);
-        let arguments = [name, word.number.to_string(), "5000".into(), "86400000".into()];
-        let numbers = self.server.run(Script::Beat, &["roll".to_owned()], &arguments);
+        let numbers = self.server.beat(&name, word.number);
         let wait_ns = self.latency();
         self.after(wait_ns, Event::BeatHeard { node, life, beat, numbers });
     }

@@ -1,0 +1,78 @@
+//! The roll of a bucket: who is there, told by a script that does not read all of a thousand gateways
+//! for each of them.
+
+use crate::counters::lease::roll::Heard;
+use crate::counters::lease::simulation::server::Server;
+
+const START_US: i64 = 1_793_000_000_000_000;
+const SECOND_US: i64 = 1_000_000;
+
+fn beat(server: &Server, gateway: usize, number: u64) -> Heard {
+    Heard::read(&server.beat(&format!("gateway-{gateway}:1"), number)).unwrap()
+}
+
+fn server_with(gateways: usize) -> Server {
+    let server = Server::new();
+    server.set_clock(START_US);
+    for gateway in 0..gateways {
+        beat(&server, gateway, 1);
+    }
+    server
+}
+
+#[test]
+fn a_gateway_that_comes_is_counted_with_its_first_word() {
+    let server = server_with(1_000);
+
+    assert_eq!(beat(&server, 1_000, 1).nodes, 1_001);
+    assert_eq!(beat(&server, 3, 2).nodes, 1_001);
+}
+
+#[test]
+fn a_gateway_that_is_silent_is_counted_no_more_when_the_count_has_aged() {
+    let server = server_with(3);
+    server.set_clock(START_US + 5 * SECOND_US);
+    (0..2).for_each(|gateway| assert_eq!(beat(&server, gateway, 2).nodes, 3));
+
+    server.set_clock(START_US + 6 * SECOND_US);
+
+    assert_eq!(beat(&server, 0, 3).nodes, 2);
+    assert_eq!(server.gateways(), 3, "it is forgotten much later");
+}
+
+#[test]
+fn gateways_that_are_long_gone_are_forgotten_a_thousand_at_once() {
+    let server = server_with(2_500);
+    server.set_clock(START_US + 2 * 86_400 * SECOND_US);
+
+    assert_eq!(beat(&server, 0, 2).nodes, 1);
+    assert_eq!(server.gateways(), 1_500);
+    for second in 1..=2 {
+        server.set_clock(START_US + (2 * 86_400 + second) * SECOND_US);
+        beat(&server, 0, 2);
+    }
+    assert_eq!(server.gateways(), 1);
+}
+
+#[test]
+fn a_clock_that_ran_back_makes_the_count_anew() {
+    let server = server_with(2);
+    server.set_clock(START_US - 3_600 * SECOND_US);
+
+    assert_eq!(beat(&server, 0, 2).nodes, 2);
+    server.set_clock(START_US - 3_593 * SECOND_US);
+    assert_eq!(beat(&server, 0, 3).nodes, 2, "a word from later than now is no silence");
+}
+
+#[test]
+fn a_roll_that_was_emptied_says_that_it_is_new() {
+    let server = server_with(2);
+    let before = beat(&server, 0, 2);
+    server.put_back(Default::default());
+    server.set_clock(START_US + SECOND_US);
+
+    let after = beat(&server, 0, 3);
+
+    assert!(after.since_ms > before.since_ms);
+    assert_eq!((before.last, after.last, after.nodes), (1, 0, 1));
+}
