@@ -1,4 +1,4 @@
-//! A Redis server of a test's own.
+//! A Redis server of a test's own, or the server of its kind that `TOLLGATE_TEST_REDIS_SERVER` names.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -71,7 +71,8 @@ impl RedisServer {
     #[expect(clippy::disallowed_methods, reason = "a test has no core to hold up")]
     pub fn start_again(&mut self) {
         let port = self.address.port().to_string();
-        let child = Command::new("redis-server")
+        let program = std::env::var_os("TOLLGATE_TEST_REDIS_SERVER");
+        let child = Command::new(program.as_deref().unwrap_or("redis-server".as_ref()))
             .args(&self.form)
             .args(["--bind", "127.0.0.1", "--port", &port])
             .args(&self.settings)
