@@ -150,6 +150,7 @@ impl Lease {
     /// Draws what is in hand.
     pub fn draw(&mut self, cost: u64, now_ns: u64) -> Step {
         self.drawn_at_ns = now_ns;
+        self.demand.note_try();
         let is_hard = self.is_hard();
         let lacks_units = is_hard && self.quota.hold < cost;
         if lacks_units && now_ns < self.quota.refused_until_ns {
@@ -353,8 +354,8 @@ impl Lease {
         let demand = self.demand;
         let rate = self.terms.rate.map(|terms| {
             let ahead = Ahead {
-                is_worth_it: !is_idle && demand.is_high(),
-                calls_in: &|ns| demand.calls_in(ns),
+                is_worth_it: !is_idle && demand.is_pressing(),
+                calls_in: &|ns| demand.tries_in(ns),
             };
             self.rate.ask(&terms, waiting.calls, ahead, now_ns)
         });
@@ -450,10 +451,14 @@ impl Lease {
         } else if reply.units > 0 {
             self.quota.granted();
         }
-        if let (Some(terms), Some(ask)) = (self.terms.rate, &asked.rate)
-            && (calls_refused || (ask.want > 0 && reply.calls == 0 && reply.wait_ns > 0))
-        {
-            self.rate.refuse(&terms, reply.wait_ns, self.demand.is_high(), chance, now_ns);
+        if let (Some(terms), Some(ask)) = (self.terms.rate, &asked.rate) {
+            // Without a call and without a wait it is the quota that has nothing.
+            let is_short = reply.calls < ask.want && (reply.calls > 0 || reply.wait_ns > 0);
+            if calls_refused || is_short {
+                self.rate.refuse(&terms, reply.wait_ns, self.demand.is_pressing(), chance, now_ns);
+            } else if reply.calls > 0 {
+                self.rate.satisfied();
+            }
         }
         decided
     }

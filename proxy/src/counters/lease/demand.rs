@@ -5,7 +5,8 @@ const SECOND_NS: u64 = 1_000_000_000;
 /// A shorter look says nothing: a hundred calls in one millisecond are a burst and no rate.
 const LOOK_NS_MIN: u64 = 100_000_000;
 
-/// Calls per second from which on they are drawn ahead. Below, each draws for itself, which costs
+/// Calls per second from which on they are drawn ahead, refused ones among them where a rate is
+/// concerned: a flood asks no more often than the calls that pass would. Below, each draws for itself, which costs
 /// little and lends nothing.
 const AHEAD_FROM: f64 = 20.0;
 
@@ -15,13 +16,21 @@ const QUOTA_AHEAD_SECONDS: f64 = 1.0;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Demand {
     since_ns: u64,
+    tries: u64,
     calls: u64,
     units: u64,
+    tries_per_second: f64,
     calls_per_second: f64,
     units_per_second: f64,
 }
 
 impl Demand {
+    /// A call has come, whatever becomes of it.
+    pub fn note_try(&mut self) {
+        self.tries += 1;
+    }
+
+    /// A call has passed.
     pub fn note(&mut self, units: u64) {
         self.calls += 1;
         self.units += units;
@@ -39,16 +48,27 @@ impl Demand {
             // Rises fast, so that a busy start is soon served ahead; falls by half at each look.
             if seen > before { seen } else { (before + seen) / 2.0 }
         };
+        self.tries_per_second = blend(self.tries_per_second, self.tries);
         self.calls_per_second = blend(self.calls_per_second, self.calls);
         self.units_per_second = blend(self.units_per_second, self.units);
-        (self.since_ns, self.calls, self.units) = (now_ns, 0, 0);
+        (self.since_ns, self.tries, self.calls, self.units) = (now_ns, 0, 0, 0);
     }
 
     pub fn is_high(&self) -> bool {
         self.calls_per_second >= AHEAD_FROM
     }
 
-    /// Calls in so much time.
+    /// Whether many calls come, of which many may be refused.
+    pub fn is_pressing(&self) -> bool {
+        self.tries_per_second >= AHEAD_FROM
+    }
+
+    /// Calls that come in so much time.
+    pub fn tries_in(&self, ns: u64) -> u64 {
+        (self.tries_per_second * ns as f64 / SECOND_NS as f64) as u64
+    }
+
+    /// Calls that pass in so much time.
     pub fn calls_in(&self, ns: u64) -> u64 {
         (self.calls_per_second * ns as f64 / SECOND_NS as f64) as u64
     }

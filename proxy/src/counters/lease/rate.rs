@@ -19,9 +19,11 @@ const LEASE_NS_MIN: u64 = 10_000_000;
 /// Clocks run at speeds that differ, so a lease is spent for a little less than it lasts.
 const SPENT_PART: (u64, u64) = (15, 16);
 
-/// Refused while calls are many, a gateway asks again after this time, jittered: what has become
-/// free by then is one draw and not one for each call.
+/// Given less than it wanted while calls are many, a gateway asks again after this time, jittered:
+/// what has become free by then is one draw and not one for each call. The time doubles while it is
+/// given less, so that many gateways that share a small rate do not ask in turn for each of its calls.
 const PAUSE_NS: u64 = 50_000_000;
+const PAUSE_DOUBLINGS_MAX: u32 = 3;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Lot {
@@ -35,6 +37,8 @@ pub struct RateLease {
     lots: [Lot; 2],
     /// Nothing can be had before.
     pub refused_until_ns: u64,
+    /// Answers in a row that gave less than was wanted.
+    short: u32,
     debt_ns: u64,
     seen_at_ns: u64,
     /// Debt of calls that passed without the counters, and when it was that much.
@@ -120,7 +124,12 @@ impl RateLease {
         }
     }
 
-    /// The counters have nothing for the calls that wait.
+    /// The counters have given all that was wanted.
+    pub fn satisfied(&mut self) {
+        self.short = 0;
+    }
+
+    /// The counters have less than what was wanted, or nothing.
     pub fn refuse(
         &mut self,
         terms: &RateTerms,
@@ -129,8 +138,11 @@ impl RateLease {
         chance: u32,
         now: u64,
     ) {
+        let pause_ns = PAUSE_NS << self.short.min(PAUSE_DOUBLINGS_MAX);
+        self.short = self.short.saturating_add(1);
+        // A part of the window, so that what becomes free meanwhile is not lost.
         let pause_ns =
-            if is_busy { PAUSE_NS.min(terms.window_ns / LEASE_PART_OF_WINDOW) } else { 0 };
+            if is_busy { pause_ns.min(terms.window_ns / LEASE_PART_OF_WINDOW) } else { 0 };
         let jitter_ns = (pause_ns / 2) as u128 * u128::from(chance) / u128::from(u32::MAX);
         self.refused_until_ns = now + wait_ns.max(1).max(pause_ns / 2 + jitter_ns as u64);
     }

@@ -8,7 +8,8 @@
 --
 --   used held seeded    what all have used and hold; of that, what is held; the ledger was asked
 --   p:<node>:<epoch>    "total hold seq" of one process
---   n:<node>            "total epoch": what processes of a node before that epoch have used
+--   n:<node>            "total epoch alive": what processes of a node before that epoch have used, and
+--                       those that still draw beside it
 --   l:<node>            what the ledger says of a node that has not spoken yet
 --   revision limit at   the newest limit that anyone has stated, and when
 --
@@ -40,9 +41,10 @@ local past, past_is_whole = number(), text() == '1'
 local interval_ns, window_ns = number(), number()
 local calls_need, calls_want, lease_ns = number(), number(), number()
 local owed_ns, seen_ns = number(), number()
-local alive = {}
-for _ = 1, number() do
-  alive['p:' .. node .. ':' .. text()] = true
+local alive, alive_words = {}, {}
+for i = 1, number() do
+  alive_words[i] = text()
+  alive['p:' .. node .. ':' .. alive_words[i]] = true
 end
 -- -1: the ledger was not asked.
 local seeds = number()
@@ -60,7 +62,8 @@ local own = 'p:' .. node .. ':' .. epoch
 local since_ms = tonumber(redis.call('HGET', KEYS[1], 'since'))
 local quota, rate = {}, {}
 if counts then
-  quota = redis.call('HMGET', KEYS[2], 'used', 'held', 'seeded', 'revision', 'limit', 'at', own)
+  quota = redis.call('HMGET', KEYS[2], 'used', 'held', 'seeded', 'revision', 'limit', 'at', own,
+    'n:' .. node)
 end
 if interval_ns > 0 then
   rate = redis.call('HMGET', KEYS[3], 'debt', 'at', own)
@@ -77,6 +80,16 @@ if seq <= was_seq then
 end
 if counts and not quota[7] and not past then
   return {UNKNOWN, 0}
+end
+local was_past, was_epoch, beside = 0, 0, ''
+if counts and quota[8] then
+  was_past, was_epoch, beside = string.match(quota[8], '^(%-?%d+) (%d+) ?(.*)$')
+  was_past, was_epoch = tonumber(was_past), tonumber(was_epoch)
+  if not quota[7] and was_epoch > tonumber(epoch)
+      and not string.find(',' .. beside .. ',', ',' .. epoch .. ',', 1, true) then
+    -- A process that has ended: its successor has said so, and this word of it was late.
+    return {STALE, seq}
+  end
 end
 
 local is_roll_new = not since_ms
@@ -99,15 +112,11 @@ if counts then
   used = used - was_total - was_hold + total + hold
   held = held - was_hold + hold
   if past then
-    local was_past, was_epoch = 0, 0
     local prefix = 'p:' .. node .. ':'
     local all = redis.call('HGETALL', KEYS[2])
     for i = 1, #all, 2 do
       local name = all[i]
-      if name == 'n:' .. node then
-        was_past, was_epoch = string.match(all[i + 1], '^(%-?%d+) (%d+)$')
-        was_past, was_epoch = tonumber(was_past), tonumber(was_epoch)
-      elseif name == 'l:' .. node then
+      if name == 'l:' .. node then
         used = used - tonumber(all[i + 1])
         if not past_is_whole then
           -- What the ledger has of this node may hold what this process has used.
@@ -130,10 +139,10 @@ if counts then
       if not past_is_whole then
         past = math.max(past, was_past)
       end
-      was_epoch = epoch
+      was_epoch, beside = epoch, table.concat(alive_words, ',')
     end
     used = used - was_past + past
-    put('n:' .. node, whole(past) .. ' ' .. was_epoch)
+    put('n:' .. node, whole(past) .. ' ' .. was_epoch .. ' ' .. beside)
   end
   for _ = 1, seeds do
     local other, units = text(), number()

@@ -87,6 +87,31 @@ fn what_a_process_that_was_killed_held_goes_back_when_its_successor_speaks() {
     assert_eq!((reply.used, reply.held), (12, 0));
 }
 
+#[test]
+fn a_word_of_a_process_that_has_ended_is_not_counted_when_it_comes_after_its_successor() {
+    let server = simulated();
+    let [killed, successor] = [5, 6].map(|epoch| Process { epoch, ..process(1) });
+
+    run_simulated(&server, &successor, &meeting(ask(1, 0, 0, 0), 12, &[]));
+    let late = run_simulated(&server, &killed, &meeting(ask(4, 10, 200, 0), 0, &[]));
+    let after = run_simulated(&server, &successor, &ask(2, 1, 0, 0));
+
+    assert_eq!(late.status, Status::Stale);
+    assert_eq!((after.used, after.held), (13, 0));
+}
+
+#[test]
+fn after_the_counters_were_emptied_in_an_upgrade_the_older_process_is_counted_again() {
+    let server = simulated();
+    let [old, new] = [5, 6].map(|epoch| Process { epoch, ..process(1) });
+
+    // The newer one speaks first, and says that the older one still draws.
+    run_simulated(&server, &new, &meeting(ask(1, 3, 0, 0), 110, &[5]));
+    let draining = run_simulated(&server, &old, &meeting(ask(9, 15, 7, 0), 100, &[]));
+
+    assert_eq!((draining.status, draining.used, draining.held), (Status::Done, 135, 7));
+}
+
 #[derive(Clone, Debug)]
 struct Step {
     node: u8,
