@@ -1,6 +1,6 @@
 # The short names of what is done often. Each is one script or one cargo command.
 
-.PHONY: demo check test bench docs deny kill-loop faults-long simulation schedules schemathesis
+.PHONY: demo check test bench docs deny kill-loop faults-long million simulation schedules schemathesis
 
 demo: ## Start everything on loopback, with something to sell
 	scripts/demo
@@ -20,6 +20,9 @@ kill-loop: ## SIGKILL under load, two hundred times in each form
 faults-long: ## An outage of the control plane of a minute, and twenty upgrades in a row, under load
 	TOLLGATE_FAULT_OUTAGE_SECONDS=60 TOLLGATE_FAULT_UPGRADES=20 \
 		cargo test --test faults -- --nocapture --test-threads 1 outage:: upgrade::
+
+million: ## A million calls over three gateways to the bill, while gateways and the sender are killed
+	TOLLGATE_FAULT_CALLS=1000000 cargo test --test faults -- --nocapture bill::
 
 simulation: ## A thousand histories of each kind of shared counting
 	TOLLGATE_SIMULATION_SEEDS=1000 cargo test --package tollgate-proxy --lib counters::lease::simulation

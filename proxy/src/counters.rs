@@ -30,8 +30,18 @@ pub trait Counters: Send + Sync {
     /// Corrects what was drawn: `units` more, or less when negative.
     fn correct(&self, subscriber: &Subscriber, period: Period, units: i64);
 
-    /// What is left, without drawing.
+    /// What is left as it is known here, without drawing.
     fn look(&self, subscriber: &Subscriber, plan: &PlanEntry, now: Now) -> Limits;
+
+    /// What is left as all know it who share the limits, within what a call may wait.
+    fn inquire<'a>(
+        &'a self,
+        subscriber: &'a Subscriber,
+        plan: &'a PlanEntry,
+        now: Now,
+    ) -> Pin<Box<dyn Future<Output = Limits> + Send + 'a>> {
+        Box::pin(std::future::ready(self.look(subscriber, plan, now)))
+    }
 
     /// What a subscription starts from in a period: said before its first call is served.
     fn seed(&self, subscription: SubscriptionId, period_start: Timestamp, units: i64);

@@ -124,7 +124,7 @@ async fn serve_own(
             return refuse(refusal, None, request, now.wall, responder).await;
         }
     };
-    let limits = gateway.counters.look(&caller.subscriber, &plan, now);
+    let limits = gateway.counters.inquire(&caller.subscriber, &plan, now).await;
     let usage = OwnUsage {
         product: &plan.product.rules.name,
         plan: &plan.rules.name,

@@ -272,7 +272,8 @@ fn with_tokens(mut command: Command) -> Command {
     command
 }
 
-fn free_address() -> SocketAddr {
+/// An address that is still free after a restart.
+pub fn free_address() -> SocketAddr {
     let mut tries = std::iter::repeat_with(|| rand::random_range(FIXED_PORTS)).take(1_000);
     let bound = tries.find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
     bound.expect("one of a thousand ports is free").local_addr().unwrap()

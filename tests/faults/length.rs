@@ -1,4 +1,4 @@
-//! How long the long tests are. `make kill-loop` and `make faults-long` set the variables.
+//! How long the long tests are. `make kill-loop`, `make faults-long` and `make million` set the variables.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -16,6 +16,16 @@ pub fn outage_seconds() -> u64 {
 /// Upgrades in a row.
 pub fn upgrades() -> usize {
     of("TOLLGATE_FAULT_UPGRADES", 3)
+}
+
+/// Calls of the run from the caller to the bill.
+pub fn calls() -> usize {
+    of("TOLLGATE_FAULT_CALLS", 30_000)
+}
+
+/// What chance starts from there.
+pub fn seed() -> u64 {
+    of("TOLLGATE_FAULT_SEED", 1)
 }
 
 fn of<T: FromStr + Display>(variable: &str, short: T) -> T {

@@ -11,6 +11,7 @@
 mod balancer;
 mod book;
 mod callers;
+mod fleet;
 mod house;
 mod length;
 
@@ -21,6 +22,7 @@ mod upgrade;
 
 mod drain;
 
+mod bill;
 mod full_disk;
 mod shared_counting;
 mod torn;

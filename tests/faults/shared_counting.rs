@@ -4,19 +4,14 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
-use tollgate_test_support::owner::{Offer, Owner, TOKEN};
+use tollgate_test_support::owner::Offer;
 use tollgate_test_support::raw_http1::RawHttp1;
-use tollgate_test_support::redis::RedisServer;
-use tollgate_test_support::tollgate::{Tollgate, command, on_free_ports};
-use tollgate_test_support::upstream::Upstream;
 
-use crate::BINARY;
+use crate::fleet::{Fleet, GATEWAYS};
 use crate::house::eventually;
 
-const GATEWAYS: usize = 3;
 const CALLERS: usize = 4;
 
 /// What is held without need is back after this time, and with it what others were refused for.
@@ -25,84 +20,9 @@ const GIVEN_BACK: Duration = Duration::from_millis(1_500);
 /// The counters are right again within this time of a loss, unattended.
 const MENDED: Duration = Duration::from_secs(5);
 
-struct Fleet {
-    redis: RedisServer,
-    upstream: Upstream,
-    admin: Tollgate,
-    gateways: Vec<Tollgate>,
-    data: Vec<TempDir>,
-}
-
 impl Fleet {
-    async fn open() -> Self {
-        let redis = RedisServer::start();
-        let upstream = Upstream::start().await;
-        let store = tempfile::tempdir().unwrap();
-        let mut settings = on_free_ports(&store);
-        settings.push(("TOLLGATE_ADMIN__BOOTSTRAP_TOKEN", TOKEN.to_owned()));
-        let admin = start("admin", settings, &["admin", "metrics"]);
-        let mut fleet = Self { redis, upstream, admin, gateways: vec![], data: vec![store] };
-        for _ in 0..GATEWAYS {
-            fleet.add_gateway();
-        }
-        fleet
-    }
-
-    fn add_gateway(&mut self) {
-        let data = tempfile::tempdir().unwrap();
-        let mut settings = on_free_ports(&data);
-        let admin = format!("http://{}/", self.admin.address("admin"));
-        settings.push(("TOLLGATE_PROXY__ADMIN_URL", admin));
-        settings.push(("TOLLGATE_COUNTERS__REDIS_URL", self.redis.url()));
-        self.gateways.push(start("proxy", settings, &["proxy", "metrics"]));
-        self.data.push(data);
-    }
-
-    /// A plan that all gateways know, whose counters they reach.
-    async fn sell(&self, plan: Value) -> Offer {
-        let owner = Owner::new(self.admin.address("admin"));
-        let offer = owner.sell("shared", &self.upstream.url(), plan).await;
-        for gateway in 0..self.gateways.len() {
-            let knows = async || self.own_usage(gateway, &offer).await.is_some();
-            eventually("the gateway knows the key", knows).await;
-            let reaches = async || self.metric(gateway, "tollgate_counters_available").await == 1;
-            eventually("the gateway reaches the counters", reaches).await;
-        }
-        offer
-    }
-
-    async fn own_usage(&self, gateway: usize, offer: &Offer) -> Option<Value> {
-        let address = self.gateways[gateway].address("proxy");
-        let mut client = RawHttp1::connect(address).await.unwrap();
-        let answer = client.get("/.tollgate/usage", &offer.key).await.unwrap();
-        (answer.status == 200).then(|| serde_json::from_slice(&answer.body).unwrap())
-    }
-
-    async fn metric(&self, gateway: usize, name: &str) -> u64 {
-        let mut client =
-            RawHttp1::connect(self.gateways[gateway].address("metrics")).await.unwrap();
-        let text = client.get("/metrics", "").await.unwrap().text();
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
-    }
-
-    /// Calls held back by no gateway: how often the counters let somebody pass.
-    async fn outstanding(&self) -> u64 {
-        let mut sum = 0;
-        for gateway in 0..self.gateways.len() {
-            sum += self.metric(gateway, "tollgate_leases_outstanding").await;
-        }
-        sum
-    }
-
-    async fn is_at_rest(&self) {
-        let nothing_held = async || self.outstanding().await == 0;
-        eventually("all leases are given back", nothing_held).await;
-        sleep(Duration::from_millis(300)).await;
-    }
-
     async fn call(&self, gateway: usize, offer: &Offer) -> (u16, String) {
-        let mut client = RawHttp1::connect(self.gateways[gateway].address("proxy")).await.unwrap();
+        let mut client = RawHttp1::connect(self.proxy(gateway)).await.unwrap();
         said(&mut client, offer).await
     }
 
@@ -123,9 +43,9 @@ impl Fleet {
     /// Each caller calls until it is refused, or so often.
     async fn call_until_refused(&self, offer: &Offer, calls: usize) -> usize {
         let mut callers = JoinSet::new();
-        for gateway in &self.gateways {
+        for gateway in 0..GATEWAYS {
             for _ in 0..CALLERS {
-                let (address, offer) = (gateway.address("proxy"), offer.clone());
+                let (address, offer) = (self.proxy(gateway), offer.clone());
                 callers.spawn(async move {
                     let mut client = RawHttp1::connect(address).await.unwrap();
                     let mut passed = 0;
@@ -151,13 +71,6 @@ impl Fleet {
 fn strict(mut plan: Value) -> Value {
     plan["outage_mode"] = "strict".into();
     plan
-}
-
-fn start(role: &str, settings: Vec<(&'static str, String)>, roles: &[&str]) -> Tollgate {
-    let mut command = command(BINARY, &[role]);
-    command.envs(settings);
-    command.env("TOLLGATE_NODE_TOKEN", "a-node-token-of-the-tests");
-    Tollgate::start(command, roles)
 }
 
 /// The status of a call, and the code of its problem.
@@ -247,7 +160,7 @@ async fn what_an_open_plan_lets_pass_while_the_counters_hang_is_counted_once_whe
     fleet.redis.signal("CONT");
 
     assert_eq!(apart, 20 * CALLERS * GATEWAYS, "nobody is refused");
-    let owner = Owner::new(fleet.admin.address("admin"));
+    let owner = fleet.owner();
     owner.patch(&format!("plans/{}", offer.plan), strict(json!({}))).await.ok();
     sleep(MENDED).await;
     let after = fleet.use_up(&offer).await;

@@ -39,6 +39,9 @@ const IDLE_NS: u64 = 500_000_000;
 /// What passes without a grant is told this often: calls over a soft quota.
 const TELL_NS: u64 = 250_000_000;
 
+/// What was said so recently is not asked again for who only wants to know.
+const FRESH_NS: u64 = 100_000_000;
+
 /// After a question without an answer the next one waits, and calls stand apart meanwhile.
 const PAUSE_NS_MIN: u64 = 20_000_000;
 const PAUSE_NS_MAX: u64 = 640_000_000;
@@ -472,6 +475,13 @@ impl Lease {
             self.paused_until_ns = now_ns + pause_ns.min(PAUSE_NS_MAX);
             self.must_ask = true;
         }
+    }
+
+    /// Somebody wants to know what is left. True: an answer is to come, if the counters can be asked.
+    pub fn inquire(&mut self, now_ns: u64) -> bool {
+        let is_fresh = now_ns.saturating_sub(self.asked_at_ns) < FRESH_NS;
+        self.must_ask |= !is_fresh;
+        !is_fresh || self.asked.is_some()
     }
 
     /// The counters have lost what they were told: they are to be told again.

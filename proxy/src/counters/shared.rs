@@ -10,6 +10,8 @@ mod entry;
 mod servers;
 
 use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -260,6 +262,30 @@ impl Counters for SharedCounters {
         let mut desk = entry.desk.lock();
         self.0.prepare(&mut desk, subscriber, plan, now);
         desk.lease.limits(super::Verdict::Admitted, now.monotonic_ns)
+    }
+
+    fn inquire<'a>(
+        &'a self,
+        subscriber: &'a Subscriber,
+        plan: &'a PlanEntry,
+        now: Now,
+    ) -> Pin<Box<dyn Future<Output = Limits> + Send + 'a>> {
+        let inner = &*self.0;
+        let word = {
+            let entry = inner.entry(subscriber);
+            let mut desk = entry.desk.lock();
+            inner.prepare(&mut desk, subscriber, plan, now);
+            let word = desk.lease.inquire(now.monotonic_ns).then(|| desk.next_word());
+            inner.ask_ahead(entry, &mut desk, now.monotonic_ns);
+            word
+        };
+        Box::pin(async move {
+            if let Some(word) = word {
+                // Without an answer, what is known here has to do.
+                let _ = tokio::time::timeout(inner.wait_max, word).await;
+            }
+            self.look(subscriber, plan, inner.clock.now())
+        })
     }
 
     fn seed(&self, subscription: SubscriptionId, period_start: Timestamp, units: i64) {

@@ -15,7 +15,7 @@ use super::servers::{Script, Servers};
 use super::{Inner, Questions, SharedCounters};
 use crate::backoff::Backoff;
 use crate::control::Control;
-use crate::counters::lease::exchange::{Ask, Reply, Seeds};
+use crate::counters::lease::exchange::{Ask, Reply, Seeds, Status};
 use crate::counters::lease::roll::Heard;
 
 /// How often leases are looked at that hold something.
@@ -140,6 +140,9 @@ async fn put(asking: Arc<Asking>, question: Question) {
             }
             let decided = desk.lease.answer(ask.seq, &reply, rand::random(), now_ns);
             desk.tell(decided, now_ns);
+            if reply.status == Status::Done {
+                desk.tell_curious();
+            }
         }
         Err(error) => {
             asking.servers.complain(&error);

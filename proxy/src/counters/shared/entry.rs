@@ -23,6 +23,8 @@ pub(super) struct Desk {
     pub lease: Lease,
     waiting: HashMap<u64, oneshot::Sender<Drawn>>,
     tickets: u64,
+    /// Those who only want to know what is left.
+    curious: Vec<oneshot::Sender<()>>,
     /// It is among the active ones.
     pub is_watched: bool,
     /// The ledger is being asked.
@@ -43,6 +45,7 @@ impl Entry {
             lease: Lease::new(Terms::NONE, now_ns / 1_000),
             waiting: HashMap::new(),
             tickets: 0,
+            curious: Vec::new(),
             is_watched: false,
             is_seeding: false,
         };
@@ -63,6 +66,22 @@ impl Desk {
         self.lease.wait(ticket, cost);
         self.waiting.insert(ticket.0, told);
         (ticket, answer)
+    }
+
+    /// Comes when the counters have said what is left.
+    pub fn next_word(&mut self) -> oneshot::Receiver<()> {
+        let (told, answer) = oneshot::channel();
+        self.curious.retain(|curious| !curious.is_closed());
+        self.curious.push(told);
+        answer
+    }
+
+    /// The counters have said what is left.
+    pub fn tell_curious(&mut self) {
+        for curious in self.curious.drain(..) {
+            // Who has waited long enough is gone.
+            let _ = curious.send(());
+        }
     }
 
     /// Tells calls that have waited what became of them. One that is gone gives back on its own.

@@ -2,6 +2,7 @@
 
 mod faults;
 mod forms;
+mod inquiry;
 mod roll;
 mod script;
 

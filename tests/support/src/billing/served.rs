@@ -1,5 +1,6 @@
-//! A billing system on a port of its own, by the clock of the machine.
+//! A billing system on a port of its own, by the clock of the machine, and what happens on the way there.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,32 +14,51 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::{Bill, Billing, Mishap, Request, Response};
+use super::network::{Delivered, Fate, Network};
+use super::{Bill, Billing, Request, Response};
 
-type Shared = Arc<Mutex<Box<dyn Billing>>>;
+/// The system and the way to it.
+struct Far {
+    network: Network,
+    fate: Box<dyn FnMut() -> Fate + Send>,
+}
+
+type Shared = Arc<Mutex<Far>>;
 
 /// The server. It ends when it is dropped.
 pub struct Served {
     pub address: SocketAddr,
-    billing: Shared,
+    far: Shared,
     server: JoinHandle<()>,
 }
 
 impl Served {
     pub async fn start(billing: impl Billing + 'static) -> Self {
+        Self::start_with(billing, || Fate::Good).await
+    }
+
+    /// Says of each request what happens to it.
+    pub async fn start_with(
+        billing: impl Billing + 'static,
+        fate: impl FnMut() -> Fate + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
-        let billing: Shared = Arc::new(Mutex::new(Box::new(billing)));
-        let server = tokio::spawn(serve(listener, Arc::clone(&billing)));
-        Self { address, billing, server }
+        let network = Network::new(Box::new(billing));
+        let far: Shared = Arc::new(Mutex::new(Far { network, fate: Box::new(fate) }));
+        let server = tokio::spawn(serve(listener, Arc::clone(&far)));
+        Self { address, far, server }
     }
 
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
+    /// What it would bill, with all that is still on the way.
     pub fn bill(&self) -> Bill {
-        self.billing.lock().expect("no holder panics").bill()
+        let mut far = self.far.lock().expect("no holder panics");
+        far.network.arrive(i64::MAX);
+        far.network.billing.bill()
     }
 }
 
@@ -48,26 +68,26 @@ impl Drop for Served {
     }
 }
 
-async fn serve(listener: TcpListener, billing: Shared) {
+async fn serve(listener: TcpListener, far: Shared) {
     let mut connections = JoinSet::new();
     while let Ok((socket, _)) = listener.accept().await {
-        connections.spawn(connection(socket, Arc::clone(&billing)));
+        connections.spawn(connection(socket, Arc::clone(&far)));
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn connection(socket: TcpStream, billing: Shared) {
-    let service = service_fn(move |request| answer(request, Arc::clone(&billing)));
-    // A sender that is killed breaks its connections off.
+async fn connection(socket: TcpStream, far: Shared) {
+    let service = service_fn(move |request| answer(request, Arc::clone(&far)));
+    // A sender that is killed breaks its connections off, and a request without an answer ends them.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(socket), service).await;
 }
 
 async fn answer(
     request: http::Request<Incoming>,
-    billing: Shared,
-) -> Result<http::Response<Full<Bytes>>, hyper::Error> {
+    far: Shared,
+) -> io::Result<http::Response<Full<Bytes>>> {
     let (head, body) = request.into_parts();
-    let body = body.collect().await?.to_bytes().to_vec();
+    let body = body.collect().await.map_err(io::Error::other)?.to_bytes().to_vec();
     let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value)));
     let request = Request {
@@ -76,9 +96,12 @@ async fn answer(
         headers: headers.collect(),
         body,
     };
-    let response =
-        billing.lock().expect("no holder panics").answer(&request, now_ms(), Mishap::None);
-    Ok(carried(response))
+    let mut far = far.lock().expect("no holder panics");
+    let fate = (far.fate)();
+    match far.network.exchange(&request, now_ms(), fate) {
+        Delivered::Answer(response) => Ok(carried(response)),
+        Delivered::NotReached | Delivered::NoAnswer => Err(io::ErrorKind::ConnectionReset.into()),
+    }
 }
 
 fn carried(response: Response) -> http::Response<Full<Bytes>> {
