@@ -44,7 +44,7 @@ async fn ingest(subscriptions: u64) {
     let ledger = Arc::new(ledger);
     let per_batch = USAGE_BATCH_RECORDS_MAX as u64;
     let mut taken = Duration::ZERO;
-    let cpu_before = cpu_time();
+    let cpu_before = stage::cpu_time();
     let mut made = Duration::ZERO;
     for first in (1..=RECORDS).step_by(USAGE_BATCH_RECORDS_MAX) {
         let start = Instant::now();
@@ -57,7 +57,7 @@ async fn ingest(subscriptions: u64) {
         ledger.apply(batch, NOW).await.expect("the batch is good");
         taken += start.elapsed();
     }
-    let cpu = cpu_time() - cpu_before - made;
+    let cpu = stage::cpu_time() - cpu_before - made;
     println!(
         "{subscriptions:>9} subscriptions: {:>9.0} records/s, {:.2} us of processor time each",
         RECORDS as f64 / taken.as_secs_f64(),
@@ -92,14 +92,4 @@ fn record(number: u64, subscriptions: u64) -> UsageRecord {
         bytes_in: 120,
         bytes_out: 900,
     }
-}
-
-/// Of all threads of this process, from `/proc/self/stat`.
-fn cpu_time() -> Duration {
-    const TICKS_PER_SECOND: u64 = 100;
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("/proc is mounted");
-    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let ticks = fields.split_whitespace().skip(11).take(2);
-    let ticks: u64 = ticks.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
-    Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND)
 }
