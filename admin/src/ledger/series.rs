@@ -96,16 +96,21 @@ pub async fn next(
     db: &mut Transaction,
     (subscription, plan): (SubscriptionId, PlanId),
 ) -> Result<Option<(i64, Series)>, sqlx::Error> {
-    let number: Option<i64> = query_scalar(
-        "SELECT id FROM ledger_series WHERE (subscription, plan) > ($1, $2)
-         ORDER BY subscription, plan LIMIT 1",
+    let row: Option<(i64, Vec<u8>, Vec<u8>, Vec<u8>)> = query_as(
+        "SELECT id, subscription, plan, product FROM ledger_series
+         WHERE (subscription, plan) > ($1, $2) ORDER BY subscription, plan LIMIT 1",
     )
     .bind(subscription.as_bytes().to_vec())
     .bind(plan.as_bytes().to_vec())
-    .fetch_optional(&mut *db)
+    .fetch_optional(db)
     .await?;
-    let Some(number) = number else { return Ok(None) };
-    Ok(find(db, number).await?.map(|series| (number, series)))
+    let Some((number, subscription, plan, product)) = row else { return Ok(None) };
+    let series = Series {
+        subscription: SubscriptionId::from_bytes(id_read(&subscription)?),
+        plan: PlanId::from_bytes(id_read(&plan)?),
+        product: ProductId::from_bytes(id_read(&product)?),
+    };
+    Ok(Some((number, series)))
 }
 
 /// How many series follow.

@@ -329,6 +329,7 @@ pub async fn pieces_of_series(
 }
 
 /// What a series has of a meter from a minute on to before another, by windows of so many minutes.
+/// Places are counted from the first day.
 pub async fn digest_of_series(
     db: &mut Transaction,
     series: i64,
@@ -336,24 +337,28 @@ pub async fn digest_of_series(
     (from, to): (Minute, Minute),
     minutes: i64,
 ) -> Result<Digest, sqlx::Error> {
-    let minute = "u.day * 1440 + u.minute_of_day";
-    let columns =
-        Digest::columns(&format!("u.{}", meter.label()), &format!("({minute}) / {minutes}"));
+    let place = format!("day.place + u.minute_of_day / {minutes}");
+    let columns = Digest::columns(&format!("u.{}", meter.label()), &place);
+    // Bounds as the key has them: a row inside is not compared with them.
     let sql = format!(
-        "WITH RECURSIVE day (day) AS (
-             SELECT $1 UNION ALL SELECT day + 1 FROM day WHERE day < $2)
+        "WITH RECURSIVE day (day, place) AS (
+             SELECT CAST($1 AS BIGINT), CAST(0 AS BIGINT)
+             UNION ALL SELECT day + 1, place + 1440 / {minutes} FROM day WHERE day < $2)
          SELECT {columns} FROM day CROSS JOIN ledger_minute u
-         WHERE u.day = day.day AND u.series = $3 AND {minute} >= $4 AND {minute} < $5"
+         WHERE u.day = day.day AND u.series = $3
+             AND u.minute_of_day >= CASE day.day WHEN $1 THEN $4 ELSE 0 END
+             AND u.minute_of_day <= CASE day.day WHEN $2 THEN $5 ELSE 1439 END"
     );
-    let (sum, by_window, by_square) = query_as(AssertSqlSafe(sql))
+    let last = Minute(to.0 - 1);
+    let (sum, by_place, by_square) = query_as(AssertSqlSafe(sql))
         .bind(from.day().0)
-        .bind(Minute(to.0 - 1).day().0)
+        .bind(last.day().0)
         .bind(series)
-        .bind(from.0)
-        .bind(to.0)
+        .bind(from.of_day())
+        .bind(last.of_day())
         .fetch_one(db)
         .await?;
-    Ok(Digest { sum, by_window, by_square })
+    Ok(Digest { sum, by_place, by_square })
 }
 
 /// Narrows a statement to a scope; its ids are to be bound from the parameter `next` on.

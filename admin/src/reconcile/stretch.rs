@@ -192,3 +192,6 @@ impl PeriodEnds {
         cut::period_ends(plan, subscription, day)
     }
 }
+
+#[cfg(test)]
+mod tests;

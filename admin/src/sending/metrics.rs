@@ -76,11 +76,10 @@ impl SendingMetrics {
         let destination = &registration.name;
         let label = DestinationLabel { destination: destination.clone() };
         let age = |since: Option<Timestamp>| since.map_or(0, |since| (now.0 - since.0).max(0));
-        let open = backlog.standings.iter().filter(|standing| standing.state.is_open());
-        let doubt = open.filter_map(|standing| standing.doubt_since).min();
         let held = backlog.held.as_ref().map(|(since, _)| *since);
         let is_paused = registration.status == Status::Paused;
-        let used = can.map_or(0.0, |can| used(can, age(doubt), age(backlog.unsent_since)));
+        let used =
+            can.map_or(0.0, |can| used(can, age(backlog.doubt_since), age(backlog.unsent_since)));
         // Counters begin at 0, so that their first rise is seen as one.
         for result in RESULTS {
             let destination = destination.clone();

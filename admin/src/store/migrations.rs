@@ -74,6 +74,12 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("../../migrations/sqlite/0010_audit_chain.sql"),
         postgres: include_str!("../../migrations/postgres/0010_audit_chain.sql"),
     },
+    Step {
+        version: 11,
+        description: "open intents",
+        sqlite: include_str!("../../migrations/sqlite/0011_open_intents.sql"),
+        postgres: include_str!("../../migrations/postgres/0011_open_intents.sql"),
+    },
 ];
 
 /// The newest schema that this program knows.

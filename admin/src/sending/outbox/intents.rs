@@ -154,10 +154,13 @@ pub async fn next_at(
     reads_back: bool,
 ) -> Result<Option<Timestamp>, sqlx::Error> {
     let (at,): (Option<i64>,) = query_as(
-        "SELECT MIN(due_at) FROM sending_intent WHERE destination = $1 AND (
-             (state = 'acknowledged' AND $2 = 1) OR id IN (
+        "SELECT MIN(due_at) FROM (
+             SELECT MIN(due_at) AS due_at FROM sending_intent
+             WHERE destination = $1 AND state = 'acknowledged' AND $2 = 1
+             UNION ALL
+             SELECT MIN(due_at) AS due_at FROM sending_intent WHERE id IN (
                  SELECT MIN(id) FROM sending_intent
-                 WHERE destination = $1 AND state IN ('frozen', 'ambiguous') GROUP BY lane))",
+                 WHERE destination = $1 AND state IN ('frozen', 'ambiguous') GROUP BY lane)) AS due",
     )
     .bind(destination.as_bytes().as_slice())
     .bind(i64::from(reads_back))

@@ -16,6 +16,13 @@ use crate::store::column::Columns;
 use crate::store::query::{query, query_as, query_scalar};
 use crate::store::{StoreError, Transaction};
 
+/// Intents that the destination has not acknowledged, or of which something is said: in the words of
+/// the index `sending_intent_open`.
+const OPEN: &str = "n.state <> 'settled' AND (n.state <> 'acknowledged' OR n.reason IS NOT NULL)";
+
+/// After all intents.
+const NO_INTENT: i64 = i64::MAX;
+
 /// Who used what on which terms, in the order of slots.
 pub type Owner = (SubscriptionId, PlanId);
 
@@ -104,7 +111,11 @@ pub async fn sent(
     Ok(sents)
 }
 
-/// The same in a few numbers for each meter, by windows of so many minutes.
+/// The same in a few numbers for each meter, by windows of so many minutes. Places are counted from
+/// the first day.
+///
+/// Intents are wide, and no item looks at its own: what is not settled is in an index of a few
+/// numbers, which is not looked at either for items that are older than all of them.
 pub async fn digests(
     db: &mut Transaction,
     destination: DestinationId,
@@ -112,14 +123,19 @@ pub async fn digests(
     (from, to): (Minute, Minute),
     minutes: i64,
 ) -> Result<Vec<SentDigest>, StoreError> {
-    let columns = Digest::columns("i.quantity", &format!("i.window_start / {minutes}"));
+    let columns = Digest::columns(
+        "i.quantity",
+        &format!("(i.window_start - CAST($6 AS BIGINT)) / {minutes}"),
+    );
+    let open = format!("FROM sending_intent n WHERE n.destination = $1 AND {OPEN}");
     let sql = format!(
         "SELECT i.meter, {columns}, CAST(SUM(CASE i.version WHEN 1 THEN 1 ELSE 0 END) AS BIGINT),
-             CAST(SUM(CASE WHEN (n.state = 'settled' OR (n.state = 'acknowledged' AND n.reason IS NULL))
-                     AND i.window_start % {minutes} = 0
+             CAST(SUM(CASE WHEN i.window_start % {minutes} = 0
                      AND i.window_end - i.window_start = {minutes}
+                     AND NOT (i.intent >= COALESCE((SELECT MIN(n.id) {open}), {NO_INTENT})
+                         AND i.intent IN (SELECT n.id {open}))
                  THEN 0 ELSE 1 END) AS BIGINT)
-         FROM sending_item i JOIN sending_intent n ON n.id = i.intent
+         FROM sending_item i
          WHERE i.destination = $1 AND i.subscription = $2 AND i.plan = $3
              AND i.window_start >= $4 AND i.window_start < $5
          GROUP BY i.meter"
@@ -130,11 +146,12 @@ pub async fn digests(
         .bind(plan.as_bytes().to_vec())
         .bind(from.0)
         .bind(to.0)
+        .bind(from.day().start().0)
         .fetch_all(db)
         .await?;
     let digest =
-        |(meter, sum, by_window, by_square, windows, exceptions): (String, _, _, _, _, _)| {
-            let digest = Digest { sum, by_window, by_square };
+        |(meter, sum, by_place, by_square, windows, exceptions): (String, _, _, _, _, _)| {
+            let digest = Digest { sum, by_place, by_square };
             Ok(SentDigest { meter: meter_read(&meter)?, digest, windows, exceptions })
         };
     rows.into_iter().map(digest).collect()
