@@ -86,7 +86,7 @@ fn entrance() -> Vec<Line<Arc<Console>>> {
         POST "/dashboard/sign-in" => door::sign_in,
         GET  door::openid::PATH => door::openid::leave,
         GET  OpenIdSettings::CALLBACK_PATH => door::openid::come_back,
-        POST "/dashboard/sign-out" => door::sign_out,
+        POST layout::SIGN_OUT => door::sign_out,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The API's description of itself, made from the calls themselves.
 
+mod links;
+
 use axum::http::Method;
 use axum::{Json, Router};
 use utoipa::openapi::path::{Operation, PathItem};
@@ -15,6 +17,7 @@ use crate::api::{
 };
 use crate::router::line::{Line, lines, routed};
 use crate::router::{Route, table as table_of_urls};
+use links::Links;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -62,7 +65,7 @@ use crate::router::{Route, table as table_of_urls};
     ),
     servers((url = "/", description = "This control plane")),
     security(("token" = [])),
-    modifiers(&Bearer, &Lists, &Operations),
+    modifiers(&Bearer, &Lists, &Operations, &Links),
 )]
 struct Description;
 

@@ -156,6 +156,16 @@ impl OpenId {
         Ok(person(&payload, &expected, &self.options.roles)?)
     }
 
+    /// Where somebody who has signed out here can sign out with the provider too; None where it offers
+    /// no such place, or is away. No ID token is kept, so it is asked with the client's name alone, and
+    /// may want to hear from the person that it is meant (RP-Initiated Logout 1.0, section 2).
+    pub async fn end_session(&self, now: Timestamp) -> Option<String> {
+        let provider = self.provider(now).await.ok()?;
+        let mut url = provider.end_session_endpoint.clone()?;
+        url.query_pairs_mut().append_pair("client_id", &self.options.client_id);
+        Some(url.into())
+    }
+
     /// Whoever comes while the provider is asked waits for the same answer.
     async fn provider(&self, now: Timestamp) -> Result<Arc<Provider>, SignInError> {
         let mut known = self.known.lock().await;

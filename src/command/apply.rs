@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::Failure;
 use super::connect::ConnectArguments;
+use super::{Failure, output};
 use crate::catalog::api::Api;
 use crate::catalog::carry_out::carry_out;
 use crate::catalog::file::{self, Catalog};
@@ -36,21 +36,20 @@ pub struct ApplyArguments {
     connect: ConnectArguments,
 }
 
-#[expect(clippy::print_stdout, reason = "what is done is what was asked for")]
 #[expect(clippy::print_stderr, reason = "there is no log")]
 pub fn run(arguments: &ApplyArguments) -> Result<ExitCode, Failure> {
     let text = file::load(&arguments.file)?;
     let catalog = match file::read(&arguments.file, &text) {
         Ok(catalog) => catalog,
-        Err(mistakes) => return Ok(refuse(&mistakes)),
+        Err(mistakes) => return refuse(&mistakes),
     };
     let api = arguments.connect.connect()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let steps = match runtime.block_on(decide(&api, &catalog, arguments))? {
         Ok(steps) => steps,
-        Err(mistakes) => return Ok(refuse(&mistakes)),
+        Err(mistakes) => return refuse(&mistakes),
     };
-    println!("{steps}");
+    output::tell(&format!("{steps}\n"))?;
     if steps.steps.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
@@ -59,7 +58,7 @@ pub fn run(arguments: &ApplyArguments) -> Result<ExitCode, Failure> {
     }
     match runtime.block_on(carry_out(&api, &steps.steps)) {
         Ok(()) => {
-            println!("done");
+            output::tell("done\n")?;
             Ok(ExitCode::SUCCESS)
         }
         Err(stopped) => {
@@ -85,8 +84,7 @@ async fn decide(
     Ok(decided.map_err(|mistakes| Mistakes::new(&arguments.file, mistakes)))
 }
 
-#[expect(clippy::print_stdout, reason = "the mistakes are what was asked for, as of check-config")]
-fn refuse(mistakes: &Mistakes) -> ExitCode {
-    print!("{mistakes}");
-    ExitCode::FAILURE
+fn refuse(mistakes: &Mistakes) -> Result<ExitCode, Failure> {
+    output::tell(&mistakes.to_string())?;
+    Ok(ExitCode::FAILURE)
 }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use tollgate_admin::audit::chain::{ChainHash, verify};
 
-use super::Failure;
+use super::{Failure, output};
 
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
@@ -29,18 +29,19 @@ pub fn run(command: AuditCommand) -> Result<ExitCode, Failure> {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the verdict is what was asked for")]
 fn check(file: &Path, contains: Option<ChainHash>) -> Result<ExitCode, Failure> {
     let name = file.display();
     let export = File::open(file).map_err(|error| format!("cannot read {name}: {error}"))?;
     let verified =
         verify(BufReader::new(export), contains).map_err(|broken| format!("{name}: {broken}"))?;
-    println!("{} lines, all in their place; the last hash is {}", verified.lines, verified.last);
+    let (lines, last) = (verified.lines, verified.last);
+    let mut verdict = format!("{lines} lines, all in their place; the last hash is {last}\n");
     if verified.unchained > 0 {
-        println!(
-            "the first {} lines are older than the chain and prove nothing",
+        verdict += &format!(
+            "the first {} lines are older than the chain and prove nothing\n",
             verified.unchained
         );
     }
+    output::tell(&verdict)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,18 +5,17 @@ use std::process::ExitCode;
 
 use tollgate_config::{LoadError, Settings};
 
-use super::Failure;
+use super::{Failure, output};
 
 /// Checks the file alone: variables belong to the place where it will be used, not to this one.
-#[expect(clippy::print_stdout, reason = "the mistakes are what was asked for")]
 pub fn run(file: &Path) -> Result<ExitCode, Failure> {
     match Settings::load(Some(file), []) {
         Ok(_) => {
-            println!("{}: no mistakes", file.display());
+            output::tell(&format!("{}: no mistakes\n", file.display()))?;
             Ok(ExitCode::SUCCESS)
         }
         Err(LoadError::Mistakes(mistakes)) => {
-            println!("{mistakes}");
+            output::tell(&format!("{mistakes}\n"))?;
             Ok(ExitCode::FAILURE)
         }
         Err(error) => Err(error.into()),

@@ -1,7 +1,7 @@
 //! Where the control plane is, and who asks.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use reqwest::Url;
@@ -35,16 +35,23 @@ impl ConnectArguments {
             return Err(format!("{url} is not an http or https URL").into());
         }
         let token = match &self.token_file {
-            Some(file) => {
-                let text = std::fs::read_to_string(file)
-                    .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-                text.trim().into()
-            }
+            Some(file) => read_token(file)?.into(),
             None => settings.admin.bootstrap_token.ok_or(
                 "there is no token: give --token-file, or admin.bootstrap_token in the settings",
             )?,
         };
         Ok(Api::new(url, token)?)
+    }
+}
+
+/// The token that a file holds, and nothing else but space around it.
+pub fn read_token(file: &Path) -> Result<String, Failure> {
+    let name = file.display();
+    let text =
+        std::fs::read_to_string(file).map_err(|error| format!("cannot read {name}: {error}"))?;
+    match text.trim() {
+        "" => Err(format!("{name} is empty: it should hold a token of the admin API").into()),
+        token => Ok(token.to_owned()),
     }
 }
 

@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use super::Failure;
+use super::{Failure, output};
 use crate::demo::Demo;
 
-#[expect(clippy::print_stdout, reason = "the guide is for whoever started the demo")]
 pub fn run() -> Result<ExitCode, Failure> {
     let (demo, _flush) = Demo::start()?;
-    println!("{}", demo.guide());
+    output::tell(&format!("{}\n", demo.guide()))?;
     Ok(demo.serve())
 }

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::Failure;
 use super::apply::TO_DO;
 use super::connect::ConnectArguments;
+use super::{Failure, output};
 use crate::catalog::file::{self, Catalog, WantedProduct};
 use crate::catalog::openapi::{self, Described};
 use crate::catalog::present::Present;
@@ -30,24 +30,22 @@ pub struct ImportArguments {
     connect: ConnectArguments,
 }
 
-#[expect(clippy::print_stdout, reason = "the product, or what is wrong with it, is the answer")]
 pub fn run(arguments: &ImportArguments) -> Result<ExitCode, Failure> {
     let text = file::load(&arguments.file)?;
     match openapi::read(&arguments.file, &text, &arguments.product) {
         Ok(described) if arguments.dry_run => compare(described, &arguments.connect),
         Ok(described) => {
-            print!("{}", described.fragment());
+            output::write(&described.fragment())?;
             Ok(ExitCode::SUCCESS)
         }
         Err(mistakes) => {
-            print!("{mistakes}");
+            output::tell(&mistakes.to_string())?;
             Ok(ExitCode::FAILURE)
         }
     }
 }
 
 /// Only the routes are compared: whatever else the product has is the catalog file's to say.
-#[expect(clippy::print_stdout, reason = "the difference is what was asked for")]
 fn compare(described: Described, connect: &ConnectArguments) -> Result<ExitCode, Failure> {
     let api = connect.connect()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -63,6 +61,6 @@ fn compare(described: Described, connect: &ConnectArguments) -> Result<ExitCode,
     let steps = steps::compare(&wanted, &present, false).map_err(|mistakes| {
         mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     })?;
-    println!("{steps}");
+    output::tell(&format!("{steps}\n"))?;
     Ok(if steps.steps.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(TO_DO) })
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use tollgate_proxy::journal::{self, Inspection, SegmentContent};
 
-use super::Failure;
+use super::{Failure, output};
 
 #[derive(Debug, Subcommand)]
 pub enum JournalCommand {
@@ -20,10 +20,9 @@ pub fn run(command: JournalCommand) -> Result<ExitCode, Failure> {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the content is what was asked for")]
 fn inspect(dir: &Path) -> Result<ExitCode, Failure> {
     let inspection = journal::inspect(dir)?;
-    print!("{inspection}");
+    output::tell(&inspection.to_string())?;
     Ok(if is_sound(&inspection) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -9,10 +9,19 @@ use super::Failure;
 #[error("the output was closed by its reader")]
 pub struct Closed;
 
+/// Writes what was asked for, and ends the command where nobody reads on.
 pub fn write(text: &str) -> Result<(), Failure> {
     let mut stdout = stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Closed.into()),
         written => Ok(written?),
+    }
+}
+
+/// Says what is done or found where the exit code says it too: that is worth as much without a reader.
+pub fn tell(text: &str) -> Result<(), Failure> {
+    match write(text) {
+        Err(failure) if failure.is::<Closed>() => Ok(()),
+        told => told,
     }
 }

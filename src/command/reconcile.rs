@@ -11,7 +11,8 @@ use clap::Args;
 use reqwest::{Client, Url};
 use serde_json::Value;
 
-use super::Failure;
+use super::connect::read_token;
+use super::{Failure, output};
 
 /// Between two lines about how far it is, where they are not written over each other.
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
@@ -49,8 +50,13 @@ pub struct ReconcileArguments {
 /// Exit code 1 says that there are differences.
 pub fn run(arguments: &ReconcileArguments) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let found = runtime.block_on(reconcile(arguments))?;
-    Ok(if found == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    match runtime.block_on(reconcile(arguments)) {
+        Ok(0) => Ok(ExitCode::SUCCESS),
+        Ok(_) => Ok(ExitCode::FAILURE),
+        // Nothing but differences is written.
+        Err(failure) if failure.is::<output::Closed>() => Ok(ExitCode::FAILURE),
+        Err(failure) => Err(failure),
+    }
 }
 
 async fn reconcile(arguments: &ReconcileArguments) -> Result<u64, Failure> {
@@ -75,7 +81,7 @@ async fn reconcile(arguments: &ReconcileArguments) -> Result<u64, Failure> {
         let page = api.get(&path, &page_query).await?;
         let items = page["items"].as_array().map_or(&[][..], Vec::as_slice);
         progress.clear();
-        show(items, arguments.json, progress.differences == 0);
+        show(items, arguments.json, progress.differences == 0)?;
         progress.page(items.len(), &page);
         after = page["next"].as_str().map(str::to_owned);
         if after.is_none() {
@@ -93,11 +99,9 @@ struct Api {
 
 impl Api {
     fn open(arguments: &ReconcileArguments) -> Result<Self, Failure> {
-        let file = &arguments.token_file;
-        let token = std::fs::read_to_string(file)
-            .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
+        let token = read_token(&arguments.token_file)?;
         let client = Client::builder().timeout(PAGE_TIMEOUT).build()?;
-        Ok(Self { client, url: arguments.url.clone(), token: token.trim().to_owned() })
+        Ok(Self { client, url: arguments.url.clone(), token })
     }
 
     async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
@@ -139,16 +143,17 @@ fn refusal(status: u16, body: &Value) -> String {
     said
 }
 
-#[expect(clippy::print_stdout, reason = "the differences are what was asked for")]
-fn show(items: &[Value], is_json: bool, is_first: bool) {
+fn show(items: &[Value], is_json: bool, is_first: bool) -> Result<(), Failure> {
+    let mut lines = Vec::new();
     if is_json {
-        items.iter().for_each(|item| println!("{item}"));
-        return;
+        lines.extend(items.iter().map(ToString::to_string));
+    } else {
+        if is_first && !items.is_empty() {
+            lines.push(row(TITLES.map(str::to_owned)));
+        }
+        lines.extend(items.iter().map(|item| row(FIELDS.map(|field| cell(&item[field])))));
     }
-    if is_first && !items.is_empty() {
-        println!("{}", row(TITLES.map(str::to_owned)));
-    }
-    items.iter().for_each(|item| println!("{}", row(FIELDS.map(|field| cell(&item[field])))));
+    output::write(&lines.iter().map(|line| format!("{line}\n")).collect::<String>())
 }
 
 const TITLES: [&str; 10] = [

@@ -9,7 +9,7 @@ use tollgate_admin::access::Role;
 use tollgate_admin::local;
 use tollgate_config::Settings;
 
-use super::{Failure, environment};
+use super::{Failure, environment, output};
 
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
@@ -57,13 +57,12 @@ pub fn run(command: TokenCommand) -> Result<ExitCode, Failure> {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the token is what was asked for")]
 fn create(arguments: CreateArguments) -> Result<ExitCode, Failure> {
     let settings = Settings::load(arguments.config.as_deref(), environment())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let store = settings.store_url();
     let create = local::create_token(&store, arguments.role.into(), &arguments.name);
     let token = runtime.block_on(create)?;
-    println!("{}", token.expose_secret());
+    output::write(&format!("{}\n", token.expose_secret()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -16,7 +16,7 @@ struct House {
     owner: Owner,
     runtime: tokio::runtime::Runtime,
     /// Deleted when the control plane is gone.
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 const USED_SUBSCRIPTION: &str = "03030303-0303-0303-0303-030303030303";
@@ -33,7 +33,7 @@ impl House {
         let tollgate = Tollgate::start(command, &["admin"]);
         let owner = Owner::new(tollgate.address("admin"));
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        Self { tollgate, owner, runtime, _directory: directory }
+        Self { tollgate, owner, runtime, directory }
     }
 
     fn post(&self, path: &str, body: Value) -> Value {
@@ -43,6 +43,7 @@ impl House {
     fn run(&self, arguments: &[&str], stdout: Stdio) -> Output {
         let mut command = tollgate::command(BINARY, arguments);
         command
+            .envs(on_free_ports(&self.directory))
             .env("TOLLGATE_ADMIN__LISTEN", self.tollgate.address("admin").to_string())
             .env("TOLLGATE_ADMIN__BOOTSTRAP_TOKEN", TOKEN)
             .stdout(stdout)
@@ -68,6 +69,14 @@ impl House {
     /// What a command that fails complains of, with its exit code.
     fn complaint(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let output = self.run(arguments, Stdio::piped());
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    }
+
+    /// How a command ends whose output nobody reads, and what it complains of.
+    fn unread(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = self.run(arguments, writer.into());
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     }
 }
@@ -191,13 +200,57 @@ fn a_reader_that_has_seen_enough_ends_a_command_without_a_word() {
         &["export"],
         &["catalog-schema"],
         &["completions", "bash"],
+        &["token", "create", "--role", "auditor", "--name", "Grace"],
     ] {
-        let (reader, writer) = std::io::pipe().unwrap();
-        drop(reader);
+        assert_eq!(house.unread(arguments), (Some(0), String::new()), "{arguments:?}");
+    }
+}
 
-        let output = house.run(arguments, writer.into());
+/// What a script asks about: a reader that has gone changes neither what is done nor the exit code.
+#[test]
+fn what_a_command_finds_and_does_is_the_same_where_nobody_reads_it() {
+    let house = House::start();
+    let file = |name: &str, text: &str| {
+        let path = house.directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let settings = file("tollgate.yaml", "data_dir: /var/lib/tollgate\n");
+    let no_settings = file("wrong.yaml", "data_directory: /var/lib/tollgate\n");
+    let catalog = file("catalog.yaml", "products:\n  - name: maps\n    status: draft\n");
+    let no_catalog = file("nothing.yaml", "products:\n  - status: sold\n");
+    let described = file("openapi.yaml", "openapi: 3.1.0\npaths:\n  /tiles: { get: {} }\n");
 
-        assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{output:?}");
+    for (arguments, code) in [
+        (&["check-config", &settings][..], 0),
+        (&["check-config", &no_settings], 1),
+        (&["import-openapi", &described, "--product", "maps"], 0),
+        (&["import-openapi", &described, "--product", "maps", "--dry-run"], 3),
+        (&["apply", &no_catalog], 1),
+        (&["apply", &catalog, "--dry-run"], 3),
+        (&["apply", &catalog], 0),
+        (&["product", "list"], 0),
+    ] {
+        assert_eq!(house.unread(arguments), (Some(code), String::new()), "{arguments:?}");
+    }
+    assert!(house.shown(&["product", "list"]).contains("maps"));
+}
+
+#[test]
+fn a_token_file_without_a_token_is_named() {
+    let house = House::start();
+    let token = house.directory.path().join("token");
+    std::fs::write(&token, " \n").unwrap();
+    let token = token.to_str().unwrap();
+
+    for arguments in
+        [&["export", "--token-file", token][..], &["reconcile", "billing", "--token-file", token]]
+    {
+        let (code, said) = house.complaint(arguments);
+
+        assert_eq!(code, Some(1), "{said}");
+        let complaint = format!("tollgate: {token} is empty: it should hold a token");
+        assert!(said.starts_with(&complaint), "{said}");
     }
 }
 

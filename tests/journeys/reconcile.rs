@@ -83,14 +83,18 @@ fn what_a_billing_system_does_not_have_is_shown_in_a_table_and_as_json() {
     std::fs::write(&token_file, format!("{TOKEN}\n")).unwrap();
     let url = format!("http://{admin}");
     let token = token_file.to_str().unwrap();
-    let reconcile = |more: &[&str]| {
+    let command = |more: &[&str]| {
         let arguments = ["reconcile", "--url", &url, "--token-file", token];
-        tollgate::command(BINARY, &[&arguments[..], more].concat()).output().unwrap()
+        tollgate::command(BINARY, &[&arguments[..], more].concat())
     };
+    let reconcile = |more: &[&str]| command(more).output().unwrap();
 
     let table = reconcile(&["billing"]);
     let lines = reconcile(&["billing", "--json"]);
     let unknown = reconcile(&["payroll"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let unread = command(&["billing"]).stdout(writer).output().unwrap();
 
     assert_eq!(table.status.code(), Some(1), "{table:?}");
     let shown = String::from_utf8(table.stdout).unwrap();
@@ -99,6 +103,7 @@ fn what_a_billing_system_does_not_have_is_shown_in_a_table_and_as_json() {
     assert!(said.contains("1 windows compared, 0 subscriptions left, 1 differences"), "{said}");
     let difference: Value = serde_json::from_slice(&lines.stdout).unwrap();
     assert_eq!((&difference["ledger"], &difference["quantity"]), (&json!(3), &json!(3)));
+    assert_eq!((unread.status.code(), unread.stderr.len()), (Some(1), 0), "{unread:?}");
     assert_eq!(unknown.status.code(), Some(1));
     let said = String::from_utf8(unknown.stderr).unwrap();
     assert!(said.contains("there is no destination payroll"), "{said}");

@@ -16,7 +16,7 @@ use tollgate_common::catalog::KeyDigest;
 use super::Console;
 use super::layout::{Section, bare};
 use super::stop::Stop;
-use super::visitor::{COOKIE_PLAIN, COOKIE_SECURE, Sent, is_from_elsewhere, read};
+use super::visitor::{COOKIE_PLAIN, COOKIE_SECURE, Leaving, is_from_elsewhere, read};
 use crate::access::authenticate;
 use crate::access::session::{SESSION_MS, Session, Standing, session_text};
 use crate::fresh;
@@ -74,11 +74,14 @@ pub async fn sign_out(
     State(console): State<Arc<Console>>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
-    sent: Sent,
+    Leaving(visitor): Leaving,
 ) -> Result<Response, Stop> {
-    let digest = sent.visitor.session_digest();
+    let digest = visitor.session_digest();
     sessions::delete(&console.control.database, digest).await.map_err(Problem::from)?;
-    let mut response = Redirect::to("/dashboard/sign-in").into_response();
+    let mut response = match openid::still_there(&console, &visitor).await {
+        Some(page) => page,
+        None => Redirect::to("/dashboard/sign-in").into_response(),
+    };
     set_cookie(&mut response, "", 0, is_secure(peer, &headers));
     Ok(response)
 }

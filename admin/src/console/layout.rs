@@ -8,6 +8,9 @@ use super::Shown;
 use super::asset::{FAVICON, JAVASCRIPT, STYLESHEET};
 use super::visitor::{PROOF, Visitor};
 
+/// Where every form to sign out is sent.
+pub const SIGN_OUT: &str = "/dashboard/sign-out";
+
 /// Where a page stands in the menu.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
@@ -96,7 +99,7 @@ impl Visitor {
                     }
                 }
             }
-            form.sign-out method="post" action="/dashboard/sign-out" {
+            form.sign-out method="post" action=(SIGN_OUT) {
                 (self.proof_field())
                 span.who { (self.name()) }
                 button.plain type="submit" { "Sign out" }
@@ -106,8 +109,13 @@ impl Visitor {
 
     /// Shows that a form came from a page of this session.
     pub fn proof_field(&self) -> Markup {
-        html! { input type="hidden" name=(PROOF) value=(self.proof()); }
+        proof_field(&self.proof())
     }
+}
+
+/// The field of a page that has no visitor, but knows of a session.
+pub fn proof_field(proof: &str) -> Markup {
+    html! { input type="hidden" name=(PROOF) value=(proof); }
 }
 
 /// A page without a visitor.

@@ -4,7 +4,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::html;
 
-use super::layout::bare;
+use super::layout::{SIGN_OUT, bare, proof_field};
 use crate::access::Caller;
 use crate::problem::{Code, Problem};
 use crate::request::RequestId;
@@ -13,8 +13,11 @@ use crate::request::RequestId;
 pub enum Stop {
     /// Nobody is signed in; where to do that.
     SignIn(String),
-    /// The visitor's role does not open the console.
-    Denied(Caller),
+    /// The visitor's role does not open the console. The proof is for the form to sign out.
+    Denied {
+        caller: Caller,
+        proof: String,
+    },
     /// A form did not come from a page of this session.
     Forged,
     Problem(Problem),
@@ -30,7 +33,7 @@ impl IntoResponse for Stop {
     fn into_response(self) -> Response {
         match self {
             Self::SignIn(path) => Redirect::to(&path).into_response(),
-            Self::Denied(caller) => denied(&caller),
+            Self::Denied { caller, proof } => denied(&caller, &proof),
             Self::Forged => forged(),
             // The frame around every request knows its id, and comes back here.
             Self::Problem(problem) => problem.into_response(),
@@ -38,7 +41,7 @@ impl IntoResponse for Stop {
     }
 }
 
-fn denied(caller: &Caller) -> Response {
+fn denied(caller: &Caller, proof: &str) -> Response {
     let content = html! {
         section.notice {
             h1 { "Access denied" }
@@ -51,7 +54,13 @@ fn denied(caller: &Caller) -> Response {
                 code { "platform_owner" } ": a token with it is made with "
                 code { "tollgate token create --role platform_owner --name you" } "."
             }
-            p { a.button href="/dashboard/sign-in?again=1" { "Sign in as someone else" } }
+            div.actions {
+                a.button href="/dashboard/sign-in?again=1" { "Sign in as someone else" }
+                form.inline method="post" action=(SIGN_OUT) {
+                    (proof_field(proof))
+                    button.plain type="submit" { "Sign out" }
+                }
+            }
         }
     };
     bare(StatusCode::FORBIDDEN, "Access denied", &content)

@@ -34,6 +34,7 @@ pub struct Visitor {
     pub(super) caller: Caller,
     pub(super) request: RequestId,
     session_text: SecretString,
+    is_vouched_for: bool,
 }
 
 impl Visitor {
@@ -64,12 +65,14 @@ impl Visitor {
     pub fn session_digest(&self) -> KeyDigest {
         KeyDigest::of(self.session_text.expose_secret().as_bytes())
     }
-}
 
-impl FromRequestParts<Arc<Console>> for Visitor {
-    type Rejection = Stop;
+    /// Whether a provider says who it is, and not a token.
+    pub const fn is_vouched_for(&self) -> bool {
+        self.is_vouched_for
+    }
 
-    async fn from_request_parts(parts: &mut Parts, console: &Arc<Console>) -> Result<Self, Stop> {
+    /// Whoever is signed in, whatever their role opens.
+    async fn signed_in(parts: &Parts, console: &Arc<Console>) -> Result<Self, Stop> {
         let back = || Stop::SignIn(sign_in_path(parts));
         let Some(text) = cookie(&parts.headers) else {
             return Err(back());
@@ -83,16 +86,27 @@ impl FromRequestParts<Arc<Console>> for Visitor {
         let Some(caller) = caller(console, &session).await? else {
             return Err(back());
         };
-        if !caller.may(Action::UseConsole) {
-            return Err(Stop::Denied(caller));
-        }
         let request = parts.extensions.get::<RequestId>().copied();
         Ok(Self {
             console: Arc::clone(console),
             caller,
             request: request.expect("the frame around every request gives it an id"),
             session_text: text.into(),
+            is_vouched_for: matches!(session.standing, Standing::Provider { .. }),
         })
+    }
+}
+
+impl FromRequestParts<Arc<Console>> for Visitor {
+    type Rejection = Stop;
+
+    async fn from_request_parts(parts: &mut Parts, console: &Arc<Console>) -> Result<Self, Stop> {
+        let visitor = Self::signed_in(parts, console).await?;
+        if visitor.caller.may(Action::UseConsole) {
+            return Ok(visitor);
+        }
+        let proof = visitor.proof();
+        Err(Stop::Denied { caller: visitor.caller, proof })
     }
 }
 
@@ -157,14 +171,34 @@ impl FromRequest<Arc<Console>> for Sent {
     async fn from_request(request: Request<Body>, console: &Arc<Console>) -> Result<Self, Stop> {
         let (mut parts, content) = request.into_parts();
         let visitor = Visitor::from_request_parts(&mut parts, console).await?;
-        if is_from_elsewhere(&parts.headers) {
+        Self::read(visitor, &parts.headers, content).await
+    }
+}
+
+impl Sent {
+    async fn read(visitor: Visitor, headers: &HeaderMap, content: Body) -> Result<Self, Stop> {
+        if is_from_elsewhere(headers) {
             return Err(Stop::Forged);
         }
-        let form = read(content, console).await?;
+        let form = read(content, &visitor.console).await?;
         if !session::is_proof(visitor.session_text.expose_secret(), form.text(PROOF)) {
             return Err(Stop::Forged);
         }
         Ok(Self { visitor, form })
+    }
+}
+
+/// Somebody who sent the form to sign out, which is open to whoever is signed in.
+pub struct Leaving(pub Visitor);
+
+impl FromRequest<Arc<Console>> for Leaving {
+    type Rejection = Stop;
+
+    async fn from_request(request: Request<Body>, console: &Arc<Console>) -> Result<Self, Stop> {
+        let (parts, content) = request.into_parts();
+        let visitor = Visitor::signed_in(&parts, console).await?;
+        let sent = Sent::read(visitor, &parts.headers, content).await?;
+        Ok(Self(sent.visitor))
     }
 }
 

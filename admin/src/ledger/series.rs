@@ -91,12 +91,15 @@ pub async fn number_of(
         .await
 }
 
+/// Number, subscription, plan and product, as they are stored.
+type Row = (i64, Vec<u8>, Vec<u8>, Vec<u8>);
+
 /// The next series by subscription and plan.
 pub async fn next(
     db: &mut Transaction,
     (subscription, plan): (SubscriptionId, PlanId),
 ) -> Result<Option<(i64, Series)>, sqlx::Error> {
-    let row: Option<(i64, Vec<u8>, Vec<u8>, Vec<u8>)> = query_as(
+    let row: Option<Row> = query_as(
         "SELECT id, subscription, plan, product FROM ledger_series
          WHERE (subscription, plan) > ($1, $2) ORDER BY subscription, plan LIMIT 1",
     )

@@ -20,6 +20,8 @@ pub struct Provider {
     pub issuer: String,
     pub authorization_endpoint: Url,
     pub token_endpoint: Url,
+    /// Where people sign out there, if they can (OpenID Connect RP-Initiated Logout 1.0).
+    pub end_session_endpoint: Option<Url>,
     pub takes_secret_in_form: bool,
     pub keys: KeySet,
 }
@@ -38,6 +40,7 @@ impl Provider {
             issuer: name.to_owned(),
             authorization_endpoint: endpoint(&document, "authorization_endpoint")?,
             token_endpoint: endpoint(&document, "token_endpoint")?,
+            end_session_endpoint: endpoint(&document, "end_session_endpoint").ok(),
             takes_secret_in_form: takes_secret_in_form(&document),
             keys: KeySet::parse(&fetch(wire, keys.into()).await?)?,
         })

@@ -12,6 +12,7 @@ use url::form_urlencoded;
 use crate::support::{Admin, OWNER};
 
 const APIS: &str = "/dashboard/admin/apis";
+const SIGN_OUT: &str = "/dashboard/sign-out";
 
 /// What every text that people type may hold.
 const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'&";
@@ -123,7 +124,31 @@ async fn whoever_lacks_the_role_is_told_and_not_sent_away() {
         assert_eq!(page.status, StatusCode::FORBIDDEN);
         page.shows("Access denied");
         page.shows("platform_owner");
+        page.shows(&format!("whose role is <code>{role}</code>"));
+        page.shows("Sign in as someone else");
     }
+}
+
+#[tokio::test]
+async fn whoever_lacks_the_role_signs_out_where_they_are_told_so() {
+    let admin = Admin::start().await;
+    let auditor = admin.token("auditor").await;
+    let browser = Browser::signed_in(&admin, &auditor).await;
+    let page = browser.get(APIS).await;
+    page.shows("<form class=\"inline\" method=\"post\" action=\"/dashboard/sign-out\">");
+
+    let without_proof = browser.send(SIGN_OUT, &browser.get("/dashboard/sign-in").await, &[]).await;
+    let other = Browser::signed_in(&admin, OWNER).await;
+    let other = other.send(SIGN_OUT, &page, &[]).await;
+    let denied = browser.send("/dashboard/admin/apis/new", &page, &[("name", "maps")]).await;
+    let still = browser.get(APIS).await;
+    let left = browser.send(SIGN_OUT, &page, &[]).await;
+
+    without_proof.shows("This form is out of date");
+    other.shows("This form is out of date");
+    assert_eq!((denied.status, still.status), (StatusCode::FORBIDDEN, StatusCode::FORBIDDEN));
+    assert_eq!((left.status, left.to.as_str()), (StatusCode::SEE_OTHER, "/dashboard/sign-in"));
+    assert_eq!(browser.get(APIS).await.status, StatusCode::SEE_OTHER);
 }
 
 #[tokio::test]

@@ -56,6 +56,47 @@ async fn every_operation_says_who_may_call_it_and_what_its_answers_mean() {
     assert_eq!(listed["items"]["$ref"], "#/components/schemas/Plan");
 }
 
+/// A program that has made something knows by itself what to do with it.
+#[tokio::test]
+async fn what_is_made_is_linked_to_what_can_be_done_with_it() {
+    let admin = Admin::start().await;
+
+    let description = description(&admin).await;
+
+    let links = |path: &str| {
+        let links = description["paths"][path]["post"]["responses"]["201"]["links"].clone();
+        links.as_object().unwrap().keys().map(String::clone).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(
+        links("/api/v1/products"),
+        "create_plan delete_product get_product list_plans update_product"
+    );
+    assert_eq!(links("/api/v1/products/{product}/plans"), "delete_plan get_plan update_plan");
+    assert_eq!(links("/api/v1/consumers"), "delete_consumer get_consumer update_consumer");
+    assert_eq!(
+        links("/api/v1/subscriptions"),
+        "cancel_subscription create_key explain_invoice get_quota get_subscription list_keys \
+         preview_invoice update_subscription"
+    );
+    assert_eq!(links("/api/v1/subscriptions/{id}/keys"), "revoke_key rotate_key");
+    assert_eq!(links("/api/v1/tokens"), "delete_token");
+    assert_eq!(
+        links("/api/v1/destinations"),
+        "delete_destination get_destination get_destination_standing list_deliveries \
+         list_differences repair_difference replay_deliveries update_destination"
+    );
+    let plans = &description["paths"]["/api/v1/products/{product}/plans"]["post"];
+    assert_eq!(
+        plans["responses"]["201"]["links"]["update_plan"],
+        json!({
+            "operationId": "update_plan",
+            "parameters": {
+                "header.If-Match": "$response.header.etag", "path.id": "$response.body#/id",
+            },
+        })
+    );
+}
+
 /// Every field of a body that is described is one that is read, and the other way round.
 #[tokio::test]
 async fn the_bodies_are_described_as_they_are_read() {

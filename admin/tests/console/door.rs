@@ -22,8 +22,11 @@ async fn owners_are_let_in_and_others_are_told(#[values(Theme::Light, Theme::Dar
     visit.says("Access denied").await;
     visit.says("platform_owner").await;
     visit.is_sound("denied").await;
+    visit.press("form[action='/dashboard/sign-out'] button").await;
+    visit.until("location.pathname === '/dashboard/sign-in'").await;
 
-    visit.goto("/dashboard/sign-in?again=1").await;
+    visit.sign_in(&auditor).await;
+    visit.press("a[href^='/dashboard/sign-in']").await;
     visit.type_into("#token", crate::support::OWNER).await;
     visit.press("button[type=submit]").await;
     visit.says("There is no product yet").await;

@@ -38,6 +38,8 @@ pub struct Behaviour {
     pub is_foreign: bool,
     /// Answers everything with 503.
     pub is_away: bool,
+    /// Says where people sign out.
+    pub has_sign_out: bool,
     /// Sends browsers back with this error.
     pub error: Option<&'static str>,
 }
@@ -61,8 +63,13 @@ impl Provider {
     pub async fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
-        let behaviour =
-            Behaviour { claims: json!({}), is_foreign: false, is_away: false, error: None };
+        let behaviour = Behaviour {
+            claims: json!({}),
+            is_foreign: false,
+            is_away: false,
+            has_sign_out: true,
+            error: None,
+        };
         let (issuer, key, codes) = (format!("http://{address}"), Key::fresh(1), HashMap::new());
         let state = Arc::new(Mutex::new(State { issuer, behaviour, key, codes }));
         let server = tokio::spawn(serve(listener, Arc::clone(&state)));
@@ -137,6 +144,12 @@ impl State {
             (&Method::GET, "/authorize") => {
                 self.authorize(fields(request.uri().query().unwrap_or_default().as_bytes()))
             }
+            (&Method::GET, "/logout") => {
+                let asked = fields(request.uri().query().unwrap_or_default().as_bytes());
+                let is_client = asked.get("client_id").is_some_and(|client| client == CLIENT_ID);
+                let status = if is_client { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+                json_answer(status, &json!({}))
+            }
             (&Method::POST, "/token") => {
                 let authorization = request.headers().get("authorization");
                 let is_client = authorization.is_some_and(|value| *value == *credentials());
@@ -156,7 +169,7 @@ impl State {
 
     fn document(&self) -> Value {
         let issuer = &self.issuer;
-        json!({
+        let mut document = json!({
             "issuer": issuer,
             "authorization_endpoint": format!("{issuer}/authorize"),
             "token_endpoint": format!("{issuer}/token"),
@@ -164,7 +177,11 @@ impl State {
             "response_types_supported": ["code"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["ES256"],
-        })
+        });
+        if self.behaviour.has_sign_out {
+            document["end_session_endpoint"] = format!("{issuer}/logout").into();
+        }
+        document
     }
 
     fn authorize(&mut self, asked: Fields) -> Response<Full<Bytes>> {

@@ -13,7 +13,7 @@ use crate::access::session::{PROVIDER_SESSION_MS, Standing};
 use crate::console::Console;
 use crate::console::layout::bare;
 use crate::console::stop::Stop;
-use crate::console::visitor::cookie_named;
+use crate::console::visitor::{Visitor, cookie_named};
 use crate::fresh;
 use crate::openid::attempt::{ATTEMPT_MS, Attempt};
 use crate::openid::{Answer, OpenId, Person, SignInError};
@@ -82,6 +82,25 @@ pub async fn come_back(
     set_cookie(&mut response, &text, PROVIDER_SESSION_MS / 1_000, openid.is_secure());
     keep_attempt(&mut response, openid, "", 0);
     Ok(response)
+}
+
+/// Tells whoever has signed out here that they are still signed in with the provider, and where that
+/// ends. It is a link and not a redirect: a form of ours leads nowhere else, says the content security
+/// policy, and one may want to stay signed in there.
+pub async fn still_there(console: &Console, visitor: &Visitor) -> Option<Response> {
+    let openid = console.openid.as_ref().filter(|_| visitor.is_vouched_for())?;
+    let url = openid.end_session(console.control.now()).await?;
+    let content = html! {
+        section.notice {
+            h1 { "Signed out" }
+            p { "You are signed out here, and may still be signed in at " strong { (openid.name()) } "." }
+            div.actions {
+                a.button href=(url) { "Sign out there too" }
+                a.button href="/dashboard/sign-in" { "Sign in" }
+            }
+        }
+    };
+    Some(bare(StatusCode::OK, "Signed out", &content))
 }
 
 fn configured(console: &Console) -> Result<&OpenId, Stop> {

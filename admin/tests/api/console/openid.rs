@@ -252,3 +252,39 @@ async fn sessions_of_a_provider_end_when_it_is_no_longer_configured() {
 
     assert_eq!(browser.get(USAGE).await.status, StatusCode::SEE_OTHER);
 }
+
+#[tokio::test]
+async fn whoever_signs_out_is_told_where_to_sign_out_with_the_provider() {
+    let (provider, admin) = start().await;
+    let mut browser = Browser::new(&admin);
+    browser.sign_in_with_provider().await;
+    let page = browser.get(USAGE).await;
+
+    let left = browser.send(SIGN_OUT, &page, &[]).await;
+
+    assert_eq!(left.status, StatusCode::OK);
+    left.shows("You are signed out here, and may still be signed in at");
+    assert_eq!(browser.get(USAGE).await.status, StatusCode::SEE_OTHER);
+    let url = format!("{}/logout?client_id={CLIENT_ID}", provider.issuer());
+    left.shows(&format!("href=\"{url}\""));
+    assert_eq!(reqwest::get(url).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn whoever_cannot_sign_out_with_a_provider_is_led_to_the_door() {
+    let provider = Provider::start().await;
+    provider.set(|behaviour| {
+        (behaviour.claims, behaviour.has_sign_out) = (json!({ "groups": ["staff"] }), false);
+    });
+    let issuer = provider.issuer();
+    let admin = Admin::start_with(|admin| admin.openid = Some(options(&issuer))).await;
+    let mut with_provider = Browser::new(&admin);
+    with_provider.sign_in_with_provider().await;
+    let with_token = Browser::signed_in(&admin, OWNER).await;
+
+    for browser in [with_provider, with_token] {
+        let page = browser.get(USAGE).await;
+        let left = browser.send(SIGN_OUT, &page, &[]).await;
+        assert_eq!((left.status, left.to.as_str()), (StatusCode::SEE_OTHER, "/dashboard/sign-in"));
+    }
+}
