@@ -128,7 +128,7 @@ impl Lease {
             self.quota.refused_until_ns = 0;
         }
         if terms.rate != self.terms.rate {
-            self.rate.refused_until_ns = 0;
+            self.rate.forgive();
         }
         self.terms = terms;
     }
@@ -391,6 +391,10 @@ impl Lease {
                 self.must_ask = true;
                 return Vec::new();
             }
+            Status::Relieved => {
+                self.paused_until_ns = now_ns + PAUSE_NS_MAX;
+                return Vec::new();
+            }
             Status::Unseeded => {
                 self.is_unseeded = true;
                 return Vec::new();
@@ -477,16 +481,25 @@ impl Lease {
         }
     }
 
-    /// Somebody wants to know what is left. True: an answer is to come, if the counters can be asked.
+    /// Somebody wants to know what is left. True: an answer is to come.
     pub fn inquire(&mut self, now_ns: u64) -> bool {
+        if self.asked.is_some() {
+            return true;
+        }
+        let has_limits = self.terms.quota.is_some() || self.terms.rate.is_some();
         let is_fresh = now_ns.saturating_sub(self.asked_at_ns) < FRESH_NS;
-        self.must_ask |= !is_fresh;
-        !is_fresh || self.asked.is_some()
+        let asks = has_limits && !is_fresh && self.may_ask(now_ns);
+        self.must_ask |= asks;
+        asks
     }
 
     /// The counters have lost what they were told: they are to be told again.
     pub fn lost(&mut self) {
         self.quota.has_met = false;
+        // What is under way was stated before.
+        if let Some(told) = self.asked.as_mut().and_then(|asked| asked.quota.as_mut()) {
+            told.has_met = false;
+        }
         self.must_ask = true;
     }
 

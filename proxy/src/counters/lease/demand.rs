@@ -43,10 +43,12 @@ impl Demand {
             return;
         }
         let per_second = SECOND_NS as f64 / elapsed_ns as f64;
+        // Rises fast, so that a busy start is soon served ahead; falls by half with each time that a look
+        // takes, however long nobody looked: what was called an hour ago says nothing.
+        let kept = 0.5_f64.powf(elapsed_ns as f64 / LOOK_NS_MIN as f64);
         let blend = |before: f64, counted: u64| {
             let seen = counted as f64 * per_second;
-            // Rises fast, so that a busy start is soon served ahead; falls by half at each look.
-            if seen > before { seen } else { (before + seen) / 2.0 }
+            if seen > before { seen } else { before * kept + seen * (1.0 - kept) }
         };
         self.tries_per_second = blend(self.tries_per_second, self.tries);
         self.calls_per_second = blend(self.calls_per_second, self.calls);
@@ -107,6 +109,20 @@ mod tests {
         assert!(demand.is_high());
         assert!((90..=1_100).contains(&demand.calls_in(100 * MS)), "{demand:?}");
         assert!(demand.units_ahead() >= 3 * demand.calls_in(900 * MS));
+    }
+
+    #[test]
+    fn a_flood_that_was_long_ago_is_not_drawn_ahead_for() {
+        let mut demand = Demand::default();
+        (0..1_000).for_each(|_| demand.note_try());
+        demand.look(1_000 * MS);
+        assert!(demand.is_pressing());
+
+        demand.note_try();
+        demand.look(3_600_000 * MS);
+
+        assert!(!demand.is_pressing());
+        assert_eq!(demand.tries_in(500 * MS), 0);
     }
 
     #[test]

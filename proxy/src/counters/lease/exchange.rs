@@ -96,6 +96,8 @@ pub enum Status {
     Unseeded,
     /// What was lost is being counted anew.
     Counting,
+    /// A later process of this node has said that this one has ended.
+    Relieved,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,7 +206,7 @@ impl Reply {
     pub fn is_kept(&self) -> bool {
         match self.status {
             Status::Done | Status::Unseeded | Status::Counting => true,
-            Status::Stale | Status::Unknown => false,
+            Status::Stale | Status::Unknown | Status::Relieved => false,
         }
     }
 
@@ -215,6 +217,7 @@ impl Reply {
             Some(2) => Status::Unknown,
             Some(3) => Status::Unseeded,
             Some(4) => Status::Counting,
+            Some(5) => Status::Relieved,
             Some(_) | None => return Err(Senseless),
         };
         let unsigned = |index: usize| match numbers.get(index) {

@@ -53,7 +53,7 @@ pub struct Told {
     total: i64,
     hold: u64,
     apart: u64,
-    has_met: bool,
+    pub has_met: bool,
     has_seeds: bool,
     need: u64,
     want: u64,
@@ -159,7 +159,7 @@ impl QuotaLease {
             return Had::default();
         }
         match reply.status {
-            Status::Stale => return Had::default(),
+            Status::Stale | Status::Relieved => return Had::default(),
             Status::Unknown => {
                 self.has_met = false;
                 return Had::default();

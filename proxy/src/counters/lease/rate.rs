@@ -124,6 +124,11 @@ impl RateLease {
         }
     }
 
+    /// The limit is another one: what the counters said of it says nothing any more.
+    pub fn forgive(&mut self) {
+        (self.refused_until_ns, self.short) = (0, 0);
+    }
+
     /// The counters have given all that was wanted.
     pub fn satisfied(&mut self) {
         self.short = 0;
@@ -136,15 +141,17 @@ impl RateLease {
         wait_ns: u64,
         is_busy: bool,
         chance: u32,
-        now: u64,
+        now_ns: u64,
     ) {
-        let pause_ns = PAUSE_NS << self.short.min(PAUSE_DOUBLINGS_MAX);
-        self.short = self.short.saturating_add(1);
-        // A part of the window, so that what becomes free meanwhile is not lost.
-        let pause_ns =
-            if is_busy { pause_ns.min(terms.window_ns / LEASE_PART_OF_WINDOW) } else { 0 };
+        let mut pause_ns = 0;
+        if is_busy {
+            // A part of the window, so that what becomes free meanwhile is not lost.
+            pause_ns = (PAUSE_NS << self.short.min(PAUSE_DOUBLINGS_MAX))
+                .min(terms.window_ns / LEASE_PART_OF_WINDOW);
+            self.short = self.short.saturating_add(1);
+        }
         let jitter_ns = (pause_ns / 2) as u128 * u128::from(chance) / u128::from(u32::MAX);
-        self.refused_until_ns = now + wait_ns.max(1).max(pause_ns / 2 + jitter_ns as u64);
+        self.refused_until_ns = now_ns + wait_ns.max(1).max(pause_ns / 2 + jitter_ns as u64);
     }
 
     pub fn debt(&self, now_ns: u64) -> u64 {

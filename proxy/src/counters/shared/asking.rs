@@ -2,12 +2,12 @@
 //! the servers have forgotten what they were told.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::entry::Entry;
@@ -15,7 +15,7 @@ use super::servers::{Script, Servers};
 use super::{Inner, Questions, SharedCounters};
 use crate::backoff::Backoff;
 use crate::control::Control;
-use crate::counters::lease::exchange::{Ask, Reply, Seeds, Status};
+use crate::counters::lease::exchange::{Ask, Process, Reply, Seeds, Status};
 use crate::counters::lease::roll::Heard;
 
 /// How often leases are looked at that hold something.
@@ -32,6 +32,9 @@ const FORGOTTEN_MS: u64 = 86_400_000;
 
 /// So long a count of the gateways holds: it is one part in five of the silence that it looks for.
 const COUNT_MS: u64 = 1_000;
+
+/// That there are fewer gateways is believed after this time: then all have spoken, and a count is new.
+const FEWER_AFTER: Duration = Duration::from_millis(2 * COUNT_MS);
 
 /// Questions under way at once: what a server answers in some 20 ms. Those of a subscription follow one
 /// another, so more only wait when thousands of subscriptions ask in one moment.
@@ -68,6 +71,7 @@ pub async fn run(
         control,
         questions: Arc::new(Semaphore::new(QUESTIONS_MAX)),
         seedings: Semaphore::new(SEEDING_MAX),
+        is_relieved: AtomicBool::new(false),
     });
     let Questions(mut questions) = questions;
     let mut sweep = interval(SWEEP_EVERY);
@@ -109,6 +113,7 @@ struct Asking {
     control: Control,
     questions: Arc<Semaphore>,
     seedings: Semaphore,
+    is_relieved: AtomicBool,
 }
 
 /// States what was used before this process, so that what was still held goes back.
@@ -140,8 +145,10 @@ async fn put(asking: Arc<Asking>, question: Question) {
             }
             let decided = desk.lease.answer(ask.seq, &reply, rand::random(), now_ns);
             desk.tell(decided, now_ns);
-            if reply.status == Status::Done {
-                desk.tell_curious();
+            match reply.status {
+                Status::Done => desk.tell_curious(),
+                Status::Relieved => asking.say_relieved(),
+                Status::Stale | Status::Unknown | Status::Unseeded | Status::Counting => {}
             }
         }
         Err(error) => {
@@ -234,6 +241,14 @@ impl Asking {
         inner.active.lock().append(&mut still);
     }
 
+    /// Said once: what this process uses is not counted, and its callers are refused or stand apart.
+    fn say_relieved(&self) {
+        if !self.is_relieved.swap(true, Ordering::Relaxed) {
+            let Process { node, epoch } = &self.inner.process;
+            tracing::error!(%node, epoch, "another process of this node counts in its place: is its data directory a copy?");
+        }
+    }
+
     fn retire_all(&self) {
         for entry in self.inner.active.lock().clone() {
             entry.desk.lock().lease.retire();
@@ -258,6 +273,7 @@ async fn beat(asking: Arc<Asking>) {
     let mut ticks = interval(BEAT_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let name = format!("{}:{}", inner.process.node, inner.process.epoch);
+    let mut fewer_since = None;
     loop {
         ticks.tick().await;
         let words = inner.rolls.each_ref().map(|roll| roll.lock().next_word());
@@ -291,7 +307,13 @@ async fn beat(asking: Arc<Asking>) {
             }
         }
         if let Some(nodes) = nodes {
-            inner.nodes.store(nodes, Ordering::Relaxed);
+            // After an outage the first ones to speak find nobody else there, and a count is kept a while.
+            let is_fewer = nodes < inner.nodes();
+            let since = *fewer_since.get_or_insert_with(Instant::now);
+            if !is_fewer || since.elapsed() >= FEWER_AFTER {
+                inner.nodes.store(nodes, Ordering::Relaxed);
+                fewer_since = None;
+            }
         }
         let was_available = inner.is_available.swap(nodes.is_some(), Ordering::Relaxed);
         if nodes.is_some() && !was_available {

@@ -7,7 +7,7 @@
 -- Answers {since when in ms, the number of the last beat of this process that is known here,
 -- gateways there}. A roll that is younger than it was, or forgot a beat, tells of a loss.
 --
--- All gateways are read only when the count has aged or one comes anew: each of a thousand reading a
+-- All gateways are read only when the count has aged or one comes anew with a beat: each of a thousand reading a
 -- thousand would be more than a server answers.
 
 local FORGOTTEN_AT_ONCE = 1000

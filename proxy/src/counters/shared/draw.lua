@@ -8,14 +8,14 @@
 --
 --   used held seeded    what all have used and hold; of that, what is held; the ledger was asked
 --   p:<node>:<epoch>    "total hold seq" of one process
---   n:<node>            "total epoch alive": what processes of a node before that epoch have used, and
---                       those that still draw beside it
+--   n:<node>            "total epoch": what processes of a node before that epoch have used
+--   a:<node>            those of them that still draw beside it, with commas
 --   l:<node>            what the ledger says of a node that has not spoken yet
 --   revision limit at   the newest limit that anyone has stated, and when
 --
 -- Everything is read before anything is written, so that a key of a wrong type changes nothing.
 
-local DONE, STALE, UNKNOWN, UNSEEDED, COUNTING = 0, 1, 2, 3, 4
+local DONE, STALE, UNKNOWN, UNSEEDED, COUNTING, RELIEVED = 0, 1, 2, 3, 4, 5
 
 local taken = 0
 local function text()
@@ -63,7 +63,7 @@ local since_ms = tonumber(redis.call('HGET', KEYS[1], 'since'))
 local quota, rate = {}, {}
 if counts then
   quota = redis.call('HMGET', KEYS[2], 'used', 'held', 'seeded', 'revision', 'limit', 'at', own,
-    'n:' .. node)
+    'n:' .. node, 'a:' .. node)
 end
 if interval_ns > 0 then
   rate = redis.call('HMGET', KEYS[3], 'debt', 'at', own)
@@ -81,14 +81,14 @@ end
 if counts and not quota[7] and not past then
   return {UNKNOWN, 0}
 end
-local was_past, was_epoch, beside = 0, 0, ''
-if counts and quota[8] then
-  was_past, was_epoch, beside = string.match(quota[8], '^(%-?%d+) (%d+) ?(.*)$')
+local was_past, was_epoch, beside = 0, 0, quota[9]
+if quota[8] then
+  was_past, was_epoch = string.match(quota[8], '^(%-?%d+) (%d+)$')
   was_past, was_epoch = tonumber(was_past), tonumber(was_epoch)
-  if not quota[7] and was_epoch > tonumber(epoch)
+  if not quota[7] and was_epoch > tonumber(epoch) and beside
       and not string.find(',' .. beside .. ',', ',' .. epoch .. ',', 1, true) then
     -- A process that has ended: its successor has said so, and this word of it was late.
-    return {STALE, seq}
+    return {RELIEVED, 0}
   end
 end
 
@@ -142,7 +142,8 @@ if counts then
       was_epoch, beside = epoch, table.concat(alive_words, ',')
     end
     used = used - was_past + past
-    put('n:' .. node, whole(past) .. ' ' .. was_epoch .. ' ' .. beside)
+    put('n:' .. node, whole(past) .. ' ' .. was_epoch)
+    put('a:' .. node, beside or '')
   end
   for _ = 1, seeds do
     local other, units = text(), number()

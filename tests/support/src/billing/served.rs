@@ -54,10 +54,19 @@ impl Served {
         format!("http://{}", self.address)
     }
 
-    /// What it would bill, with all that is still on the way.
+    /// What it would bill now.
     pub fn bill(&self) -> Bill {
+        self.bill_at(now_ms())
+    }
+
+    /// What it would bill with all that is still on the way.
+    pub fn last_bill(&self) -> Bill {
+        self.bill_at(i64::MAX)
+    }
+
+    fn bill_at(&self, now_ms: i64) -> Bill {
         let mut far = self.far.lock().expect("no holder panics");
-        far.network.arrive(i64::MAX);
+        far.network.arrive(now_ms);
         far.network.billing.bill()
     }
 }

@@ -90,8 +90,11 @@ impl Server {
     }
 
     pub fn set(&self, key: &str, field: &str, value: i64) {
-        let mut state = self.state.borrow_mut();
-        state.hashes.entry(key.to_owned()).or_default().insert(field.to_owned(), value.to_string());
+        self.know(key, [(field.to_owned(), value.to_string())]);
+    }
+
+    pub fn know(&self, key: &str, fields: impl IntoIterator<Item = (String, String)>) {
+        self.state.borrow_mut().hashes.entry(key.to_owned()).or_default().extend(fields);
     }
 }
 

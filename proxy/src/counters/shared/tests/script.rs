@@ -96,7 +96,7 @@ fn a_word_of_a_process_that_has_ended_is_not_counted_when_it_comes_after_its_suc
     let late = run_simulated(&server, &killed, &meeting(ask(4, 10, 200, 0), 0, &[]));
     let after = run_simulated(&server, &successor, &ask(2, 1, 0, 0));
 
-    assert_eq!(late.status, Status::Stale);
+    assert_eq!(late.status, Status::Relieved);
     assert_eq!((after.used, after.held), (13, 0));
 }
 
