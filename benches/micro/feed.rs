@@ -1,6 +1,8 @@
 //! What it costs the control plane to send a large catalog to a gateway, and how long a gateway
 //! without anything takes until it is in force there.
 
+#[expect(dead_code, reason = "calls are of other benchmarks")]
+mod control;
 #[expect(dead_code, reason = "the gateway on the stage is for the calls of another benchmark")]
 mod stage;
 
@@ -32,15 +34,8 @@ const NODE_TOKEN: &str = "a-node-of-the-benchmark";
 /// Length and checksum.
 const FRAME_PREFIX_BYTES: usize = 8;
 
-/// As many threads as the control plane has in its process.
-const CONTROL_THREADS: usize = 2;
-
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(CONTROL_THREADS)
-        .enable_all()
-        .build()
-        .expect("threads can be started");
+    let runtime = control::runtime();
     let directory = stage::memory_directory();
     let database = directory.path().join("tollgate.db");
     runtime.block_on(fill(&database));

@@ -1,6 +1,8 @@
 //! What it costs the ledger to take records of gateways, by how many subscriptions share a minute. On
 //! SQLite, in memory where the system has a place there: what is measured is the work, not the disk.
 
+#[expect(dead_code, reason = "one thread is measured")]
+mod control;
 #[expect(dead_code, reason = "the gateway on the stage is for the calls of another benchmark")]
 mod stage;
 
@@ -10,9 +12,8 @@ use std::time::{Duration, Instant};
 use tollgate_admin::ledger::Ledger;
 use tollgate_admin::ledger::sweep::Retention;
 use tollgate_admin::store::Database;
-use tollgate_common::ids::{KeyId, NodeId, PlanId, ProductId, RequestId, SubscriptionId};
+use tollgate_common::ids::{NodeId, PlanId, ProductId, RequestId, SubscriptionId};
 use tollgate_common::internal::{USAGE_BATCH_RECORDS_MAX, UsageBatch};
-use tollgate_common::outcome::Outcome;
 use tollgate_common::time::Timestamp;
 use tollgate_common::usage::UsageRecord;
 
@@ -70,26 +71,10 @@ fn record(number: u64, subscriptions: u64) -> UsageRecord {
     let subscription = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) % subscriptions;
     let id = u128::from(subscription).to_be_bytes();
     let admitted_at = NOW.plus_ms((number / CALLS_PER_MS) as i64);
+    let (product, plan) = (ProductId::from_bytes([1; 16]), PlanId::from_bytes([2; 16]));
     UsageRecord {
         request: RequestId::new(admitted_at.0, u128::from(number)),
-        part: 0,
-        last: true,
-        product: ProductId::from_bytes([1; 16]),
-        plan: PlanId::from_bytes([2; 16]),
-        subscription: SubscriptionId::from_bytes(id),
-        key: KeyId::from_bytes(id),
-        admitted_at,
         period_start: Timestamp(1_793_491_200_000),
-        duration_us: 900,
-        outcome: Outcome::Success,
-        status: 200,
-        attempts: 1,
-        truncated: false,
-        counted: true,
-        billed: true,
-        calls: 1,
-        units: 1,
-        bytes_in: 120,
-        bytes_out: 900,
+        ..control::call(admitted_at, product, plan, SubscriptionId::from_bytes(id))
     }
 }

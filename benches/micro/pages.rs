@@ -1,5 +1,6 @@
 //! How long an owner waits for a page of the console at 1,000 products and 100,000 subscriptions.
 
+mod control;
 #[expect(dead_code, reason = "the gateway on the stage is for the calls of another benchmark")]
 mod stage;
 
@@ -15,9 +16,8 @@ use tollgate_admin::options::AdminOptions;
 use tollgate_admin::server::{self, Running};
 use tollgate_admin::store::Part;
 use tollgate_admin::store::query::{query, query_as};
-use tollgate_common::ids::{KeyId, NodeId, PlanId, ProductId, RequestId, SubscriptionId};
+use tollgate_common::ids::{NodeId, PlanId, ProductId, SubscriptionId};
 use tollgate_common::internal::{USAGE_BATCH_RECORDS_MAX, UsageBatch};
-use tollgate_common::outcome::Outcome;
 use tollgate_common::time::Timestamp;
 use tollgate_common::usage::UsageRecord;
 use uuid::Uuid;
@@ -36,16 +36,8 @@ const DAY_MS: i64 = 86_400_000;
 /// Times that each page is asked for.
 const VISITS: usize = 50;
 
-/// As many threads as the control plane has in its process.
-const CONTROL_THREADS: usize = 2;
-
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(CONTROL_THREADS)
-        .enable_all()
-        .build()
-        .expect("threads can be started");
-    runtime.block_on(run());
+    control::runtime().block_on(run());
 }
 
 async fn run() {
@@ -219,26 +211,10 @@ async fn use_up(admin: &Running) {
 fn record(at: Timestamp, row: &(Vec<u8>, Vec<u8>, Vec<u8>)) -> UsageRecord {
     let id = |bytes: &[u8]| Uuid::from_slice(bytes).expect("an id has 16 bytes").into_bytes();
     let (subscription, product, plan) = row;
-    UsageRecord {
-        request: RequestId::new(at.0, Uuid::from_bytes(id(subscription)).as_u128()),
-        part: 0,
-        last: true,
-        product: ProductId::from_bytes(id(product)),
-        plan: PlanId::from_bytes(id(plan)),
-        subscription: SubscriptionId::from_bytes(id(subscription)),
-        key: KeyId::from_bytes(id(subscription)),
-        admitted_at: at,
-        period_start: at,
-        duration_us: 900,
-        outcome: Outcome::Success,
-        status: 200,
-        attempts: 1,
-        truncated: false,
-        counted: true,
-        billed: true,
-        calls: 1,
-        units: 1,
-        bytes_in: 120,
-        bytes_out: 900,
-    }
+    control::call(
+        at,
+        ProductId::from_bytes(id(product)),
+        PlanId::from_bytes(id(plan)),
+        SubscriptionId::from_bytes(id(subscription)),
+    )
 }

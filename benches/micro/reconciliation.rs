@@ -2,6 +2,8 @@
 //! The destination answers at once and in this process, and the store is in memory where the system
 //! has a place there: what is measured is the comparing, not a network or a disk.
 
+#[expect(dead_code, reason = "calls are of other benchmarks")]
+mod control;
 #[expect(dead_code, reason = "the gateway on the stage is for the calls of another benchmark")]
 mod stage;
 
@@ -43,16 +45,8 @@ const DIFFERS_EVERY: i64 = 1_000;
 /// What the goal is about.
 const SUBSCRIPTIONS_GOAL: f64 = 100_000.0;
 
-/// As many threads as the control plane has in its process.
-const CONTROL_THREADS: usize = 2;
-
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(CONTROL_THREADS)
-        .enable_all()
-        .build()
-        .expect("threads can be started");
-    runtime.block_on(async {
+    control::runtime().block_on(async {
         compare(200, HOURS_PER_YEAR, false).await;
         compare(100_000, 24, false).await;
         compare(5, HOURS_PER_YEAR, true).await;

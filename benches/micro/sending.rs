@@ -1,6 +1,7 @@
 //! How fast a backlog goes to a billing system that takes whatever it is given, and how much memory that takes: the
 //! real control plane, its store in memory, and a destination on loopback that answers at once.
 
+mod control;
 #[expect(dead_code, reason = "the gateway on the stage is for the calls of another benchmark")]
 mod stage;
 
@@ -22,10 +23,8 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tollgate_admin::options::AdminOptions;
 use tollgate_admin::server::{self, Running};
-use tollgate_common::ids::{KeyId, NodeId, PlanId, ProductId, RequestId, SubscriptionId};
+use tollgate_common::ids::{NodeId, PlanId, ProductId};
 use tollgate_common::internal::{USAGE_BATCH_RECORDS_MAX, UsageBatch};
-use tollgate_common::outcome::Outcome;
-use tollgate_common::time::Timestamp;
 use tollgate_common::usage::UsageRecord;
 use tollgate_test_support::owner::{Owner, TOKEN};
 
@@ -36,23 +35,15 @@ const SUBSCRIPTIONS: usize = 100;
 const MINUTE_MS: i64 = 60_000;
 
 /// Minutes of usage of every subscription: as many windows each.
-const BACKLOGS: [i64; 2] = [100, 1_000];
+const BACKLOGS: [i64; 2] = [100, 500];
 
 /// Since when nothing of the backlog can be open any more.
 const AGO_MINUTES: i64 = 10;
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// As many threads as the control plane has in its process.
-const CONTROL_THREADS: usize = 2;
-
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(CONTROL_THREADS)
-        .enable_all()
-        .build()
-        .expect("threads can be started");
-    runtime.block_on(async {
+    control::runtime().block_on(async {
         for minutes in BACKLOGS {
             for (kind, settings) in kinds() {
                 send(minutes, kind, settings).await;
@@ -161,7 +152,9 @@ async fn use_up(admin: &Running, owner: &Owner, minutes: i64) -> u64 {
     let now = control.now();
     let calls = (0..minutes).flat_map(|minute| {
         let at = now.plus_ms(-(AGO_MINUTES + minute) * MINUTE_MS);
-        subscriptions.iter().map(move |subscription| record(at, product, plan, *subscription))
+        subscriptions
+            .iter()
+            .map(move |subscription| control::call(at, product, plan, *subscription))
     });
     let calls: Vec<UsageRecord> = calls.collect();
     let mut first = 1;
@@ -172,31 +165,6 @@ async fn use_up(admin: &Running, owner: &Owner, minutes: i64) -> u64 {
         first += calls.len() as u64;
     }
     calls.len() as u64
-}
-
-fn record(at: Timestamp, product: ProductId, plan: PlanId, id: SubscriptionId) -> UsageRecord {
-    UsageRecord {
-        request: RequestId::new(at.0, u128::from_be_bytes(*id.as_bytes())),
-        part: 0,
-        last: true,
-        product,
-        plan,
-        subscription: id,
-        key: KeyId::from_bytes(*id.as_bytes()),
-        admitted_at: at,
-        period_start: at,
-        duration_us: 900,
-        outcome: Outcome::Success,
-        status: 200,
-        attempts: 1,
-        truncated: false,
-        counted: true,
-        billed: true,
-        calls: 1,
-        units: 1,
-        bytes_in: 120,
-        bytes_out: 900,
-    }
 }
 
 /// A destination that takes everything and keeps nothing but its count.
