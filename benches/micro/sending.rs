@@ -43,6 +43,7 @@ const AGO_MINUTES: i64 = 10;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 fn main() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     control::runtime().block_on(async {
         for minutes in BACKLOGS {
             for (kind, settings) in kinds() {
