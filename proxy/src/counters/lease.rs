@@ -10,6 +10,7 @@
 
 mod demand;
 pub mod exchange;
+pub mod muster;
 mod quota;
 mod rate;
 pub mod roll;

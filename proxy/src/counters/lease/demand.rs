@@ -6,8 +6,8 @@ const SECOND_NS: u64 = 1_000_000_000;
 const LOOK_NS_MIN: u64 = 100_000_000;
 
 /// Calls per second from which on they are drawn ahead, refused ones among them where a rate is
-/// concerned: a flood asks no more often than the calls that pass would. Below, each draws for itself, which costs
-/// little and lends nothing.
+/// concerned: a flood asks no more often than the calls that pass would. Below, each draws for
+/// itself, which costs little and lends nothing.
 const AHEAD_FROM: f64 = 20.0;
 
 /// What is drawn ahead of a quota lasts so long: one draw a second.
@@ -43,8 +43,8 @@ impl Demand {
             return;
         }
         let per_second = SECOND_NS as f64 / elapsed_ns as f64;
-        // Rises fast, so that a busy start is soon served ahead; falls by half with each time that a look
-        // takes, however long nobody looked: what was called an hour ago says nothing.
+        // Rises fast, so that a busy start is soon served ahead; falls by half with each time that
+        // a look takes, however long nobody looked: what was called an hour ago says nothing.
         let kept = 0.5_f64.powf(elapsed_ns as f64 / LOOK_NS_MIN as f64);
         let blend = |before: f64, counted: u64| {
             let seen = counted as f64 * per_second;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::entry::Entry;
@@ -16,6 +16,7 @@ use super::{Inner, Questions, SharedCounters};
 use crate::backoff::Backoff;
 use crate::control::Control;
 use crate::counters::lease::exchange::{Ask, Process, Reply, Seeds, Status};
+use crate::counters::lease::muster::{Muster, beat_arguments};
 use crate::counters::lease::roll::Heard;
 
 /// How often leases are looked at that hold something.
@@ -23,18 +24,6 @@ const SWEEP_EVERY: Duration = Duration::from_millis(100);
 
 /// How often each bucket is told that this gateway is there, three times in a roll call.
 const BEAT_EVERY: Duration = Duration::from_millis(400);
-
-/// A gateway that is silent for so long shares nothing any more.
-const SILENT_MS: u64 = 5_000;
-
-/// And after so long it is forgotten.
-const FORGOTTEN_MS: u64 = 86_400_000;
-
-/// So long a count of the gateways holds: it is one part in five of the silence that it looks for.
-const COUNT_MS: u64 = 1_000;
-
-/// That there are fewer gateways is believed after this time: then all have spoken, and a count is new.
-const FEWER_AFTER: Duration = Duration::from_millis(2 * COUNT_MS);
 
 /// Questions under way at once: what a server answers in some 20 ms. Those of a subscription follow one
 /// another, so more only wait when thousands of subscriptions ask in one moment.
@@ -273,18 +262,12 @@ async fn beat(asking: Arc<Asking>) {
     let mut ticks = interval(BEAT_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let name = format!("{}:{}", inner.process.node, inner.process.epoch);
-    let mut fewer_since = None;
+    let mut muster = Muster::new(inner.nodes());
     loop {
         ticks.tick().await;
         let words = inner.rolls.each_ref().map(|roll| roll.lock().next_word());
         let beats = words.iter().enumerate().map(|(bucket, word)| {
-            let arguments = [
-                name.clone(),
-                word.number.to_string(),
-                SILENT_MS.to_string(),
-                FORGOTTEN_MS.to_string(),
-                COUNT_MS.to_string(),
-            ];
+            let arguments = beat_arguments(&name, word.number);
             let servers = &asking.servers;
             async move { servers.run(Script::Beat, &[roll_key(bucket)], &arguments).await }
         });
@@ -306,15 +289,8 @@ async fn beat(asking: Arc<Asking>) {
                 Err(error) => asking.servers.complain(&error),
             }
         }
-        if let Some(nodes) = nodes {
-            // After an outage the first ones to speak find nobody else there, and a count is kept a while.
-            let is_fewer = nodes < inner.nodes();
-            let since = *fewer_since.get_or_insert_with(Instant::now);
-            if !is_fewer || since.elapsed() >= FEWER_AFTER {
-                inner.nodes.store(nodes, Ordering::Relaxed);
-                fewer_since = None;
-            }
-        }
+        let believed = muster.hear(nodes, inner.clock.monotonic_ns());
+        inner.nodes.store(believed, Ordering::Relaxed);
         let was_available = inner.is_available.swap(nodes.is_some(), Ordering::Relaxed);
         if nodes.is_some() && !was_available {
             tracing::info!(nodes, "the shared counters answer");

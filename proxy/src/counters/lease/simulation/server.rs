@@ -65,12 +65,6 @@ impl Server {
         reply.sequence_values::<f64>().map(|number| number.unwrap() as i64).collect()
     }
 
-    /// Runs `beat.lua` as a gateway does.
-    pub fn beat(&self, gateway: &str, number: u64) -> Vec<i64> {
-        let words = [gateway, &number.to_string(), "5000", "86400000", "1000"];
-        self.run(Script::Beat, &["roll".to_owned()], &words.map(str::to_owned))
-    }
-
     /// Gateways of which the roll knows anything.
     pub fn gateways(&self) -> usize {
         let state = self.state.borrow();

@@ -13,6 +13,7 @@ use tollgate_test_support::chance::Chance;
 use super::server::{Script, Server};
 use crate::counters::Verdict;
 use crate::counters::lease::exchange::{Ask, Process, ROLL_CALL_MS, Reply};
+use crate::counters::lease::muster::beat_arguments;
 use crate::counters::lease::roll::{Heard, Roll, Word};
 use crate::counters::lease::terms::{QuotaTerms, RateTerms, Terms};
 use crate::counters::lease::{Lease, Step, Ticket};
@@ -594,7 +595,8 @@ impl World {
         self.next_question += 1;
         let beat = self.next_question;
         self.nodes[node].beats.insert(beat, word);
-        let numbers = self.server.beat(&name, word.number);
+        let arguments = beat_arguments(&name, word.number);
+        let numbers = self.server.run(Script::Beat, &["roll".to_owned()], &arguments);
         let wait_ns = self.latency();
         self.after(wait_ns, Event::BeatHeard { node, life, beat, numbers });
     }

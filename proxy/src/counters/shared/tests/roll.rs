@@ -1,14 +1,16 @@
 //! The roll of a bucket: who is there, told by a script that does not read all of a thousand gateways
 //! for each of them.
 
+use crate::counters::lease::muster::beat_arguments;
 use crate::counters::lease::roll::Heard;
-use crate::counters::lease::simulation::server::Server;
+use crate::counters::lease::simulation::server::{Script, Server};
 
 const START_US: i64 = 1_793_000_000_000_000;
 const SECOND_US: i64 = 1_000_000;
 
 fn beat(server: &Server, gateway: usize, number: u64) -> Heard {
-    Heard::read(&server.beat(&format!("gateway-{gateway}:1"), number)).unwrap()
+    let arguments = beat_arguments(&format!("gateway-{gateway}:1"), number);
+    Heard::read(&server.run(Script::Beat, &["roll".to_owned()], &arguments)).unwrap()
 }
 
 fn server_with(gateways: usize) -> Server {
