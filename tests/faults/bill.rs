@@ -20,8 +20,8 @@ use tollgate_test_support::owner::{Offer, Owner};
 use tollgate_test_support::raw_http1::{Answer, RawHttp1};
 use uuid::Uuid;
 
+use crate::asking::{self, eventually};
 use crate::fleet::{Fleet, GATEWAYS};
-use crate::house::eventually;
 use crate::length::{calls, say, seed};
 
 /// Consumers far from their quota, and those who use it up.
@@ -93,9 +93,7 @@ async fn upstream_ledger_counters_invoices_and_the_billing_system_agree_to_the_c
     say(&format!("{kills:?} kills in {:.0} s", begun.elapsed().as_secs_f64()));
 
     for gateway in 0..GATEWAYS {
-        let is_empty =
-            async || fleet.metric(gateway, "tollgate_journal_undelivered_records").await == 0;
-        eventually("the journal is delivered", is_empty).await;
+        asking::has_delivered(fleet.gateway(gateway)).await;
     }
     fleet.is_at_rest().await;
     collect(&fleet, &mut arrived);
@@ -312,12 +310,7 @@ async fn counters_agree(fleet: &Fleet, offers: &[Offer], ledger: &BTreeMap<Strin
     for offer in offers {
         let used = ledger.get(&offer.subscription).copied().unwrap_or_default();
         for gateway in 0..GATEWAYS {
-            let agrees = async || {
-                let usage = fleet.own_usage(gateway, offer).await.unwrap();
-                let limits = usage["limits"].as_array().unwrap();
-                let month = limits.iter().find(|limit| limit["name"] == "month").unwrap();
-                month["used"] == json!(used)
-            };
+            let agrees = async || asking::month_used(fleet.gateway(gateway), offer).await == used;
             eventually(&format!("gateway {gateway} tells of {used} calls"), agrees).await;
         }
     }

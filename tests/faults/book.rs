@@ -8,8 +8,9 @@ use serde_json::Value;
 use tollgate_test_support::owner::{Offer, Owner};
 use tollgate_test_support::upstream::Upstream;
 
+use crate::asking::eventually;
 use crate::callers::{Calls, Heard};
-use crate::house::{House, eventually};
+use crate::house::House;
 use crate::length::say;
 
 /// Questions to the ledger at a time.

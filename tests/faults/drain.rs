@@ -6,8 +6,9 @@ use tokio::net::TcpStream;
 use tollgate_test_support::raw_http1::RawHttp1;
 use tollgate_test_support::raw_http2::{ACK, Fate, Frame, GOAWAY, PING, RawHttp2, SETTINGS, get};
 
+use crate::asking::eventually;
 use crate::book::Book;
-use crate::house::{Form, House, eventually};
+use crate::house::{Form, House};
 
 /// The most that the last stream's number can be (RFC 9113, section 6.8): any may follow.
 const ANY_STREAM: u32 = 0x7fff_ffff;

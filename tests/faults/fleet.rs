@@ -8,13 +8,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::sleep;
 use tollgate_test_support::owner::{Offer, Owner, TOKEN};
-use tollgate_test_support::raw_http1::RawHttp1;
 use tollgate_test_support::redis::RedisServer;
 use tollgate_test_support::tollgate::{Tollgate, command, on_free_ports};
 use tollgate_test_support::upstream::Upstream;
 
 use crate::BINARY;
-use crate::house::{eventually, free_address};
+use crate::asking::{self, eventually, metric};
+use crate::house::free_address;
 
 pub const GATEWAYS: usize = 3;
 
@@ -80,7 +80,7 @@ impl Fleet {
     }
 
     pub fn proxy(&self, gateway: usize) -> SocketAddr {
-        self.gateways[gateway].process.as_ref().unwrap().address("proxy")
+        self.gateway(gateway).address("proxy")
     }
 
     /// A plan that all gateways know, whose counters they reach.
@@ -93,33 +93,22 @@ impl Fleet {
     /// Waits until all gateways know a key, and reach the counters.
     pub async fn knows(&self, offer: &Offer) {
         for gateway in 0..GATEWAYS {
-            let knows = async || self.own_usage(gateway, offer).await.is_some();
-            eventually("the gateway knows the key", knows).await;
-            let reaches = async || self.metric(gateway, "tollgate_counters_available").await == 1;
+            asking::knows(self.gateway(gateway), offer).await;
+            let reaches =
+                async || metric(self.gateway(gateway), "tollgate_counters_available").await == 1;
             eventually("the gateway reaches the counters", reaches).await;
         }
     }
 
-    /// What a caller is told of its limits.
-    pub async fn own_usage(&self, gateway: usize, offer: &Offer) -> Option<Value> {
-        let mut client = RawHttp1::connect(self.proxy(gateway)).await.unwrap();
-        let answer = client.get("/.tollgate/usage", &offer.key).await.unwrap();
-        (answer.status == 200).then(|| serde_json::from_slice(&answer.body).unwrap())
-    }
-
-    pub async fn metric(&self, gateway: usize, name: &str) -> u64 {
-        let process = self.gateways[gateway].process.as_ref().unwrap();
-        let mut client = RawHttp1::connect(process.address("metrics")).await.unwrap();
-        let text = client.get("/metrics", "").await.unwrap().text();
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
+    pub fn gateway(&self, gateway: usize) -> &Tollgate {
+        self.gateways[gateway].process.as_ref().unwrap()
     }
 
     /// Calls held back by no gateway: how often the counters let somebody pass.
     async fn outstanding(&self) -> u64 {
         let mut sum = 0;
         for gateway in 0..GATEWAYS {
-            sum += self.metric(gateway, "tollgate_leases_outstanding").await;
+            sum += metric(self.gateway(gateway), "tollgate_leases_outstanding").await;
         }
         sum
     }

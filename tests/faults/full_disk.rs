@@ -9,9 +9,10 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tollgate_test_support::raw_http1::RawHttp1;
 
+use crate::asking::eventually;
 use crate::book::Book;
 use crate::callers::{Callers, PACE, QUICK, SLOW};
-use crate::house::{Form, House, eventually};
+use crate::house::{Form, House};
 use crate::length::say;
 
 /// Room for the catalog, and for some thousands of records.

@@ -4,21 +4,16 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tollgate_test_support::owner::{Offer, Owner, TOKEN};
 use tollgate_test_support::postgres::Postgres;
-use tollgate_test_support::raw_http1::{Answer, RawHttp1};
 use tollgate_test_support::tollgate::{Tollgate, command, on_free_ports};
 
 use crate::BINARY;
+use crate::asking;
 use crate::balancer::Balancer;
-
-/// What is awaited comes in time on a machine that works, however busy it is.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-const PAUSE: Duration = Duration::from_millis(10);
 
 /// Ports that are not given to connections, so that one is still free after a restart.
 const FIXED_PORTS: std::ops::Range<u16> = 20_000..32_000;
@@ -217,46 +212,23 @@ impl House {
     /// Waits until the gateway knows the keys.
     pub async fn knows(&self, offers: &[Offer]) {
         for offer in offers {
-            let known = async || self.own_usage(offer).await.status == 200;
-            eventually("the gateway knows the key", known).await;
+            asking::knows(self.gateway.as_ref().unwrap(), offer).await;
         }
-    }
-
-    async fn own_usage(&self, offer: &Offer) -> Answer {
-        let mut client = RawHttp1::connect(self.proxy()).await.unwrap();
-        client.get("/.tollgate/usage", &offer.key).await.unwrap()
     }
 
     /// What the gateway's counter says that a subscription has used of its quota.
     pub async fn counted(&self, offer: &Offer) -> usize {
-        let usage: Value = serde_json::from_slice(&self.own_usage(offer).await.body).unwrap();
-        let limits = usage["limits"].as_array().unwrap();
-        let month = limits.iter().find(|limit| limit["name"] == "month").unwrap();
-        month["used"].as_u64().unwrap() as usize
+        asking::month_used(self.gateway.as_ref().unwrap(), offer).await
     }
 
     /// What the gateway's metrics say now, of something that is counted.
     pub async fn metric(&self, name: &str) -> u64 {
-        let metrics = self.gateway.as_ref().unwrap().address("metrics");
-        let mut client = RawHttp1::connect(metrics).await.unwrap();
-        let text = client.get("/metrics", "").await.unwrap().text();
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
+        asking::metric(self.gateway.as_ref().unwrap(), name).await
     }
 
     /// Waits until the ledger has all that is in the gateway's journal.
     pub async fn has_delivered(&self) {
-        let is_empty = async || self.metric("tollgate_journal_undelivered_records").await == 0;
-        eventually("the journal is delivered", is_empty).await;
-    }
-}
-
-/// Asks until it is so.
-pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so().await {
-        assert!(start.elapsed() < PATIENCE, "in vain: {what}");
-        sleep(PAUSE).await;
+        asking::has_delivered(self.gateway.as_ref().unwrap()).await;
     }
 }
 

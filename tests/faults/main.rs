@@ -8,6 +8,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
+mod asking;
 mod balancer;
 mod book;
 mod callers;

@@ -7,9 +7,10 @@ use serde_json::json;
 use tokio::time::sleep;
 use tollgate_test_support::http;
 
+use crate::asking::eventually;
 use crate::book::Book;
 use crate::callers::{Callers, QUICK};
-use crate::house::{House, eventually};
+use crate::house::House;
 use crate::length::outage_seconds;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep};
 use tollgate_test_support::owner::Offer;
 use tollgate_test_support::raw_http1::RawHttp1;
 
+use crate::asking::eventually;
 use crate::fleet::{Fleet, GATEWAYS};
-use crate::house::eventually;
 
 const CALLERS: usize = 4;
 
