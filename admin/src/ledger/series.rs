@@ -65,17 +65,11 @@ fn key(series: &Series) -> (SubscriptionId, PlanId) {
 
 /// What a number stands for.
 pub async fn find(db: &mut Transaction, number: i64) -> Result<Option<Series>, sqlx::Error> {
-    let row: Option<(Vec<u8>, Vec<u8>, Vec<u8>)> =
-        query_as("SELECT subscription, plan, product FROM ledger_series WHERE id = $1")
-            .bind(number)
-            .fetch_optional(db)
-            .await?;
-    let Some((subscription, plan, product)) = row else { return Ok(None) };
-    Ok(Some(Series {
-        subscription: SubscriptionId::from_bytes(id_read(&subscription)?),
-        plan: PlanId::from_bytes(id_read(&plan)?),
-        product: ProductId::from_bytes(id_read(&product)?),
-    }))
+    let row = query_as("SELECT id, subscription, plan, product FROM ledger_series WHERE id = $1")
+        .bind(number)
+        .fetch_optional(db)
+        .await?;
+    Ok(row.map(numbered).transpose()?.map(|(_, series)| series))
 }
 
 /// The number of a series, when the ledger has it.
@@ -99,7 +93,7 @@ pub async fn next(
     db: &mut Transaction,
     (subscription, plan): (SubscriptionId, PlanId),
 ) -> Result<Option<(i64, Series)>, sqlx::Error> {
-    let row: Option<Row> = query_as(
+    let row = query_as(
         "SELECT id, subscription, plan, product FROM ledger_series
          WHERE (subscription, plan) > ($1, $2) ORDER BY subscription, plan LIMIT 1",
     )
@@ -107,13 +101,16 @@ pub async fn next(
     .bind(plan.as_bytes().to_vec())
     .fetch_optional(db)
     .await?;
-    let Some((number, subscription, plan, product)) = row else { return Ok(None) };
+    row.map(numbered).transpose()
+}
+
+fn numbered((number, subscription, plan, product): Row) -> Result<(i64, Series), sqlx::Error> {
     let series = Series {
         subscription: SubscriptionId::from_bytes(id_read(&subscription)?),
         plan: PlanId::from_bytes(id_read(&plan)?),
         product: ProductId::from_bytes(id_read(&product)?),
     };
-    Ok(Some((number, series)))
+    Ok((number, series))
 }
 
 /// How many series follow.
