@@ -131,13 +131,13 @@ def prepare(peers, given):
     return [peer for peer in peers if not peer.missing()], absent
 
 
-def start_all(peers, stage, absent, settings):
+def start_all(peers, wanted, stage, absent, settings):
     """Starts each peer and warms it up. One that does not work is left out, and named."""
     started = {}
     for peer in peers:
         try:
             one = peer.start(stage)
-            for scenario in SCENARIOS:
+            for scenario in wanted:
                 endpoint = one.endpoint(scenario)
                 if endpoint:
                     seen = wrk(endpoint, scenario, settings.warm_up, stage.load_core, stage.nice)
@@ -187,9 +187,10 @@ def run_rounds(peers, started, wanted, settings):
 
 
 def compare(peers, stage, absent, given, settings):
-    started = start_all(peers, stage, absent, settings)
+    wanted = scenarios(given)
+    started = start_all(peers, wanted, stage, absent, settings)
     peers = [peer for peer in peers if peer.name in started]
-    rounds, spoilt = run_rounds(peers, started, scenarios(given), settings)
+    rounds, spoilt = run_rounds(peers, started, wanted, settings)
     load_generator = " ".join(first_line(["wrk", "-v"]).split()[:2])
     versions = [peer.version() for peer in peers] + [load_generator]
     text = report.written(peers, rounds, settings, sorted(set(versions)), absent, spoilt)
