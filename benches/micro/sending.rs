@@ -209,13 +209,18 @@ async fn take(
     Ok(answer)
 }
 
-/// Elements of the array that a body is or has in it; a form is one item.
+/// Elements of the longest array in a body; a form is one item.
 fn items_in(body: &[u8]) -> u64 {
     let Ok(body) = serde_json::from_slice::<Value>(body) else { return 1 };
-    let arrays = body.as_array().into_iter().chain(
-        body.as_object().into_iter().flat_map(|fields| fields.values().filter_map(Value::as_array)),
-    );
-    arrays.map(Vec::len).max().unwrap_or(1) as u64
+    longest(&body).max(1) as u64
+}
+
+fn longest(value: &Value) -> usize {
+    match value {
+        Value::Array(values) => values.len(),
+        Value::Object(fields) => fields.values().map(longest).max().unwrap_or_default(),
+        _ => 0,
+    }
 }
 
 fn resident_mib() -> f64 {
