@@ -71,6 +71,12 @@ impl Retention {
     pub const fn minutes_from(&self, now: Timestamp) -> Day {
         days_before(now, self.minute_days)
     }
+
+    /// The first day whose deliveries are kept: they say what was sent of minutes, and what carried a
+    /// single call.
+    pub fn deliveries_from(&self, now: Timestamp) -> Day {
+        days_before(now, self.minute_days.max(self.history_days))
+    }
 }
 
 /// Drops all that is out of bounds, a little in each transaction, so that others get their turn.

@@ -8,6 +8,7 @@ pub mod intents;
 pub mod items;
 pub mod lease;
 pub mod letters;
+pub mod prune;
 pub mod repairs;
 pub mod slots;
 

@@ -11,8 +11,8 @@ use tollgate_common::ids::DestinationId;
 
 use super::attend::{attend, open};
 use super::metrics::SendingMetrics;
-use super::outbox;
 use super::outbox::lease::{self, Fence};
+use super::outbox::{self, OutboxError};
 use super::registration::{Registration, Status};
 use super::sender::Sender;
 use super::wire::Wire;
@@ -30,6 +30,9 @@ const KEEP_EVERY: Duration = Duration::from_millis(lease::LEASE_MS.unsigned_abs(
 
 /// How often is looked how destinations stand.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// How often is looked for deliveries that are too old to be kept.
+const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 
 /// Each has a task; an owner sets up a few.
 const DESTINATIONS_MAX: u32 = 200;
@@ -54,6 +57,8 @@ pub async fn run(control: Arc<Control>, metrics: SendingMetrics) {
         kept_at: Instant::now(),
         looked_at: None,
         looked_for: Vec::new(),
+        pruned_at: None,
+        pruned_to: 0,
         attendants: HashMap::new(),
         control,
     };
@@ -68,6 +73,10 @@ struct Office {
     kept_at: Instant,
     looked_at: Option<Instant>,
     looked_for: Vec<DestinationId>,
+    /// When all that was too old had gone.
+    pruned_at: Option<Instant>,
+    /// The delivery that was looked at last since then.
+    pruned_to: i64,
     attendants: HashMap<DestinationId, Attendant>,
 }
 
@@ -107,7 +116,10 @@ impl Office {
             self.sender.metrics.sends.set(turn.is_some().into());
         }
         match self.turn {
-            Some(fence) => self.attend(fence).await,
+            Some(fence) => {
+                self.attend(fence).await?;
+                self.prune(fence).await
+            }
             None => Ok(()),
         }
     }
@@ -159,6 +171,25 @@ impl Office {
             let now = self.control.now();
             self.sender.metrics.stands(registration, &backlog, can.as_ref(), now);
         }
+        Ok(())
+    }
+
+    /// Lets go of what is too old, a part of it in each tick.
+    async fn prune(&mut self, fence: Fence) -> Result<(), StoreError> {
+        if self.pruned_at.is_some_and(|at| at.elapsed() < PRUNE_EVERY) {
+            return Ok(());
+        }
+        let mut db = match outbox::write(&self.control.database, fence).await {
+            Ok(db) => db,
+            // The next tick learns it.
+            Err(OutboxError::Relieved) => return Ok(()),
+            Err(OutboxError::Store(error)) => return Err(error),
+        };
+        let kept_from = self.control.options.retention.deliveries_from(self.control.now());
+        let came_to = outbox::prune::prune(&mut db, kept_from, self.pruned_to).await?;
+        db.commit().await?;
+        self.pruned_to = came_to.unwrap_or_default();
+        self.pruned_at = came_to.is_none().then(Instant::now);
         Ok(())
     }
 
