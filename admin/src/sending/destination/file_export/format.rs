@@ -1,7 +1,6 @@
 //! How rows become bytes.
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 use super::datum::Cell;
 use super::parquet;
@@ -46,10 +45,12 @@ impl Format {
     }
 }
 
-fn json_line(row: Vec<Cell>) -> String {
-    let object: Map<String, Value> =
-        row.into_iter().map(|(name, datum)| (name.to_owned(), datum.into_json())).collect();
-    format!("{}\n", Value::Object(object))
+/// In the order of the names, as a map of them is written.
+fn json_line(mut row: Vec<Cell>) -> String {
+    row.sort_by_key(|(name, _)| *name);
+    let members: Vec<String> =
+        row.iter().map(|(name, datum)| format!("\"{name}\":{}", datum.to_json())).collect();
+    format!("{{{}}}\n", members.join(","))
 }
 
 fn csv(rows: &[Vec<Cell>]) -> String {
