@@ -194,7 +194,7 @@ pub async fn due(
 ) -> Result<Vec<Due>, StoreError> {
     let rows: Vec<(Vec<u8>, String, i64, String)> = query_as(
         "SELECT subscription, month, version, charges FROM cost_period
-         WHERE destination = $1 AND due_at <= $2 ORDER BY due_at, subscription, month LIMIT $3",
+         WHERE destination = $1 AND due_at <= $2 ORDER BY due_at LIMIT $3",
     )
     .bind(destination.as_bytes().as_slice())
     .bind(now.0)

@@ -32,7 +32,7 @@ use crate::sending::books::{Books, CostsError};
 use crate::sending::destination::customer;
 use crate::sending::outbox::costs::{self as outbox, Cursor, Due, File};
 use crate::sending::outbox::write;
-use crate::store::{StoreError, Transaction};
+use crate::store::StoreError;
 
 /// A period is written so long after its end, and corrected so long after late usage was seen: calls
 /// that were under way at the end, and what gateways had still to deliver, come in one go.
@@ -41,10 +41,13 @@ const GRACE_MS: i64 = 3_600_000;
 /// How often is looked for new subscriptions and late usage. It reads an index of all subscriptions.
 const LOOK_EVERY_MS: i64 = 60_000;
 
-/// Changes of the ledger, and new subscriptions, that are taken note of in one transaction.
-const CHANGES_AT_ONCE: i64 = 2_000;
+/// Changes of the ledger that are taken note of in one transaction: each is a seek in an index.
+const TOUCHES_AT_ONCE: i64 = 10_000;
 
-/// Periods in one file: a second or so of rating, and about a megabyte.
+/// New subscriptions that are taken note of in one transaction: each is a row to write.
+const NEWCOMERS_AT_ONCE: i64 = 2_000;
+
+/// Periods in one file: a second or so of rating, and a few megabytes.
 const PERIODS_AT_ONCE: i64 = 500;
 
 /// When a period is looked at again whose invoice cannot be made as things are.
@@ -118,7 +121,7 @@ impl Costs {
         let known = outbox::cursor(&mut db, books.registration.id).await?;
         match known {
             Some(cursor) => Ok(cursor),
-            // Nothing is written that what came before could have come too late for.
+            // Nothing was written yet, so nothing that came before is late.
             None => {
                 let touch = outbox::touch_newest(&mut db).await?;
                 Ok(Cursor { touch, looked_at: Timestamp(0), files: 0, file: None })
@@ -274,33 +277,30 @@ async fn is_free(
     }
 }
 
-/// Takes note of new subscriptions and of usage that came late.
+/// Takes note of new subscriptions and of usage that came late. What takes long is read before the
+/// transaction that keeps others from writing.
 async fn look(books: &Books<'_>, cursor: &mut Cursor, now: Timestamp) -> Result<(), CostsError> {
     let id = books.registration.id;
-    let mut db = write(books.database, books.fence).await?;
-    let through = outbox::touch_after(&mut db, cursor.touch, CHANGES_AT_ONCE).await?;
-    if let Some(through) = through {
-        let touches = (cursor.touch, through);
-        outbox::wake(&mut db, id, touches, now.plus_ms(GRACE_MS)).await?;
-        cursor.touch = through;
+    let mut db = books.database.read().await?;
+    let newest = outbox::touch_newest(&mut db).await?;
+    let through = outbox::touch_after(&mut db, cursor.touch, TOUCHES_AT_ONCE).await?;
+    let newcomers = outbox::newcomers(&mut db, id, NEWCOMERS_AT_ONCE).await?;
+    drop(db);
+    let touches = (cursor.touch, through.unwrap_or(cursor.touch));
+    cursor.touch = touches.1;
+    if cursor.touch >= newest && (newcomers.len() as i64) < NEWCOMERS_AT_ONCE {
+        cursor.looked_at = now;
     }
-    let newcomers = outbox::newcomers(&mut db, id, CHANGES_AT_ONCE).await?;
-    for newcomer in &newcomers {
+    let mut db = write(books.database, books.fence).await?;
+    outbox::wake(&mut db, id, touches, now.plus_ms(GRACE_MS)).await?;
+    for newcomer in newcomers {
         let first = newcomer.started_at.max(books.registration.starts_at);
         let month = month_before(first);
         outbox::expect(&mut db, id, newcomer.subscription, month, Some(now)).await?;
     }
-    let has_more = is_behind(&mut db, cursor).await? || newcomers.len() as i64 == CHANGES_AT_ONCE;
-    if !has_more {
-        cursor.looked_at = now;
-    }
     outbox::save_cursor(&mut db, id, cursor).await?;
     db.commit().await?;
     Ok(())
-}
-
-async fn is_behind(db: &mut Transaction, cursor: &Cursor) -> Result<bool, StoreError> {
-    Ok(outbox::touch_newest(db).await? > cursor.touch)
 }
 
 /// What was written of a period.

@@ -76,6 +76,8 @@ fn quoted(field: String) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tollgate_common::price::currency::Money;
+
     use super::*;
 
     #[test]
@@ -93,5 +95,26 @@ mod tests {
         assert_eq!(Format::of(b"id,quantity\r\n"), Format::Csv);
         assert_eq!(Format::of(b"BillingAccountId\r\n"), Format::Csv);
         assert_eq!(Format::of(b"PAR1\x15\x04"), Format::Parquet);
+    }
+
+    #[test]
+    fn what_is_missing_is_null_and_a_cost_keeps_its_decimal_places() {
+        let cost = Money { minor_units: -1_200, currency: "USD".parse().unwrap() };
+        let row: Vec<Cell> = vec![
+            ("BilledCost", cost.into()),
+            ("ChargeClass", None::<String>.into()),
+            ("ConsumedQuantity", None::<i64>.into()),
+        ];
+
+        let written = |format: Format| String::from_utf8(format.write(vec![row.clone()])).unwrap();
+
+        assert_eq!(
+            written(Format::Jsonl),
+            "{\"BilledCost\":-12.00,\"ChargeClass\":null,\"ConsumedQuantity\":null}\n"
+        );
+        assert_eq!(
+            written(Format::Csv),
+            "BilledCost,ChargeClass,ConsumedQuantity\r\n-12.00,,\r\n"
+        );
     }
 }
