@@ -112,9 +112,6 @@ mod tests {
             written(Format::Jsonl),
             "{\"BilledCost\":-12.00,\"ChargeClass\":null,\"ConsumedQuantity\":null}\n"
         );
-        assert_eq!(
-            written(Format::Csv),
-            "BilledCost,ChargeClass,ConsumedQuantity\r\n-12.00,,\r\n"
-        );
+        assert_eq!(written(Format::Csv), "BilledCost,ChargeClass,ConsumedQuantity\r\n-12.00,,\r\n");
     }
 }

@@ -153,8 +153,8 @@ mod tests {
         let rows: Vec<String> =
             reader.get_row_iter(None).unwrap().map(|row| row.unwrap().to_string()).collect();
         insta::assert_snapshot!(rows.join("\n"), @r#"
-        {customer: "ä,"1"", quantity: -1, epoch: 18446744073709551614, billed: true, window_start: 2026-11-20 10:20:00.001 +00:00}
-        {customer: "ä,"2"", quantity: -2, epoch: 18446744073709551613, billed: false, window_start: 2026-11-20 10:20:00.002 +00:00}
+        {class: null, used: null, cost: -47.3400, customer: "ä,"1"", quantity: -1, epoch: 18446744073709551614, billed: true, window_start: 2026-11-20 10:20:00.001 +00:00}
+        {class: "Correction", used: -7, cost: -9468.0000, customer: "ä,"2"", quantity: -2, epoch: 18446744073709551613, billed: false, window_start: 2026-11-20 10:20:00.002 +00:00}
         "#);
     }
 }
