@@ -7,7 +7,7 @@ pub mod history;
 pub mod line;
 mod overage;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 

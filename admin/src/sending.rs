@@ -2,8 +2,9 @@
 //!
 //! From the ledger to an invoice elsewhere: `cut` and `plan` say what of a day is to be sent, `decide`
 //! fixes it in the `outbox` to the byte, `sender` and `attempt` send it and read back what arrived.
-//! `intent` is the rule for all of that, and pure. It must not know prices, nor any billing system:
-//! each stands behind [`Destination`](destination::Destination) and declares what it can do.
+//! `intent` is the rule for all of that, and pure. It must not know prices: what periods cost is in the
+//! `books`. Nor any billing system: each stands behind [`Destination`](destination::Destination) and
+//! declares what it can do.
 
 pub mod backoff;
 pub mod capability;
@@ -12,6 +13,7 @@ pub mod intent;
 pub mod item;
 pub mod plan;
 
+pub mod books;
 pub mod order;
 pub mod outbox;
 pub mod registration;

@@ -27,6 +27,8 @@ pub struct Line {
     pub quantity: i64,
     /// Minor units.
     pub amount: i64,
+    /// The same, if nothing were charged at least or at most.
+    pub amount_unbounded: i64,
     /// None where no price has one.
     pub currency: Option<Currency>,
 }
@@ -48,6 +50,28 @@ impl Kind {
             Self::Usage => "usage",
             Self::Overage => "overage",
         }
+    }
+}
+
+impl Line {
+    fn charged(
+        self,
+        price: &Price,
+        metered: &Metered,
+        before: &[Reading],
+        after: &[Reading],
+    ) -> Result<Self, InvoiceError> {
+        let amount = charge(price, before, after)?;
+        let amount_unbounded = match (metered.minimum_spend, metered.maximum_spend) {
+            (None, None) => amount,
+            _ => {
+                let metered =
+                    Metered { minimum_spend: None, maximum_spend: None, ..metered.clone() };
+                let unbounded = Price { charge: Charge::Metered(metered), ..price.clone() };
+                charge(&unbounded, before, after)?
+            }
+        };
+        Ok(Self { amount, amount_unbounded, ..self })
     }
 }
 
@@ -125,7 +149,7 @@ impl<'a> Lines<'a> {
             };
             let amount = charge(price, &until(span.start), &until(span.end))?;
             let line = self.line(Kind::Licensed, terms, Some(price));
-            lines.push(Line { span, quantity: 1, amount, ..line });
+            lines.push(Line { span, quantity: 1, amount, amount_unbounded: amount, ..line });
         }
         self.lines.extend(lines);
         Ok(())
@@ -156,11 +180,11 @@ impl<'a> Lines<'a> {
                 ..*reading
             })
             .collect();
-        let amount = charge(price, &before, &within)?;
-        self.lines.push(Line { quantity: quantity - beyond, amount, ..usage.clone() });
+        let usage = Line { quantity: quantity - beyond, ..usage };
+        self.lines.push(usage.clone().charged(price, metered, &before, &within)?);
         if beyond > 0 {
-            let amount = charge(price, &within, &after)?;
-            self.lines.push(Line { kind: Kind::Overage, quantity: beyond, amount, ..usage });
+            let overage = Line { kind: Kind::Overage, quantity: beyond, ..usage };
+            self.lines.push(overage.charged(price, metered, &within, &after)?);
         }
         Ok(beyond > 0)
     }
@@ -247,6 +271,7 @@ impl<'a> Lines<'a> {
             span: span.unwrap_or(self.period),
             quantity: 0,
             amount: 0,
+            amount_unbounded: 0,
             currency: price.map(|price| price.currency),
         }
     }

@@ -19,25 +19,26 @@ use super::*;
 use crate::ledger::sweep::Retention;
 use crate::ledger::tests::Kind as Books;
 use crate::store::catalog::CommitRecord;
-use crate::store::{CatalogWrite, SqlCatalog};
+use crate::store::{CatalogWrite, Database, SqlCatalog};
 
-const SUBSCRIPTION: SubscriptionId = SubscriptionId::from_bytes([7; 16]);
-const A: u8 = 1;
-const B: u8 = 2;
+pub(crate) const SUBSCRIPTION: SubscriptionId = SubscriptionId::from_bytes([7; 16]);
+pub(crate) const A: u8 = 1;
+pub(crate) const B: u8 = 2;
 
-struct Office {
-    store: SqlCatalog,
-    ledger: Arc<Ledger>,
+pub(crate) struct Office {
+    pub(crate) database: Database,
+    pub(crate) store: SqlCatalog,
+    pub(crate) ledger: Arc<Ledger>,
     _directory: TempDir,
     records: u64,
     revision: u64,
 }
 
-fn at(text: &str) -> Timestamp {
+pub(crate) fn at(text: &str) -> Timestamp {
     Timestamp(text.parse::<jiff::Timestamp>().unwrap().as_millisecond())
 }
 
-fn plan(id: u8, prices: Value) -> Plan {
+pub(crate) fn plan(id: u8, prices: Value) -> Plan {
     let is_metered =
         prices.as_array().unwrap().iter().any(|price| price["usage_type"] == "metered");
     Plan {
@@ -72,16 +73,16 @@ fn price(fields: &Value) -> tollgate_common::price::Price {
     serde_json::from_value(object).unwrap()
 }
 
-fn fee(amount: u64) -> Value {
+pub(crate) fn fee(amount: u64) -> Value {
     json!([{ "amount": amount }])
 }
 
-fn per_unit(amount: u64) -> Value {
+pub(crate) fn per_unit(amount: u64) -> Value {
     json!([{ "usage_type": "metered", "amount": amount }])
 }
 
 /// One call of ten units by its moment.
-fn call(plan: u8, admitted_at: &str) -> UsageRecord {
+pub(crate) fn call(plan: u8, admitted_at: &str) -> UsageRecord {
     UsageRecord {
         request: RequestId::new(at(admitted_at).0, 1),
         part: 0,
@@ -108,16 +109,17 @@ fn call(plan: u8, admitted_at: &str) -> UsageRecord {
 
 impl Office {
     /// A subscription on the first of the plans, since a moment.
-    async fn open(plans: &[Plan], started_at: &str) -> Self {
+    pub(crate) async fn open(plans: &[Plan], started_at: &str) -> Self {
         Self::open_on(Books::Sqlite, plans, started_at).await
     }
 
-    async fn open_on(kind: Books, plans: &[Plan], started_at: &str) -> Self {
+    pub(crate) async fn open_on(kind: Books, plans: &[Plan], started_at: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let database = kind.open(&directory).await;
         let ledger = Ledger::open(database.clone(), Retention::default()).await.unwrap();
         let mut office = Self {
-            store: SqlCatalog::open(database).await.unwrap(),
+            store: SqlCatalog::open(database.clone()).await.unwrap(),
+            database,
             ledger: Arc::new(ledger),
             _directory: directory,
             records: 0,
@@ -167,7 +169,7 @@ impl Office {
         catalog.commit(record).await.unwrap();
     }
 
-    async fn edit_subscription(&mut self, edit: impl FnOnce(&mut Subscription)) {
+    pub(crate) async fn edit_subscription(&mut self, edit: impl FnOnce(&mut Subscription)) {
         self.change(async |catalog| {
             let mut subscription = catalog.subscription(SUBSCRIPTION).await?.unwrap();
             edit(&mut subscription);
@@ -176,7 +178,7 @@ impl Office {
         .await;
     }
 
-    async fn move_to(&mut self, plan: u8, moment: &str) {
+    pub(crate) async fn move_to(&mut self, plan: u8, moment: &str) {
         let until = at(moment);
         self.change(async |catalog| {
             let subscription = catalog.subscription(SUBSCRIPTION).await?.unwrap();
@@ -188,7 +190,7 @@ impl Office {
     }
 
     /// Calls that a gateway delivers.
-    async fn use_up(&mut self, calls: &[UsageRecord]) {
+    pub(crate) async fn use_up(&mut self, calls: &[UsageRecord]) {
         let records: Vec<u8> = calls.iter().flat_map(|record| record.encode()).collect();
         let (node, first) = (NodeId::from_bytes([1; 16]), self.records + 1);
         self.records += calls.len() as u64;
@@ -205,7 +207,7 @@ impl Office {
         preview(&self.store, &self.ledger, SUBSCRIPTION, asked, at(now)).await
     }
 
-    async fn preview(&self, month: &str, now: &str) -> Invoice {
+    pub(crate) async fn preview(&self, month: &str, now: &str) -> Invoice {
         self.try_preview(Some(month), now).await.unwrap()
     }
 

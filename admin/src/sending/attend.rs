@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tollgate_common::ids::DestinationId;
 
 use super::attempt::Wish;
+use super::books::{Books, CostsError};
 use super::destination::Destination;
 use super::outbox::OutboxError;
 use super::outbox::lease::Fence;
@@ -58,8 +59,19 @@ enum Trouble {
     Settings(String),
     #[error("it cannot take single calls: {0}")]
     Records(String),
+    #[error("it cannot take costs: {0}")]
+    Costs(CostsError),
     #[error("it cannot be paused: {}", .0.detail)]
     Pause(Problem),
+}
+
+impl From<CostsError> for Trouble {
+    fn from(error: CostsError) -> Self {
+        match error {
+            CostsError::Outbox(error) => Self::Outbox(error),
+            error @ (CostsError::Invoice(_) | CostsError::Files(_)) => Self::Costs(error),
+        }
+    }
 }
 
 impl From<StoreError> for Trouble {
@@ -92,6 +104,14 @@ async fn turn(
     }
     let now = control.now();
     destination.take_records(&control.ledger, now).await.map_err(Trouble::Records)?;
+    let books = Books {
+        store: &*control.store,
+        ledger: &control.ledger,
+        database: &control.database,
+        registration: &registration,
+        fence,
+    };
+    destination.take_costs(&books, now).await?;
     let wait_ms = turn.next_at.map_or(i64::MAX, |at| at.0.saturating_sub(now.0).max(0));
     Ok(Some(LOOK_EVERY.min(Duration::from_millis(wait_ms.unsigned_abs()))))
 }

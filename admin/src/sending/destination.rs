@@ -21,6 +21,7 @@ use async_trait::async_trait;
 use tollgate_common::catalog::{Consumer, Subscription};
 use tollgate_common::time::Timestamp;
 
+use super::books::{Books, CostsError};
 use super::capability::Capabilities;
 use super::intent::{Finding, Outcome};
 use super::item::Item;
@@ -63,6 +64,12 @@ pub trait Destination: Send + Sync {
     /// Takes single calls besides sums, where that is asked for. Called in each turn.
     async fn take_records(&self, ledger: &Ledger, now: Timestamp) -> Result<(), String> {
         let _ = (ledger, now);
+        Ok(())
+    }
+
+    /// Takes the costs of periods that are over, where that is asked for. Called in each turn.
+    async fn take_costs(&self, books: &Books<'_>, now: Timestamp) -> Result<(), CostsError> {
+        let _ = (books, now);
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 //! Everything is written by the one sender that holds the lease, and each of its transactions looks
 //! at the fence first: a sender that was relieved while it was asleep changes nothing any more.
 
+pub mod costs;
 pub mod due;
 pub mod intents;
 pub mod items;

@@ -80,6 +80,12 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("../../migrations/sqlite/0011_open_intents.sql"),
         postgres: include_str!("../../migrations/postgres/0011_open_intents.sql"),
     },
+    Step {
+        version: 12,
+        description: "costs",
+        sqlite: include_str!("../../migrations/sqlite/0012_costs.sql"),
+        postgres: include_str!("../../migrations/postgres/0012_costs.sql"),
+    },
 ];
 
 /// The newest schema that this program knows.

@@ -1,4 +1,6 @@
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,6 +9,8 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use tollgate_admin::options::AdminOptions;
+use tollgate_admin::store::catalog::CommitRecord;
+use tollgate_common::catalog::Subscription;
 use tollgate_common::endpoint::AddressPolicy;
 use tollgate_common::ids::{KeyId, NodeId, PlanId, ProductId, RequestId, SubscriptionId};
 use tollgate_common::internal::UsageBatch;
@@ -296,6 +300,67 @@ async fn usage_is_written_to_files_where_the_configuration_allows_it(#[case] set
     deliveries(&admin, &destination, |items| items[0]["state"] == "acknowledged").await;
     let key = ("cus_1".to_owned(), "calls".to_owned(), at.0.div_euclid(HOUR_MS));
     assert_eq!(directory.bill(), BTreeMap::from([(key, 7)]));
+}
+
+/// A subscription like another one, which began so long ago.
+async fn begun_earlier(admin: &Admin, like: &Value, ms: i64) -> SubscriptionId {
+    let id: SubscriptionId = like["id"].as_str().unwrap().parse().unwrap();
+    let mut catalog = admin.control().store.write().await.unwrap();
+    let like = catalog.subscription(id).await.unwrap().unwrap();
+    let started_at = like.started_at.plus_ms(-ms);
+    let earlier = SubscriptionId(Uuid::now_v7());
+    catalog.save_subscription(&Subscription { id: earlier, started_at, ..like }).await.unwrap();
+    let revision = catalog.revision().await.unwrap() + 1;
+    let record = CommitRecord { revision, at: started_at, frames: vec![], audit: vec![] };
+    catalog.commit(record).await.unwrap();
+    earlier
+}
+
+#[tokio::test]
+async fn what_periods_came_to_is_written_to_files() {
+    let directory = Directory::new();
+    let root = directory.path().to_owned();
+    let admin = Admin::start_with(|options: &mut AdminOptions| {
+        options.export_directory = Some(root);
+    })
+    .await;
+    admin.product("weather").await;
+    let fee = json!({ "name": "fee", "usage_type": "licensed", "amount": 1999, "currency": "usd" });
+    let terms = json!({ "name": "Pro", "prices": [fee] });
+    let plan = admin.post("/api/v1/products/weather/plans", terms).await.expect(201);
+    let begun = begun_earlier(&admin, &admin.subscription(&plan).await, 70 * 24 * HOUR_MS).await;
+    let mut body = json!({
+        "name": "billing", "kind": "file", "settings": { "directory": "out", "costs": true },
+        "starts_at": admin.control().now().plus_ms(-70 * 24 * HOUR_MS).to_string(),
+    });
+    let nameless = admin.post(DESTINATIONS, body.clone()).await;
+    assert_eq!(nameless.bad_fields(), ["settings.provider"]);
+    body["settings"]["provider"] = "Ada Inc.".into();
+    admin.post(DESTINATIONS, body).await.expect(201);
+
+    let files = directory.path().join("out/costs");
+    // Hidden ones are not whole yet.
+    let whole = || -> Vec<PathBuf> {
+        let paths = fs::read_dir(&files).into_iter().flatten().map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.extension().is_some_and(|ending| ending == "jsonl")).collect()
+    };
+    let written = async {
+        while whole().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, written).await.expect("a period that is over is written");
+
+    let text: String = whole().iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    assert!(!text.is_empty());
+    for line in text.lines() {
+        let row: Value = serde_json::from_str(line).unwrap();
+        let month = row["x_InvoiceMonth"].as_str().unwrap();
+        let path = format!("/api/v1/subscriptions/{begun}/invoice-preview?period={month}");
+        let owed = admin.get(&path).await.expect(200)["totals"][0]["text"].clone();
+        assert_eq!(owed, format!("{:.2} USD", row["BilledCost"].as_f64().unwrap()));
+        assert_eq!((&row["SubAccountId"], &row["ProviderName"]), (&json!(begun.to_string()), &json!("Ada Inc.")));
+    }
 }
 
 #[tokio::test]

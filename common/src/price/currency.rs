@@ -94,25 +94,25 @@ pub struct Money {
     pub currency: Currency,
 }
 
-/// As people write it: `47.34 USD`, `47 JPY`.
-impl fmt::Display for Money {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Money {
+    /// Whole units of the currency with its decimal places, without its code: `47.34`, `47`.
+    pub fn number(&self) -> String {
         let exponent = self.currency.exponent();
         let one = 10_u64.pow(exponent.into());
         let sign = if self.minor_units < 0 { "-" } else { "" };
         let (whole, fraction) =
             (self.minor_units.unsigned_abs() / one, self.minor_units.unsigned_abs() % one);
         match exponent {
-            0 => write!(f, "{sign}{whole} {}", self.currency),
-            digits => {
-                write!(
-                    f,
-                    "{sign}{whole}.{fraction:0width$} {}",
-                    self.currency,
-                    width = digits.into()
-                )
-            }
+            0 => format!("{sign}{whole}"),
+            digits => format!("{sign}{whole}.{fraction:0width$}", width = digits.into()),
         }
+    }
+}
+
+/// As people write it: `47.34 USD`, `47 JPY`.
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.number(), self.currency)
     }
 }
 

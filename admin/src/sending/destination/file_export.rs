@@ -4,7 +4,9 @@
 //! changes nothing. Where files may be is for the operator to say, in `sending.export_directory`.
 
 mod columns;
+mod costs;
 mod datum;
+mod focus;
 mod format;
 mod parquet;
 mod records;
@@ -18,12 +20,14 @@ use tollgate_common::catalog::{Consumer, Subscription};
 use tollgate_common::time::Timestamp;
 
 use self::columns::Columns;
+use self::costs::Costs;
 use self::format::Format;
 use self::records::Records;
 use self::store::Trouble;
 use super::{Answer, Destination, Frozen, customer};
-use crate::json::Fields;
+use crate::json::{Fields, Text};
 use crate::ledger::Ledger;
+use crate::sending::books::{Books, CostsError};
 use crate::sending::capability::{Amounts, Capabilities, Dedupe, ReadBack};
 use crate::sending::intent::Outcome;
 use crate::sending::item::Item;
@@ -37,6 +41,8 @@ const BATCH: u32 = 1_000;
 
 const DIRECTORY_LENGTH_MAX: usize = 64;
 
+const PROVIDER: Text = Text::line(1, 200);
+
 pub struct FileExport {
     name: String,
     directory: PathBuf,
@@ -44,6 +50,7 @@ pub struct FileExport {
     columns: Columns,
     batch: usize,
     records: Option<Records>,
+    costs: Option<Costs>,
 }
 
 impl FileExport {
@@ -56,9 +63,12 @@ impl FileExport {
         let columns = fields.word_defaulted("columns").unwrap_or(Columns::Windows);
         let batch = fields.small_integer_defaulted("batch", 1, BATCH_MAX).unwrap_or(BATCH);
         let wants_records = fields.boolean_defaulted("records").unwrap_or(false);
+        let costs = read_costs(fields);
         let directory = setup.export_directory?.join(directory?);
         Some(Self {
             name: setup.name.to_owned(),
+            costs: costs
+                .map(|seller| Costs::new(&directory, format, setup.name.to_owned(), seller)),
             records: wants_records.then(|| Records::new(&directory, format)),
             directory,
             format,
@@ -66,6 +76,16 @@ impl FileExport {
             batch: batch as usize,
         })
     }
+}
+
+/// The name of who sells, where costs are wanted: their columns cannot do without.
+fn read_costs(fields: &mut Fields) -> Option<String> {
+    let wants_costs = fields.boolean_defaulted("costs").unwrap_or(false);
+    let provider = fields.text_defaulted("provider", PROVIDER);
+    if wants_costs && provider.is_none() && !fields.has_error_at("provider") {
+        fields.reject("provider", "is required with costs: the name of who sells");
+    }
+    provider.filter(|_| wants_costs)
 }
 
 /// One directory below that of all exports, which cannot lead out of it.
@@ -150,6 +170,13 @@ impl Destination for FileExport {
             None => Ok(()),
         }
     }
+
+    async fn take_costs(&self, books: &Books<'_>, now: Timestamp) -> Result<(), CostsError> {
+        match &self.costs {
+            Some(costs) => costs.take(books, now).await,
+            None => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -205,6 +232,7 @@ mod tests {
             columns: Columns::Windows,
             batch: 10,
             records: None,
+            costs: None,
         };
         let items = vec![item(1), item(2)];
         let frozen = Frozen { number: 1, body: export.freeze(&items), items };

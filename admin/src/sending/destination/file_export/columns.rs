@@ -1,18 +1,17 @@
 //! What is in the columns of an export.
 
-use serde::Deserialize;
-use tollgate_common::meter::Meter;
-
 use super::datum::{Cell, Datum};
+use super::focus::unit;
 use crate::sending::item::Item;
+use serde::Deserialize;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Columns {
     /// As they are called here, and in the webhook.
     Windows,
-    /// Those of FOCUS 1.2 (FinOps Open Cost and Usage Specification) that say what was used. Those
-    /// of costs are left out: what usage costs is known once it is invoiced.
+    /// Those of FOCUS 1.2 (FinOps Open Cost and Usage Specification) that say what was used. Costs
+    /// have files of their own: what usage costs is known once its period is over.
     Focus,
 }
 
@@ -59,12 +58,4 @@ fn focus(item: &Item) -> Vec<Cell> {
         ("x_ItemId", item.id.simple().to_string().into()),
         ("x_Version", i64::from(item.version).into()),
     ]
-}
-
-const fn unit(meter: Meter) -> &'static str {
-    match meter {
-        Meter::Calls => "Requests",
-        Meter::Units => "Units",
-        Meter::BytesIn | Meter::BytesOut => "B",
-    }
 }

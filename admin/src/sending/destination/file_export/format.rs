@@ -1,7 +1,6 @@
 //! How rows become bytes.
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 use super::datum::Cell;
 use super::parquet;
@@ -46,10 +45,12 @@ impl Format {
     }
 }
 
-fn json_line(row: Vec<Cell>) -> String {
-    let object: Map<String, Value> =
-        row.into_iter().map(|(name, datum)| (name.to_owned(), datum.into_json())).collect();
-    format!("{}\n", Value::Object(object))
+/// In the order of the names, as a map of them is written.
+fn json_line(mut row: Vec<Cell>) -> String {
+    row.sort_by_key(|(name, _)| *name);
+    let members: Vec<String> =
+        row.iter().map(|(name, datum)| format!("\"{name}\":{}", datum.to_json())).collect();
+    format!("{{{}}}\n", members.join(","))
 }
 
 fn csv(rows: &[Vec<Cell>]) -> String {
@@ -75,6 +76,8 @@ fn quoted(field: String) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tollgate_common::price::currency::Money;
+
     use super::*;
 
     #[test]
@@ -92,5 +95,23 @@ mod tests {
         assert_eq!(Format::of(b"id,quantity\r\n"), Format::Csv);
         assert_eq!(Format::of(b"BillingAccountId\r\n"), Format::Csv);
         assert_eq!(Format::of(b"PAR1\x15\x04"), Format::Parquet);
+    }
+
+    #[test]
+    fn what_is_missing_is_null_and_a_cost_keeps_its_decimal_places() {
+        let cost = Money { minor_units: -1_200, currency: "USD".parse().unwrap() };
+        let row: Vec<Cell> = vec![
+            ("BilledCost", cost.into()),
+            ("ChargeClass", None::<String>.into()),
+            ("ConsumedQuantity", None::<i64>.into()),
+        ];
+
+        let written = |format: Format| String::from_utf8(format.write(vec![row.clone()])).unwrap();
+
+        assert_eq!(
+            written(Format::Jsonl),
+            "{\"BilledCost\":-12.00,\"ChargeClass\":null,\"ConsumedQuantity\":null}\n"
+        );
+        assert_eq!(written(Format::Csv), "BilledCost,ChargeClass,ConsumedQuantity\r\n-12.00,,\r\n");
     }
 }

@@ -1,0 +1,34 @@
+//! What the costs of periods are taken from.
+
+use super::outbox::OutboxError;
+use super::outbox::lease::Fence;
+use super::registration::Registration;
+use crate::invoice::InvoiceError;
+use crate::ledger::Ledger;
+use crate::store::{CatalogStore, Database, StoreError};
+
+/// The invoices of all subscriptions, and where is kept what a destination has of them.
+pub struct Books<'a> {
+    pub store: &'a dyn CatalogStore,
+    pub ledger: &'a Ledger,
+    pub database: &'a Database,
+    pub registration: &'a Registration,
+    pub fence: Fence,
+}
+
+/// Why costs could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum CostsError {
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
+    #[error(transparent)]
+    Invoice(#[from] InvoiceError),
+    #[error("{0}")]
+    Files(String),
+}
+
+impl From<StoreError> for CostsError {
+    fn from(error: StoreError) -> Self {
+        Self::Outbox(error.into())
+    }
+}
