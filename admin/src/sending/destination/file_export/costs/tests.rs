@@ -129,6 +129,10 @@ impl Desk {
     fn sums(&self, month: &str) -> BTreeMap<String, i64> {
         let mut sums = BTreeMap::new();
         for row in self.rows().iter().filter(|row| row["x_InvoiceMonth"] == month) {
+            if row["BillingCurrency"] == Currency::NONE.code() {
+                assert_eq!(row["BilledCost"], 0);
+                continue;
+            }
             let currency: Currency = row["BillingCurrency"].as_str().unwrap().parse().unwrap();
             let one = f64::from(10_u32.pow(currency.exponent().into()));
             let cost = (row["BilledCost"].as_f64().unwrap() * one).round() as i64;
@@ -183,14 +187,16 @@ async fn a_period_that_is_over_is_written_to_the_cent(
     assert_eq!(desk.files().len(), 0);
     desk.turns(NOW).await;
 
-    insta::assert_snapshot!(desk.shown(), @r#"
-    Usage - calls on plan "plan 1", price "calls" 2026-11-01..2026-11-11 2 Requests 0.06 USD
-    Adjustment - minimum or maximum spend of plan "plan 1", price "calls" 2026-11-01..2026-11-11 - - 16.61 USD
-    Purchase - plan "plan 1", price "fee" 2026-11-01..2026-11-11 1 Licenses 10.0 USD
-    Usage - units on plan "plan 1", price "use" 2026-11-01..2026-11-11 20 Units 7.93 USD
-    Purchase - plan "plan 2", price "fee" 2026-11-11..2026-12-01 1 Licenses 60.0 USD
-    Usage - units on plan "plan 2", price "use" 2026-11-11..2026-12-01 10 Units 7.25 USD
-    "#);
+    insta::allow_duplicates! {
+        insta::assert_snapshot!(desk.shown(), @r#"
+        Usage - calls on plan "plan 1", price "calls" 2026-11-01..2026-11-11 2 Requests 0.06 USD
+        Adjustment - minimum or maximum spend of plan "plan 1", price "calls" 2026-11-01..2026-11-11 - - 16.61 USD
+        Purchase - plan "plan 1", price "fee" 2026-11-01..2026-11-11 1 Licenses 10.0 USD
+        Usage - units on plan "plan 1", price "use" 2026-11-01..2026-11-11 20 Units 7.93 USD
+        Purchase - plan "plan 2", price "fee" 2026-11-11..2026-12-01 1 Licenses 60.0 USD
+        Usage - units on plan "plan 2", price "use" 2026-11-11..2026-12-01 10 Units 7.25 USD
+        "#);
+    }
     assert_eq!(desk.sums("2026-11"), desk.owed("2026-11").await);
     assert_eq!(desk.sums("2026-10"), BTreeMap::new());
     desk.turns("2026-12-31T23:00:00Z").await;
@@ -216,12 +222,14 @@ async fn late_usage_is_corrected_once_and_by_the_difference(
     desk.turns(CORRECTED).await;
     desk.turns("2026-12-03T00:00:00Z").await;
 
-    insta::assert_snapshot!(desk.shown(), @r#"
-    Usage - units on plan "plan 1", price "price" 2026-11-01..2026-12-01 10 Units 0.7 USD
-    Adjustment - minimum or maximum spend of plan "plan 1", price "price" 2026-11-01..2026-12-01 - - 0.3 USD
-    Usage Correction units on plan "plan 1", price "price" 2026-11-01..2026-12-01 20 Units 1.4 USD
-    Adjustment Correction minimum or maximum spend of plan "plan 1", price "price" 2026-11-01..2026-12-01 - - -0.3 USD
-    "#);
+    insta::allow_duplicates! {
+        insta::assert_snapshot!(desk.shown(), @r#"
+        Usage - units on plan "plan 1", price "price" 2026-11-01..2026-12-01 10 Units 0.7 USD
+        Adjustment - minimum or maximum spend of plan "plan 1", price "price" 2026-11-01..2026-12-01 - - 0.3 USD
+        Usage Correction units on plan "plan 1", price "price" 2026-11-01..2026-12-01 20 Units 1.4 USD
+        Adjustment Correction minimum or maximum spend of plan "plan 1", price "price" 2026-11-01..2026-12-01 - - -0.3 USD
+        "#);
+    }
     assert_eq!(desk.sums("2026-11"), desk.owed("2026-11").await);
     let ids: BTreeSet<String> =
         desk.rows().iter().map(|row| row["x_ChargeId"].to_string()).collect();
@@ -236,9 +244,8 @@ async fn usage_of_a_free_plan_is_shown_and_costs_nothing() {
 
     desk.turns(NOW).await;
 
-    insta::assert_snapshot!(desk.shown(), @r#"
-    Usage - units on plan "plan 1" 2026-11-01..2026-12-01 10 Units 0 XXX
-    "#);
+    let row = r#"Usage - units on plan "plan 1" 2026-11-01..2026-12-01 10 Units 0 XXX"#;
+    assert_eq!(desk.shown(), row);
 }
 
 #[tokio::test]
