@@ -10,8 +10,8 @@ use super::tally::Series;
 use crate::store::Transaction;
 use crate::store::query::{query_as, query_scalar};
 
-/// Series that are known without asking the store: about 20 MB. What does not fit is asked for.
-const CACHED_MAX: usize = 1 << 18;
+/// Series that are known without asking the store: about 90 MB. What does not fit is asked for.
+const CACHED_MAX: usize = 1 << 20;
 
 /// Series per statement.
 const ASKED_AT_ONCE: usize = 64;
@@ -37,11 +37,17 @@ impl SeriesCache {
         db: &mut Transaction,
         series: &[Series],
     ) -> Result<Resolved, sqlx::Error> {
-        let unknown: Vec<&Series> =
+        let mut unknown: Vec<&Series> =
             series.iter().filter(|one| !self.known.contains_key(&key(one))).collect();
+        // In the order of the index, so that neighbours are found and made together.
+        unknown.sort_unstable_by_key(|one| key(one));
         let mut learnt = Numbers::default();
         for some in unknown.chunks(ASKED_AT_ONCE) {
-            number(db, some, &mut learnt).await?;
+            read(db, some, &mut learnt).await?;
+        }
+        unknown.retain(|one| !learnt.contains_key(&key(one)));
+        for some in unknown.chunks(ASKED_AT_ONCE) {
+            make(db, some, &mut learnt).await?;
         }
         let numbers = series
             .iter()
@@ -130,27 +136,47 @@ pub fn id_read(stored: &[u8]) -> Result<[u8; 16], sqlx::Error> {
     stored.try_into().map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }
 
-/// Makes series that are new, and reads the numbers of all.
-async fn number(
+/// Reads the numbers of those that are there.
+async fn read(
+    db: &mut Transaction,
+    series: &[&Series],
+    numbers: &mut Numbers,
+) -> Result<(), sqlx::Error> {
+    let rows = db.dialect().rows(series.len(), 2);
+    let sql = format!(
+        "SELECT s.subscription, s.plan, s.id FROM (VALUES {rows}) AS asked
+         JOIN ledger_series s ON s.subscription = asked.column1 AND s.plan = asked.column2"
+    );
+    let mut query = query_as(AssertSqlSafe(sql)).persistent(series.len() == ASKED_AT_ONCE);
+    for one in series {
+        query =
+            query.bind(one.subscription.as_bytes().as_slice()).bind(one.plan.as_bytes().as_slice());
+    }
+    learn(query.fetch_all(db).await?, numbers)
+}
+
+/// Makes series that are new.
+async fn make(
     db: &mut Transaction,
     series: &[&Series],
     numbers: &mut Numbers,
 ) -> Result<(), sqlx::Error> {
     let rows = db.dialect().rows(series.len(), 3);
-    // Setting a column to itself makes the row one of those returned.
     let sql = format!(
         "INSERT INTO ledger_series (subscription, plan, product) VALUES {rows}
-         ON CONFLICT (subscription, plan) DO UPDATE SET product = ledger_series.product
          RETURNING subscription, plan, id"
     );
-    let mut query = query_as(AssertSqlSafe(sql));
+    let mut query = query_as(AssertSqlSafe(sql)).persistent(series.len() == ASKED_AT_ONCE);
     for one in series {
         query = query
-            .bind(one.subscription.as_bytes().to_vec())
-            .bind(one.plan.as_bytes().to_vec())
-            .bind(one.product.as_bytes().to_vec());
+            .bind(one.subscription.as_bytes().as_slice())
+            .bind(one.plan.as_bytes().as_slice())
+            .bind(one.product.as_bytes().as_slice());
     }
-    let rows: Vec<(Vec<u8>, Vec<u8>, i64)> = query.fetch_all(db).await?;
+    learn(query.fetch_all(db).await?, numbers)
+}
+
+fn learn(rows: Vec<(Vec<u8>, Vec<u8>, i64)>, numbers: &mut Numbers) -> Result<(), sqlx::Error> {
     for (subscription, plan, id) in rows {
         let subscription = SubscriptionId::from_bytes(id_read(&subscription)?);
         let plan = PlanId::from_bytes(id_read(&plan)?);

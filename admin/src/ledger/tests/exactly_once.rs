@@ -198,6 +198,30 @@ async fn a_transaction_that_is_not_committed_leaves_no_trace(
 
 #[rstest]
 #[tokio::test]
+async fn a_ledger_that_remembers_nothing_finds_what_is_there_and_adds_what_is_new(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
+    let of = |who| UsageRecord { subscription: subscription(who), ..calls(1)[0] };
+    let some: Vec<_> = (0..200).step_by(2).map(of).collect();
+    let all: Vec<_> = (0..200).map(of).collect();
+    books.apply(1, &some).await.unwrap();
+
+    let other = books.other_ledger().await;
+    let ack = other.apply(batch(OTHER_NODE, 1, 1, &all), at(NOW)).await.unwrap();
+
+    assert_eq!(ack, UsageAck { through: 200 });
+    assert_eq!(books.count("ledger_series").await, 200);
+    let totals = books.ledger.totals(NODE, at(NOW)).await.unwrap().totals;
+    assert_eq!(totals.len(), 200);
+    for total in totals {
+        let was_there = total.subscription.as_bytes()[0] % 2 == 0;
+        assert_eq!(total.units, 1 + i64::from(was_there), "{total:?}");
+    }
+}
+
+#[rstest]
+#[tokio::test]
 async fn a_caller_that_leaves_does_not_take_its_batch_along_in_part(
     #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
 ) {
