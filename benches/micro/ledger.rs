@@ -1,5 +1,6 @@
-//! What it costs the ledger to take records of gateways, by how many subscriptions share a minute. On
-//! SQLite, in memory where the system has a place there: what is measured is the work, not the disk.
+//! What it costs the ledger to take records of gateways, by how many gateways deliver and how many
+//! subscriptions share a minute. On SQLite, in memory where the system has a place there: what is
+//! measured is the work, not the disk.
 
 #[expect(dead_code, reason = "one thread is measured")]
 mod control;
@@ -7,7 +8,7 @@ mod control;
 mod stage;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tollgate_admin::ledger::Ledger;
 use tollgate_admin::ledger::sweep::Retention;
@@ -31,39 +32,53 @@ fn main() {
         .enable_all()
         .build()
         .expect("a thread can be started");
-    for subscriptions in [100, 10_000, 1_000_000] {
-        runtime.block_on(ingest(subscriptions));
+    for nodes in [1, 8] {
+        for subscriptions in [100, 10_000, 1_000_000] {
+            runtime.block_on(ingest(nodes, subscriptions));
+        }
     }
 }
 
+/// Each gateway delivers one batch after the other, as it does when it has more than one.
 #[expect(clippy::print_stdout, reason = "a benchmark's result is what it prints")]
-async fn ingest(subscriptions: u64) {
+async fn ingest(nodes: u64, subscriptions: u64) {
     let directory = stage::memory_directory();
     let path = directory.path().join("tollgate.db");
     let database = Database::open_file(&path).await.expect("the directory is ours");
     let ledger = Ledger::open(database, Retention::default()).await.expect("the ledger opens");
     let ledger = Arc::new(ledger);
-    let per_batch = USAGE_BATCH_RECORDS_MAX as u64;
-    let mut taken = Duration::ZERO;
-    let cpu_before = stage::cpu_time();
-    let mut made = Duration::ZERO;
-    for first in (1..=RECORDS).step_by(USAGE_BATCH_RECORDS_MAX) {
-        let start = Instant::now();
-        let records =
-            (first..first + per_batch).flat_map(|number| record(number, subscriptions).encode());
-        let node = NodeId::from_bytes([1; 16]);
-        let batch = UsageBatch { node, epoch: 1, first, records: records.collect() };
-        made += start.elapsed();
-        let start = Instant::now();
-        ledger.apply(batch, NOW).await.expect("the batch is good");
-        taken += start.elapsed();
+    let journals: Vec<_> = (0..nodes).map(|node| journal(node, nodes, subscriptions)).collect();
+    let (start, cpu_before) = (Instant::now(), stage::cpu_time());
+    let deliveries = journals.into_iter().map(|batches| {
+        let ledger = ledger.clone();
+        tokio::spawn(async move {
+            for batch in batches {
+                ledger.apply(batch, NOW).await.expect("the batch is good");
+            }
+        })
+    });
+    for delivery in deliveries.collect::<Vec<_>>() {
+        delivery.await.expect("a delivery comes to its end");
     }
-    let cpu = stage::cpu_time() - cpu_before - made;
+    let (taken, cpu) = (start.elapsed(), stage::cpu_time() - cpu_before);
     println!(
-        "{subscriptions:>9} subscriptions: {:>9.0} records/s, {:.2} us of processor time each",
+        "{nodes} gateways, {subscriptions:>9} subscriptions: {:>9.0} records/s, \
+         {:.2} us of processor time each",
         RECORDS as f64 / taken.as_secs_f64(),
         cpu.as_secs_f64() * 1e6 / RECORDS as f64,
     );
+}
+
+/// What one of the gateways has to deliver: calls are dealt to them in turn.
+fn journal(node: u64, nodes: u64, subscriptions: u64) -> Vec<UsageBatch> {
+    let calls: Vec<u64> = (node..RECORDS).step_by(nodes as usize).collect();
+    let batches = (1..).step_by(USAGE_BATCH_RECORDS_MAX).zip(calls.chunks(USAGE_BATCH_RECORDS_MAX));
+    let id = NodeId::from_bytes(u128::from(node).to_be_bytes());
+    let batch = |(first, calls): (u64, &[u64])| {
+        let records = calls.iter().flat_map(|call| record(*call, subscriptions).encode());
+        UsageBatch { node: id, epoch: 1, first, records: records.collect() }
+    };
+    batches.map(batch).collect()
 }
 
 fn record(number: u64, subscriptions: u64) -> UsageRecord {

@@ -15,8 +15,9 @@ use super::batch::CheckedBatch;
 /// Batches that may wait: at most about 40 MB. A node that is turned away comes again.
 const WAITING_MAX: usize = 32;
 
-/// Records in one transaction, so that a change of the catalog need not wait long for its turn.
-const GROUP_RECORDS_MAX: usize = USAGE_BATCH_RECORDS_MAX;
+/// Records in one transaction. The more there are, the more of them share a row; not so many that a
+/// change of the catalog waits long for its turn.
+const GROUP_RECORDS_MAX: usize = 8 * USAGE_BATCH_RECORDS_MAX;
 
 pub type Answer = Result<UsageAck, ApplyError>;
 
