@@ -21,13 +21,13 @@ const SUMS: [&str; 7] =
     ["calls", "units", "bytes_in", "bytes_out", "calls_unbilled", "attempts", "truncated"];
 
 static MINUTES: LazyLock<Upsert<10>> =
-    LazyLock::new(|| Upsert::new("ledger_minute", &["day", "series", "minute_of_day"], &SUMS));
-static DAYS: LazyLock<Upsert<9>> =
-    LazyLock::new(|| Upsert::new("ledger_day", &["day", "series"], &SUMS));
+    LazyLock::new(|| Upsert::new("ledger_minute", &["day", "series", "minute_of_day"], &SUMS, &[]));
+static DAYS: LazyLock<Upsert<10>> =
+    LazyLock::new(|| Upsert::new("ledger_day", &["day", "series"], &SUMS, &["touch"]));
 static QUOTAS: LazyLock<Upsert<3>> =
-    LazyLock::new(|| Upsert::new("ledger_quota", &["period_start_at", "series"], &["units"]));
+    LazyLock::new(|| Upsert::new("ledger_quota", &["period_start_at", "series"], &["units"], &[]));
 static NODE_QUOTAS: LazyLock<Upsert<4>> = LazyLock::new(|| {
-    Upsert::new("ledger_node_quota", &["period_start_at", "series", "node"], &["units"])
+    Upsert::new("ledger_node_quota", &["period_start_at", "series", "node"], &["units"], &[])
 });
 
 /// What became of one batch of a group.
@@ -124,7 +124,7 @@ async fn write(db: &mut Transaction, tally: &Tally, numbers: &[i64]) -> Result<(
         .collect();
     minutes.sort_unstable();
     MINUTES.run(db, &minutes).await?;
-    let mut days: Vec<[i64; 9]> = tally
+    let mut days: Vec<[i64; 10]> = tally
         .days()
         .map(|(series, day, counts)| {
             let [calls, units, bytes_in, bytes_out, unbilled, attempts, truncated] = sums(&counts);
@@ -138,12 +138,15 @@ async fn write(db: &mut Transaction, tally: &Tally, numbers: &[i64]) -> Result<(
                 unbilled,
                 attempts,
                 truncated,
+                0,
             ]
         })
         .collect();
     days.sort_unstable();
+    for ([.., touch], number) in days.iter_mut().zip(touch::next(db).await?..) {
+        *touch = number;
+    }
     DAYS.run(db, &days).await?;
-    touch::note(db, days.iter().map(|[day, series, ..]| (*day, *series))).await?;
     let mut quotas: Vec<[i64; 3]> =
         tally.quotas().map(|(series, start, units)| [start.0, numbers[series], units]).collect();
     quotas.sort_unstable();

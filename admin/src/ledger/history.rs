@@ -36,7 +36,7 @@ const ADMISSION_MS_MAX: i64 = 60_000;
 const ROW_BYTES: i64 = 100;
 
 static SPANS: LazyLock<Upsert<2>> =
-    LazyLock::new(|| Upsert::new("ledger_history_span", &["span", "batch"], &[]));
+    LazyLock::new(|| Upsert::new("ledger_history_span", &["span", "batch"], &[], &[]));
 
 /// How much of the history is kept. Whichever bound is met first, the oldest batch goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

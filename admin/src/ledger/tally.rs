@@ -99,7 +99,6 @@ pub struct Tally {
     pub series: Vec<Series>,
     index: FastMap<(SubscriptionId, PlanId), SeriesIndex>,
     minutes: FastMap<(SeriesIndex, Minute), Counts>,
-    quotas: FastMap<(SeriesIndex, Timestamp), i64>,
     node_quotas: FastMap<(NodeId, SeriesIndex, Timestamp), i64>,
     keys: FastMap<KeyId, Minute>,
 }
@@ -112,9 +111,8 @@ impl Tally {
         self.records += 1;
         *self.minutes.entry((series, minute)).or_default() += Counts::of(record);
         if record.counted && record.period_start != Timestamp::default() {
-            let start = record.period_start;
-            *self.quotas.entry((series, start)).or_default() += record.units;
-            *self.node_quotas.entry((node, series, start)).or_default() += record.units;
+            let quota = (node, series, record.period_start);
+            *self.node_quotas.entry(quota).or_default() += record.units;
         }
         let used = self.keys.entry(record.key).or_insert(minute);
         *used = minute.max(*used);
@@ -141,7 +139,11 @@ impl Tally {
     }
 
     pub fn quotas(&self) -> impl Iterator<Item = (SeriesIndex, Timestamp, i64)> {
-        self.quotas.iter().map(|((series, start), units)| (*series, *start, *units))
+        let mut quotas: FastMap<(SeriesIndex, Timestamp), i64> = FastMap::default();
+        for (_, series, start, units) in self.node_quotas() {
+            *quotas.entry((series, start)).or_default() += units;
+        }
+        quotas.into_iter().map(|((series, start), units)| (series, start, units))
     }
 
     pub fn node_quotas(&self) -> impl Iterator<Item = (NodeId, SeriesIndex, Timestamp, i64)> {

@@ -3,7 +3,6 @@
 //! A statement costs a trip to the connection's own thread, which is dear beside a row. Statements
 //! come in a few fixed lengths, so that each is prepared once per connection.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use crate::store::Transaction;
@@ -16,7 +15,8 @@ const LENGTHS: [usize; 4] = [256, 32, 4, 1];
 /// By the number of rows, the longest first.
 type Statements = [(usize, Arc<str>); LENGTHS.len()];
 
-/// Adds rows of `C` integers to a table; where the key is there already, its sums grow.
+/// Adds rows of `C` integers to a table. Where the key is there already, its sums grow, and what is
+/// latest takes the place of what was there.
 #[derive(Debug)]
 pub struct Upsert<const C: usize> {
     sqlite: Statements,
@@ -24,20 +24,25 @@ pub struct Upsert<const C: usize> {
 }
 
 impl<const C: usize> Upsert<C> {
-    /// The key's columns come first. Without sums, a row that is there already is left alone.
-    pub fn new(table: &str, key: &[&str], sums: &[&str]) -> Self {
-        Self::with(table, key, sums, |sum| format!("{sum} = {table}.{sum} + excluded.{sum}"))
-    }
-
-    /// As [`new`](Self::new), but what comes takes the place of what was there.
-    pub fn replacing(table: &str, key: &[&str], values: &[&str]) -> Self {
-        Self::with(table, key, values, |value| format!("{value} = excluded.{value}"))
-    }
-
-    fn with(table: &str, key: &[&str], values: &[&str], set: impl Fn(&str) -> String) -> Self {
-        assert_eq!(key.len() + values.len(), C, "every column is part of the key or a value");
+    /// A row holds the key's columns, then the sums, then what is latest. With nothing but a key, a
+    /// row that is there already is left alone.
+    pub fn new(table: &str, key: &[&str], sums: &[&str], latest: &[&str]) -> Self {
+        let columns = [key, sums, latest].concat();
+        assert_eq!(columns.len(), C, "every column of a row has a name");
+        let grow = sums.iter().map(|sum| format!("{sum} = {table}.{sum} + excluded.{sum}"));
+        let replace = latest.iter().map(|value| format!("{value} = excluded.{value}"));
+        let set = grow.chain(replace).collect::<Vec<_>>().join(", ");
+        let action =
+            if set.is_empty() { "NOTHING".to_owned() } else { format!("UPDATE SET {set}") };
+        let (columns, key) = (columns.join(","), key.join(","));
         let statements = |dialect: Dialect| {
-            LENGTHS.map(|rows| (rows, statement(table, key, values, &dialect.rows(rows, C), &set)))
+            LENGTHS.map(|length| {
+                let rows = dialect.rows(length, C);
+                let sql = format!(
+                    "INSERT INTO {table} ({columns}) VALUES {rows} ON CONFLICT ({key}) DO {action}"
+                );
+                (length, sql.into())
+            })
         };
         Self { sqlite: statements(Dialect::Sqlite), postgres: statements(Dialect::Postgres) }
     }
@@ -64,25 +69,4 @@ impl<const C: usize> Upsert<C> {
         }
         Ok(())
     }
-}
-
-fn statement(
-    table: &str,
-    key: &[&str],
-    values: &[&str],
-    rows: &str,
-    set: impl Fn(&str) -> String,
-) -> Arc<str> {
-    let mut sql = format!(
-        "INSERT INTO {table} ({}) VALUES {rows} ON CONFLICT ({}) DO ",
-        [key, values].concat().join(","),
-        key.join(","),
-    );
-    if values.is_empty() {
-        sql.push_str("NOTHING");
-        return sql.into();
-    }
-    let set: Vec<String> = values.iter().map(|value| set(value)).collect();
-    write!(sql, "UPDATE SET {}", set.join(", ")).expect("a string takes any text");
-    sql.into()
 }

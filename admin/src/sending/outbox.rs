@@ -63,7 +63,7 @@ pub async fn todo(
         "SELECT
              (SELECT COUNT(*) FROM sending_order WHERE destination = $1)
                  + (SELECT COUNT(*) FROM sending_repair WHERE destination = $1 AND is_open = 1),
-             (SELECT COALESCE(MAX(touch), 0) FROM ledger_touch)
+             (SELECT COALESCE(MAX(touch), 0) FROM ledger_day)
                  - COALESCE((SELECT touch FROM sending_cursor WHERE destination = $1), 0),
              (SELECT COUNT(*) FROM (SELECT 1 FROM sending_due
                  WHERE destination = $1 AND due_at <= $2 LIMIT 1) AS due)",

@@ -86,6 +86,12 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("../../migrations/sqlite/0012_costs.sql"),
         postgres: include_str!("../../migrations/postgres/0012_costs.sql"),
     },
+    Step {
+        version: 13,
+        description: "day touch",
+        sqlite: include_str!("../../migrations/sqlite/0013_day_touch.sql"),
+        postgres: include_str!("../../migrations/postgres/0013_day_touch.sql"),
+    },
 ];
 
 /// The newest schema that this program knows.
