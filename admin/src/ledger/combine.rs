@@ -1,7 +1,8 @@
 //! Batches that arrive together are written together.
 //!
 //! There is one writer, and a commit waits for the disk. Whoever gets the writer's turn takes all
-//! batches that wait, so that the disk is asked once for all of them, however many nodes deliver.
+//! batches that wait, so that the disk is asked once for all of them, however many nodes deliver,
+//! and records of different nodes share rows.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +18,7 @@ const WAITING_MAX: usize = 32;
 
 /// Records in one transaction. The more there are, the more of them share a row; not so many that a
 /// change of the catalog waits long for its turn.
-const GROUP_RECORDS_MAX: usize = 8 * USAGE_BATCH_RECORDS_MAX;
+const GROUP_RECORDS_MAX: usize = 4 * USAGE_BATCH_RECORDS_MAX;
 
 pub type Answer = Result<UsageAck, ApplyError>;
 

@@ -326,7 +326,7 @@ async fn what_periods_came_to_is_written_to_files() {
     .await;
     admin.product("weather").await;
     let fee = json!({ "name": "fee", "usage_type": "licensed", "amount": 1999, "currency": "usd" });
-    let terms = json!({ "name": "Pro", "prices": [fee] });
+    let terms = json!({ "name": "Pro", "billing_mode": "fixed", "prices": [fee] });
     let plan = admin.post("/api/v1/products/weather/plans", terms).await.expect(201);
     let begun = begun_earlier(&admin, &admin.subscription(&plan).await, 70 * 24 * HOUR_MS).await;
     let mut body = json!({

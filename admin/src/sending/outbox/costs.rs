@@ -101,7 +101,7 @@ pub async fn touch_after(
 ) -> Result<Option<i64>, StoreError> {
     let through = query_scalar(
         "SELECT MAX(touch) FROM (
-             SELECT touch FROM ledger_touch WHERE touch > $1 ORDER BY touch LIMIT $2) AS next",
+             SELECT touch FROM ledger_day WHERE touch > $1 ORDER BY touch LIMIT $2) AS next",
     )
     .bind(touch)
     .bind(limit)
@@ -111,7 +111,7 @@ pub async fn touch_after(
 }
 
 pub async fn touch_newest(db: &mut Transaction) -> Result<i64, StoreError> {
-    let newest = query_scalar("SELECT COALESCE(MAX(touch), 0) FROM ledger_touch");
+    let newest = query_scalar("SELECT COALESCE(MAX(touch), 0) FROM ledger_day");
     Ok(newest.fetch_one(db).await?)
 }
 
@@ -127,7 +127,7 @@ pub async fn wake(
     query(
         "UPDATE cost_period SET due_at = $1
          WHERE destination = $2 AND due_at IS NULL AND (subscription, month) IN (
-             SELECT p.subscription, p.month FROM ledger_touch t
+             SELECT p.subscription, p.month FROM ledger_day t
              JOIN ledger_series s ON s.id = t.series
              JOIN cost_period p ON p.destination = $2 AND p.subscription = s.subscription
                  AND p.due_at IS NULL AND p.end_at > t.day * $3

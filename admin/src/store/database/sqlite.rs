@@ -26,10 +26,6 @@ const READERS_MAX: u32 = 6;
 /// page that does not fit is written out before the commit and read again.
 const WRITER_CACHE_KIB: u32 = 64 << 10;
 
-/// Pages in the journal before they are copied into the file: 32 MB. A page that changes with every
-/// commit is copied once for all of them.
-const CHECKPOINT_PAGES: u32 = 8 << 10;
-
 /// How long a statement waits for another process that holds the file, such as a backup.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -57,11 +53,8 @@ impl File {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
-        let writing = options
-            .clone()
-            // Below zero, it counts KiB and not pages.
-            .pragma("cache_size", format!("-{WRITER_CACHE_KIB}"))
-            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string());
+        // Below zero, it counts KiB and not pages.
+        let writing = options.clone().pragma("cache_size", format!("-{WRITER_CACHE_KIB}"));
         let writer = pool(1).connect_with(writing).await?;
         migrate(&writer, path).await?;
         let reader = pool(READERS_MAX).connect_with(options.read_only(true)).await?;
