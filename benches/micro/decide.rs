@@ -1,6 +1,9 @@
 //! What a call costs beside being passed on: identify, decide and settle, each and together, at a
 //! thousand, a million and ten million keys in random order.
 //!
+//! The text of a key is at hand, as that of a request is which has just been read. Together they
+//! are measured once more with texts that come from memory as well.
+//!
 //! `TOLLGATE_BENCH_KEYS=1000,1000000` chooses other numbers of keys.
 
 #[expect(dead_code, reason = "what memory a catalog takes is for the other benchmarks")]
@@ -12,6 +15,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, criterion_group, criterion_main};
 use futures_util::FutureExt;
 use stage::{CALLS_PER_ROUND, Stage};
+use tollgate_common::catalog::key::KEY_LENGTH;
 use tollgate_common::ids::RequestId;
 use tollgate_common::outcome::Outcome;
 use tollgate_common::usage::UsageRecord;
@@ -24,6 +28,14 @@ use tollgate_proxy::request::RequestHead;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const KEYS: &str = "1000,1000000,10000000";
+
+/// Texts of keys that are fetched before the calls that are timed: few enough for any cache.
+const AT_HAND: usize = 256;
+
+type KeyText = [u8; KEY_LENGTH];
+
+/// How far ahead texts are taken that are not at hand.
+const AWAY: usize = 4 * AT_HAND;
 
 /// Connections that keep their caller: each remembers the digest of its own key.
 const CONNECTIONS_MAX: usize = 65_536;
@@ -40,40 +52,47 @@ fn benchmarks(criterion: &mut Criterion) {
     }
 }
 
-/// Times `call`, in rounds between which the journal gets the room for the next.
+/// Times `call` with callers and their keys, in rounds before which the journal gets room and the
+/// texts of the keys are fetched.
 fn measure(
     criterion: &mut Criterion,
     stage: &Stage,
     name: &str,
     keys: usize,
-    mut call: impl FnMut(usize),
+    mut call: impl FnMut(usize, &[u8]),
 ) {
-    let mut caller = 0;
+    let mut callers = (0..stage.keys.len()).cycle();
+    let mut round: Vec<(usize, KeyText)> = Vec::with_capacity(AT_HAND);
     criterion.bench_function(&format!("{name}, {keys} keys"), |bencher| {
-        bencher.iter_custom(|mut calls| {
+        bencher.iter_custom(|calls| {
             let mut spent = Duration::ZERO;
-            while calls > 0 {
+            let mut left = calls as usize;
+            while left > 0 {
                 stage.make_room();
-                let round = calls.min(CALLS_PER_ROUND);
+                let next = callers.by_ref().take(left.min(AT_HAND));
+                round.clear();
+                round.extend(next.map(|caller| (caller, text(stage, caller))));
                 let start = Instant::now();
-                for _ in 0..round {
-                    call(caller);
-                    caller = if caller + 1 == stage.keys.len() { 0 } else { caller + 1 };
+                for (caller, key) in &round {
+                    call(*caller, key);
                 }
                 spent += start.elapsed();
-                calls -= round;
+                left -= round.len();
             }
             spent
         });
     });
 }
 
+fn text(stage: &Stage, caller: usize) -> KeyText {
+    stage.keys[caller].as_bytes().try_into().expect("a key has its length")
+}
+
 fn identify_alone(criterion: &mut Criterion, stage: &Stage, keys: usize) {
     let catalog = &stage.gateway.catalog;
     let now = stage.gateway.clock.now().wall;
     let mut last = LastCredential::default();
-    measure(criterion, stage, "identify a new key", keys, |caller| {
-        let key = stage.keys[caller].as_bytes();
+    measure(criterion, stage, "identify a new key", keys, |_, key| {
         let tables = catalog.tables();
         let _ = black_box(identify(key, &mut last, tables.index(), now).expect("the key is known"));
     });
@@ -85,7 +104,7 @@ fn identify_alone(criterion: &mut Criterion, stage: &Stage, keys: usize) {
         .map(|key| (key, LastCredential::default()))
         .collect();
     let count = connections.len();
-    measure(criterion, stage, "identify the connection's key", keys, |caller| {
+    measure(criterion, stage, "identify the connection's key", keys, |caller, _| {
         let (key, last) = &mut connections[caller % count];
         let tables = catalog.tables();
         let found = identify(key.as_bytes(), last, tables.index(), now);
@@ -96,8 +115,8 @@ fn identify_alone(criterion: &mut Criterion, stage: &Stage, keys: usize) {
 fn decide_alone(criterion: &mut Criterion, stage: &Stage, keys: usize) {
     let mut head = head();
     let mut last = LastCredential::default();
-    measure(criterion, stage, "decide", keys, |caller| {
-        let Admitted { grant, .. } = decide_on(stage, caller, &mut head, &mut last);
+    measure(criterion, stage, "decide", keys, |caller, key| {
+        let Admitted { grant, .. } = decide_on(stage, caller, key, &mut head, &mut last);
         // Settling is measured by itself.
         std::mem::forget(black_box(grant));
     });
@@ -113,11 +132,12 @@ fn settle_alone(criterion: &mut Criterion, stage: &Stage, keys: usize) {
                 if (caller as u64).is_multiple_of(CALLS_PER_ROUND) {
                     stage.make_room();
                 }
-                decide_on(stage, caller, &mut head, &mut last).grant.admission.clone()
+                let key = text(stage, caller);
+                decide_on(stage, caller, &key, &mut head, &mut last).grant.admission.clone()
             })
             .collect()
     };
-    measure(criterion, stage, "settle", keys, |caller| {
+    measure(criterion, stage, "settle", keys, |caller, _| {
         let admission = admissions[caller % admissions.len()].clone();
         settle(Grant::new(&stage.gateway, admission));
     });
@@ -125,7 +145,7 @@ fn settle_alone(criterion: &mut Criterion, stage: &Stage, keys: usize) {
 
 fn append_alone(criterion: &mut Criterion, stage: &Stage, keys: usize) {
     let record = record(stage);
-    measure(criterion, stage, "append", keys, |_| {
+    measure(criterion, stage, "append", keys, |_, _| {
         stage.gateway.journal.append(black_box(&record)).expect("there is room");
     });
 }
@@ -133,8 +153,12 @@ fn append_alone(criterion: &mut Criterion, stage: &Stage, keys: usize) {
 fn together(criterion: &mut Criterion, stage: &Stage, keys: usize) {
     let mut head = head();
     let mut last = LastCredential::default();
-    measure(criterion, stage, "identify, decide and settle", keys, |caller| {
-        settle(decide_on(stage, caller, &mut head, &mut last).grant);
+    measure(criterion, stage, "identify, decide and settle", keys, |caller, key| {
+        settle(decide_on(stage, caller, key, &mut head, &mut last).grant);
+    });
+    measure(criterion, stage, "together, texts from memory", keys, |caller, _| {
+        let key = stage.keys[(caller + AWAY) % stage.keys.len()].as_bytes();
+        settle(decide_on(stage, caller, key, &mut head, &mut last).grant);
     });
 }
 
@@ -149,11 +173,12 @@ fn head() -> RequestHead {
 fn decide_on<'a>(
     stage: &'a Stage,
     caller: usize,
+    key: &[u8],
     head: &mut RequestHead,
     last: &mut LastCredential,
 ) -> Admitted<'a> {
     head.fields.clear();
-    head.fields.push(b"X-API-Key", stage.keys[caller].as_bytes());
+    head.fields.push(b"X-API-Key", key);
     let now = stage.gateway.clock.now();
     let request = RequestId::new(now.wall.0, caller as u128);
     let decision = decide(&stage.gateway, request, now, head, last);
@@ -174,7 +199,8 @@ fn settle(mut grant: Grant<'_>) {
 
 fn record(stage: &Stage) -> UsageRecord {
     let (mut head, mut last) = (head(), LastCredential::default());
-    let admission = decide_on(stage, 0, &mut head, &mut last).grant.admission.clone();
+    let admission =
+        decide_on(stage, 0, &text(stage, 0), &mut head, &mut last).grant.admission.clone();
     UsageRecord {
         request: admission.request,
         part: 0,
