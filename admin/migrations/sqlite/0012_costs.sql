@@ -9,7 +9,7 @@ CREATE TABLE cost_period (
     month        TEXT    NOT NULL,
     -- Of a period that was not written: beyond all times.
     end_at       INTEGER NOT NULL,
-    -- How often it was written.
+    -- Files that have something of it.
     version      INTEGER NOT NULL,
     -- JSON: what all files together say of it.
     charges      TEXT    NOT NULL,
@@ -23,7 +23,7 @@ CREATE INDEX cost_period_late ON cost_period (destination, subscription, end_at)
 
 CREATE TABLE cost_cursor (
     destination BLOB    NOT NULL PRIMARY KEY,
-    -- Up to which `ledger_touch` late usage is looked for.
+    -- Up to which touch of the ledger late usage is looked for.
     touch       INTEGER NOT NULL,
     looked_at   INTEGER NOT NULL,
     -- How many files there are. One that may not be in its place yet is here whole.

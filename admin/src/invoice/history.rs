@@ -167,22 +167,22 @@ async fn find_terms(
     Ok(Terms { plan, calendar })
 }
 
-fn month_after(month: Date) -> Date {
+pub fn month_after(month: Date) -> Date {
     month.first_of_month().saturating_add(1.month())
 }
 
-fn month_before(month: Date) -> Date {
+pub fn month_before(month: Date) -> Date {
     month.first_of_month().saturating_sub(1.month())
 }
 
-fn date_of(moment: Timestamp) -> Date {
+pub fn date_of(moment: Timestamp) -> Date {
     jiff::Timestamp::from_millisecond(moment.0)
         .expect("a clock reads a time between the years -9999 and 9999")
         .to_zoned(TimeZone::UTC)
         .date()
 }
 
-fn month_start_utc(month: Date) -> Timestamp {
+pub fn month_start_utc(month: Date) -> Timestamp {
     let start = month.first_of_month().to_zoned(TimeZone::UTC);
     Timestamp(start.expect("a month has a start").timestamp().as_millisecond())
 }

@@ -68,7 +68,8 @@ impl Line {
                 let metered =
                     Metered { minimum_spend: None, maximum_spend: None, ..metered.clone() };
                 let unbounded = Price { charge: Charge::Metered(metered), ..price.clone() };
-                charge(&unbounded, before, after)?
+                // A maximum may be all that keeps it within what can be kept exactly.
+                charge(&unbounded, before, after).unwrap_or(amount)
             }
         };
         Ok(Self { amount, amount_unbounded, ..self })

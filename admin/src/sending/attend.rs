@@ -103,7 +103,7 @@ async fn turn(
         return Ok(None);
     }
     let now = control.now();
-    destination.take_records(&control.ledger, now).await.map_err(Trouble::Records)?;
+    let records = destination.take_records(&control.ledger, now).await;
     let books = Books {
         store: &*control.store,
         ledger: &control.ledger,
@@ -111,7 +111,9 @@ async fn turn(
         registration: &registration,
         fence,
     };
-    destination.take_costs(&books, now).await?;
+    let costs = destination.take_costs(&books, now).await;
+    records.map_err(Trouble::Records)?;
+    costs?;
     let wait_ms = turn.next_at.map_or(i64::MAX, |at| at.0.saturating_sub(now.0).max(0));
     Ok(Some(LOOK_EVERY.min(Duration::from_millis(wait_ms.unsigned_abs()))))
 }

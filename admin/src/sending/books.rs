@@ -27,6 +27,19 @@ pub enum CostsError {
     Files(String),
 }
 
+impl CostsError {
+    /// Whether it is of one subscription alone, and others may well be written.
+    pub const fn is_of_one(&self) -> bool {
+        match self {
+            Self::Outbox(OutboxError::Store(error)) | Self::Invoice(InvoiceError::Store(error)) => {
+                matches!(error, StoreError::Content { .. })
+            }
+            Self::Invoice(_) => true,
+            Self::Outbox(OutboxError::Relieved) | Self::Files(_) => false,
+        }
+    }
+}
+
 impl From<StoreError> for CostsError {
     fn from(error: StoreError) -> Self {
         Self::Outbox(error.into())

@@ -13,6 +13,12 @@ use crate::store::{StoreError, Transaction};
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
+/// Where the end of a period stands that was not over when it was looked at.
+const NOT_OVER: i64 = i64::MAX;
+
+/// Rows of deleted destinations that are dropped in one transaction.
+const FORGOTTEN_AT_ONCE: i64 = 5_000;
+
 /// How far a destination is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
@@ -36,7 +42,9 @@ pub struct Due {
     pub subscription: SubscriptionId,
     /// That the period is named after.
     pub month: Date,
-    /// How often it was written.
+    /// It was not looked at before when it was over.
+    pub is_first: bool,
+    /// Files that have something of it.
     pub version: u32,
     /// What was written, as it was saved.
     pub charges: String,
@@ -178,7 +186,7 @@ pub async fn expect(
     .bind(destination.as_bytes().as_slice())
     .bind(subscription.as_bytes().as_slice())
     .bind(month.to_string())
-    .bind(i64::MAX)
+    .bind(NOT_OVER)
     .bind(at.map(|at| at.0))
     .execute(db)
     .await?;
@@ -192,8 +200,8 @@ pub async fn due(
     now: Timestamp,
     limit: i64,
 ) -> Result<Vec<Due>, StoreError> {
-    let rows: Vec<(Vec<u8>, String, i64, String)> = query_as(
-        "SELECT subscription, month, version, charges FROM cost_period
+    let rows: Vec<(Vec<u8>, String, i64, i64, String)> = query_as(
+        "SELECT subscription, month, end_at, version, charges FROM cost_period
          WHERE destination = $1 AND due_at <= $2 ORDER BY due_at LIMIT $3",
     )
     .bind(destination.as_bytes().as_slice())
@@ -201,8 +209,9 @@ pub async fn due(
     .bind(limit)
     .fetch_all(db)
     .await?;
-    let due = |(id, month, version, charges): (Vec<u8>, String, i64, String)| {
+    let due = |(id, month, end_at, version, charges): (Vec<u8>, String, i64, i64, String)| {
         Ok(Due {
+            is_first: end_at == NOT_OVER,
             subscription: subscription(&id)?,
             month: month.parse().map_err(|error: jiff::Error| unreadable("month", error))?,
             version: u32::try_from(version).map_err(|error| unreadable("version", error))?,
@@ -246,26 +255,84 @@ pub async fn drop(
     Ok(())
 }
 
-/// Takes down what all files together say of a period, once the next is written.
-pub async fn written(
+/// A period is over: late usage of it is looked for from now on.
+pub async fn close(
     db: &mut Transaction,
     destination: DestinationId,
     due: &Due,
     end: Timestamp,
-    charges: &str,
 ) -> Result<(), StoreError> {
     query(
-        "UPDATE cost_period SET end_at = $4, version = version + 1, charges = $5, due_at = NULL
+        "UPDATE cost_period SET end_at = $4
          WHERE destination = $1 AND subscription = $2 AND month = $3",
     )
     .bind(destination.as_bytes().as_slice())
     .bind(due.subscription.as_bytes().as_slice())
     .bind(due.month.to_string())
     .bind(end.0)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Takes down what all files together say of a period, once the next is written.
+pub async fn written(
+    db: &mut Transaction,
+    destination: DestinationId,
+    due: &Due,
+    charges: &str,
+    version: u32,
+) -> Result<(), StoreError> {
+    query(
+        "UPDATE cost_period SET version = $4, charges = $5, due_at = NULL
+         WHERE destination = $1 AND subscription = $2 AND month = $3",
+    )
+    .bind(destination.as_bytes().as_slice())
+    .bind(due.subscription.as_bytes().as_slice())
+    .bind(due.month.to_string())
+    .bind(version)
     .bind(charges)
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// The clock was ahead: looks at what it made too much of, and at what it put off for too long.
+pub async fn wake_early(
+    db: &mut Transaction,
+    destination: DestinationId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    query(
+        "UPDATE cost_period SET due_at = $2
+         WHERE destination = $1 AND end_at < $3 AND (end_at > $2 OR due_at > $2)",
+    )
+    .bind(destination.as_bytes().as_slice())
+    .bind(now.0)
+    .bind(NOT_OVER)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Forgets some of what destinations had that are deleted; says how much.
+pub async fn forget_deleted(db: &mut Transaction) -> Result<u64, sqlx::Error> {
+    let periods = query(
+        "DELETE FROM cost_period WHERE (destination, subscription, month) IN (
+             SELECT p.destination, p.subscription, p.month FROM destinations d
+             JOIN cost_period p ON p.destination = d.id
+             WHERE d.deleted_at IS NOT NULL LIMIT $1)",
+    )
+    .bind(FORGOTTEN_AT_ONCE)
+    .execute(&mut *db)
+    .await?;
+    let cursors = query(
+        "DELETE FROM cost_cursor WHERE destination IN (
+             SELECT id FROM destinations WHERE deleted_at IS NOT NULL)",
+    )
+    .execute(db)
+    .await?;
+    Ok(periods + cursors)
 }
 
 /// Forgets the periods of a subscription that are too old to be made anew.

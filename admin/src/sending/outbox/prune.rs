@@ -12,8 +12,8 @@ use crate::store::{StoreError, Transaction};
 
 use super::intents::state_read;
 
-/// Deliveries that are looked at in one transaction.
-const LOOKED_AT_ONCE: i64 = 500;
+/// Deliveries that are looked at in one transaction, bodies and all: their state stands behind them.
+const LOOKED_AT_ONCE: i64 = 100;
 
 /// Items that are dropped in one transaction, and those of one delivery more: some tens of
 /// milliseconds of the writer's time.

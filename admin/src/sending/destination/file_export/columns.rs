@@ -1,9 +1,10 @@
 //! What is in the columns of an export.
 
+use serde::Deserialize;
+
 use super::datum::{Cell, Datum};
 use super::focus::unit;
 use crate::sending::item::Item;
-use serde::Deserialize;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -10,11 +10,10 @@ pub mod charge;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
-use jiff::ToSpan;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 use tollgate_common::ids::SubscriptionId;
 use tollgate_common::period::Period;
@@ -26,13 +25,13 @@ use super::datum::Cell;
 use super::focus::Bill;
 use super::format::Format;
 use super::store;
-use crate::invoice::history::History;
+use crate::invoice::history::{History, date_of, month_after, month_before, month_start_utc};
 use crate::invoice::{self, Asked, Invoice, InvoiceError};
 use crate::sending::books::{Books, CostsError};
 use crate::sending::destination::customer;
 use crate::sending::outbox::costs::{self as outbox, Cursor, Due, File};
 use crate::sending::outbox::write;
-use crate::store::StoreError;
+use crate::store::{CatalogRead, StoreError};
 
 /// A period is written so long after its end, and corrected so long after late usage was seen: calls
 /// that were under way at the end, and what gateways had still to deliver, come in one go.
@@ -45,10 +44,10 @@ const LOOK_EVERY_MS: i64 = 60_000;
 const TOUCHES_AT_ONCE: i64 = 10_000;
 
 /// New subscriptions that are taken note of in one transaction: each is a row to write.
-const NEWCOMERS_AT_ONCE: i64 = 2_000;
+const NEWCOMERS_AT_ONCE: i64 = 500;
 
-/// Periods in one file: a second or so of rating, and a few megabytes.
-const PERIODS_AT_ONCE: i64 = 500;
+/// Periods in one file: windows of the same destination wait while they are rated.
+const PERIODS_AT_ONCE: i64 = 100;
 
 /// When a period is looked at again whose invoice cannot be made as things are.
 const HELD_MS: i64 = 3_600_000;
@@ -69,6 +68,11 @@ enum Found {
     /// There is nothing to be written of it, ever.
     Passed {
         next: Next,
+    },
+    /// Its invoice cannot be made as things are; those after it do not wait for it.
+    Held {
+        period: Period,
+        next: Option<Next>,
     },
     Made(Made),
 }
@@ -109,7 +113,13 @@ impl Costs {
         }
         let mut found = Vec::new();
         for due in due {
-            let what = self.find(books, &due, now).await?;
+            let what = match self.find(books, &due, now).await {
+                Err(error) if error.is_of_one() => {
+                    held_back(&due, &error);
+                    Found::Later(Some(now.plus_ms(HELD_MS)))
+                }
+                what => what?,
+            };
             found.push((due, what));
         }
         self.decide(books, &mut cursor, found, now).await?;
@@ -155,13 +165,14 @@ impl Costs {
         let subscription = subscription.ok_or(InvoiceError::NotFound)?;
         let history = History::read(&mut *catalog, subscription.clone()).await?;
         let period = history.period(&mut *catalog, due.month).await?;
-        let is_first = due.version == 0;
-        let grace_end = period.end.plus_ms(GRACE_MS);
-        if is_first && grace_end > now {
-            return Ok(Found::Later(Some(grace_end)));
+        let over_at = over_at(due.month, period);
+        // One that was written is not over where the clock was ahead when that was done.
+        if over_at > now {
+            return Ok(Found::Later(Some(over_at)));
         }
+        let is_first = due.is_first;
         let month = month_after(due.month);
-        let next_end = history.period(&mut *catalog, month).await?.end.plus_ms(GRACE_MS);
+        let next_end = over_at_of(&history, &mut *catalog, month).await?;
         let next = Next { month, at: Some(next_end) };
         if is_first && period.end <= history.started_at().max(books.registration.starts_at) {
             return Ok(Found::Passed { next });
@@ -172,13 +183,15 @@ impl Costs {
         drop(catalog);
         let invoice = match invoice(books, due.subscription, due.month, now).await {
             Ok(invoice) => invoice,
-            Err(InvoiceError::TooLongAgo) if is_first => return Ok(Found::Passed { next }),
-            // What was written stays.
-            Err(InvoiceError::TooLongAgo) => return Ok(Found::Later(None)),
+            Err(error @ InvoiceError::TooLongAgo) => {
+                let Due { subscription, month, .. } = due;
+                tracing::warn!(%subscription, %month, %error, "the costs of a period are not written");
+                // What was written stays.
+                return Ok(if is_first { Found::Passed { next } } else { Found::Later(None) });
+            }
             Err(error @ (InvoiceError::Rating(_) | InvoiceError::Total)) => {
-                tracing::warn!(subscription = %due.subscription, month = %due.month, %error,
-                    "the costs of a period are held back");
-                return Ok(Found::Later(Some(now.plus_ms(HELD_MS))));
+                held_back(due, &error);
+                return Ok(Found::Held { period, next: is_first.then_some(next) });
             }
             Err(error) => return Err(error.into()),
         };
@@ -216,8 +229,12 @@ impl Costs {
     ) -> Result<(), CostsError> {
         let id = books.registration.id;
         let kept_from = books.ledger.minutes_from(now);
+        let rows: Vec<_> = found.iter().flat_map(|(_, found)| found.rows()).cloned().collect();
+        if !rows.is_empty() {
+            cursor.files += 1;
+            cursor.file = Some(self.file(cursor.files, rows));
+        }
         let mut db = write(books.database, books.fence).await?;
-        let mut rows = Vec::new();
         for (due, found) in found {
             match found {
                 Found::Later(at) => outbox::put_off(&mut db, id, &due, at).await?,
@@ -225,22 +242,26 @@ impl Costs {
                     outbox::drop(&mut db, id, &due).await?;
                     outbox::expect(&mut db, id, due.subscription, next.month, next.at).await?;
                 }
+                Found::Held { period, next } => {
+                    outbox::close(&mut db, id, &due, period.end).await?;
+                    outbox::put_off(&mut db, id, &due, Some(now.plus_ms(HELD_MS))).await?;
+                    if let Some(next) = next {
+                        outbox::expect(&mut db, id, due.subscription, next.month, next.at).await?;
+                    }
+                }
                 Found::Made(made) => {
                     let charges = serde_json::to_string(&made.charges).map_err(unreadable)?;
-                    outbox::written(&mut db, id, &due, made.period.end, &charges).await?;
+                    let files = u32::from(!made.rows.is_empty());
+                    outbox::close(&mut db, id, &due, made.period.end).await?;
+                    outbox::written(&mut db, id, &due, &charges, due.version + files).await?;
                     if let Some(next) = made.next {
                         outbox::expect(&mut db, id, due.subscription, next.month, next.at).await?;
                     }
                     outbox::forget(&mut db, id, due.subscription, kept_from).await?;
-                    rows.extend(made.rows);
                 }
             }
         }
-        if !rows.is_empty() {
-            cursor.files += 1;
-            cursor.file = Some(self.file(cursor.files, rows));
-            outbox::save_cursor(&mut db, id, cursor).await?;
-        }
+        outbox::save_cursor(&mut db, id, cursor).await?;
         db.commit().await?;
         Ok(())
     }
@@ -251,6 +272,33 @@ impl Costs {
         let hash = data_encoding::HEXLOWER.encode(&Sha256::digest(&body)[..16]);
         File { name: format!("{number:012}-{hash}.{}", self.format.ending()), body }
     }
+}
+
+impl Found {
+    fn rows(&self) -> &[Vec<Cell>] {
+        match self {
+            Self::Made(made) => &made.rows,
+            Self::Later(_) | Self::Passed { .. } | Self::Held { .. } => &[],
+        }
+    }
+}
+
+/// When a period is written: its end does not move any more once the month after it has begun in UTC.
+fn over_at(month: Date, period: Period) -> Timestamp {
+    period.end.max(month_start_utc(month_after(month))).plus_ms(GRACE_MS)
+}
+
+async fn over_at_of(
+    history: &History,
+    catalog: &mut dyn CatalogRead,
+    month: Date,
+) -> Result<Timestamp, InvoiceError> {
+    Ok(over_at(month, history.period(catalog, month).await?))
+}
+
+fn held_back(due: &Due, error: &dyn fmt::Display) {
+    let Due { subscription, month, .. } = due;
+    tracing::warn!(%subscription, %month, %error, "the costs of a period are held back");
 }
 
 async fn invoice(
@@ -281,6 +329,7 @@ async fn is_free(
 /// transaction that keeps others from writing.
 async fn look(books: &Books<'_>, cursor: &mut Cursor, now: Timestamp) -> Result<(), CostsError> {
     let id = books.registration.id;
+    let was_ahead = cursor.looked_at > now;
     let mut db = books.database.read().await?;
     let newest = outbox::touch_newest(&mut db).await?;
     let through = outbox::touch_after(&mut db, cursor.touch, TOUCHES_AT_ONCE).await?;
@@ -292,10 +341,14 @@ async fn look(books: &Books<'_>, cursor: &mut Cursor, now: Timestamp) -> Result<
         cursor.looked_at = now;
     }
     let mut db = write(books.database, books.fence).await?;
+    if was_ahead {
+        outbox::wake_early(&mut db, id, now).await?;
+    }
     outbox::wake(&mut db, id, touches, now.plus_ms(GRACE_MS)).await?;
     for newcomer in newcomers {
         let first = newcomer.started_at.max(books.registration.starts_at);
-        let month = month_before(first);
+        // Named after the month in which it begins, which may be the one before.
+        let month = month_before(date_of(first));
         outbox::expect(&mut db, id, newcomer.subscription, month, Some(now)).await?;
     }
     outbox::save_cursor(&mut db, id, cursor).await?;
@@ -310,15 +363,4 @@ fn read(due: &Due) -> Result<Vec<Charge>, StoreError> {
 
 fn unreadable(error: serde_json::Error) -> StoreError {
     StoreError::Content { table: "cost_period", column: "charges", reason: error.to_string() }
-}
-
-/// A period is named after the month in which it begins, which may be the one before a moment's.
-fn month_before(moment: Timestamp) -> Date {
-    let moment = jiff::Timestamp::from_millisecond(moment.0).unwrap_or_default();
-    let month = moment.to_zoned(TimeZone::UTC).date().first_of_month();
-    month.saturating_sub(1.month()).first_of_month()
-}
-
-fn month_after(month: Date) -> Date {
-    month.saturating_add(1.month()).first_of_month()
 }

@@ -116,6 +116,7 @@ impl Bill<'_> {
         hash.update(cause.start.0.to_be_bytes());
         hash.update(cause.end.0.to_be_bytes());
         hash.update(cause.currency.unwrap_or(Currency::NONE).code().as_bytes());
+        hash.update(cause.plan_name.as_bytes());
         hash.update(cause.price.as_deref().unwrap_or_default().as_bytes());
         let digest: [u8; 32] = hash.finalize().into();
         let mut half = [0; 16];

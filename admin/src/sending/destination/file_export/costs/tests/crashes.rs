@@ -1,7 +1,8 @@
-//! A writer that dies between any two steps.
+//! A writer that dies between any two steps, a clock that is wrong, and what cannot be read.
 
 use super::*;
 use crate::sending::outbox::OutboxError;
+use crate::store::query::query;
 
 #[tokio::test]
 async fn a_file_that_was_decided_on_is_written_by_whoever_comes_next() {
@@ -47,6 +48,8 @@ async fn a_file_that_was_written_and_not_remembered_is_the_same_again() {
 #[tokio::test]
 async fn who_was_relieved_writes_nothing() {
     let desk = Desk::with(&[plan(A, fee(100))]).await;
+    // What is left to do is to write the period down.
+    desk.turns("2026-12-01T00:59:30Z").await;
     let later = at(NOW).plus_ms(2 * lease::LEASE_MS);
     lease::hold(&desk.office.database, &[2], later).await.unwrap().unwrap();
 
@@ -54,4 +57,45 @@ async fn who_was_relieved_writes_nothing() {
 
     assert!(matches!(turn, Err(CostsError::Outbox(OutboxError::Relieved))), "{turn:?}");
     assert_eq!(desk.files().len(), 0);
+}
+
+#[tokio::test]
+async fn what_was_written_while_the_clock_was_ahead_is_put_right_when_its_period_is_over() {
+    let mut desk = Desk::with(&[plan(A, fee(100))]).await;
+    desk.turns("2027-02-01T01:00:00Z").await;
+    assert_eq!(desk.sums("2027-01"), BTreeMap::from([("USD".to_owned(), 100)]));
+
+    desk.turns(NOW).await;
+    desk.office
+        .edit_subscription(|subscription| {
+            subscription.status = SubscriptionStatus::Canceled;
+            subscription.canceled_at = Some(at("2026-12-05T00:00:00Z"));
+        })
+        .await;
+    desk.turns("2027-01-01T01:00:00Z").await;
+    desk.turns("2027-02-01T01:00:00Z").await;
+
+    for month in ["2026-11", "2026-12", "2027-01"] {
+        let of = |sums: BTreeMap<String, i64>| sums.get("USD").copied().unwrap_or_default();
+        assert_eq!(of(desk.sums(month)), of(desk.owed(month).await), "{month}");
+    }
+}
+
+#[tokio::test]
+async fn a_period_that_cannot_be_read_is_tried_again_later_and_holds_up_nothing() {
+    let mut desk = Desk::with(&[plan(A, per_unit(7))]).await;
+    desk.office.use_up(&[call(A, "2026-11-02T00:00:00Z")]).await;
+    desk.turns(NOW).await;
+    let mut db = write(&desk.office.database, desk.fence).await.unwrap();
+    let spoil = query("UPDATE cost_period SET charges = '{' WHERE version > 0");
+    assert_eq!(spoil.execute(&mut db).await.unwrap(), 1);
+    db.commit().await.unwrap();
+    desk.office.use_up(&[call(A, "2026-11-03T00:00:00Z")]).await;
+
+    desk.turns(SEEN).await;
+    desk.turns(CORRECTED).await;
+
+    assert_eq!(desk.files().len(), 1);
+    assert_eq!(desk.due("2026-12-02T01:59:59Z").await, []);
+    assert_eq!(desk.due("2026-12-02T02:00:00Z").await.len(), 1);
 }
