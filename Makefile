@@ -1,6 +1,6 @@
 # The short names of what is done often. Each is one script or one cargo command.
 
-.PHONY: demo check test bench docs deny kill-loop faults-long million simulation schedules schemathesis
+.PHONY: demo check test bench docs deny release kill-loop faults-long million simulation schedules schemathesis
 
 demo: ## Start everything on loopback, with something to sell
 	scripts/demo
@@ -37,6 +37,9 @@ docs: ## Write docs/configuration.md and docs/access.md anew from what they desc
 	-cargo test --quiet --package tollgate-config --lib reference::tests::the_page_is_up_to_date
 	-cargo test --quiet --package tollgate-admin --test api access::every_url::the_page_says_what_each
 	git diff --stat docs/configuration.md docs/access.md
+
+release: ## The program to install, by a profile of its own
+	scripts/release
 
 deny: ## Licences, sources and advisories of the dependencies
 	scripts/deny

@@ -16,6 +16,7 @@ from pathlib import Path
 import install
 import perf
 import report
+import tollgate
 from load import CONNECTIONS, SCENARIOS, check, measure, wrk
 from peers import ROOT, Envoy, HAProxy, Nginx, NginxRedis, PassThrough, Stage, first_line, start_upstream
 from process import Failed, free_port
@@ -70,6 +71,7 @@ def arguments():
     parser.add_argument("--upstream-core", type=int)
     parser.add_argument("--install", action="store_true", help="install absent packages and peers")
     parser.add_argument("--no-build", action="store_true", help="take our programs as they are")
+    parser.add_argument("--tollgate", type=Path, help="this program instead of a build of the tree")
     parser.add_argument("--append", nargs="?", const=RESULTS, type=Path, help="default: RESULTS.md")
     parser.add_argument("--profile", metavar="PEER", choices=names, help="perf one peer, no table")
     parser.add_argument("--keep", action="store_true", help="keep logs and data of this run")
@@ -121,7 +123,7 @@ def prepare(peers, given):
         if any(isinstance(peer, Envoy) and peer.missing() for peer in peers):
             install.envoy()
     if not given.no_build:
-        install.build(peers)
+        install.build(peers, given.tollgate)
     for tool in ("nginx", "wrk"):
         if not shutil.which(tool):
             raise Failed(f"{tool} is needed; run as root with --install")
@@ -219,6 +221,8 @@ def say(text):
 
 def main():
     given = arguments()
+    if given.tollgate:
+        tollgate.BINARY = given.tollgate.resolve()
     settings = settle(given)
     peers, absent = prepare(chosen(given), given)
     OUTPUT.mkdir(parents=True, exist_ok=True)
