@@ -143,7 +143,7 @@ async fn write(db: &mut Transaction, tally: &Tally, numbers: &[i64]) -> Result<(
         })
         .collect();
     days.sort_unstable();
-    for ([.., touch], number) in days.iter_mut().zip(touch::next(db).await?..) {
+    for ([.., touch], number) in days.iter_mut().zip(touch::newest(db).await? + 1..) {
         *touch = number;
     }
     DAYS.run(db, &days).await?;

@@ -15,9 +15,25 @@ pub struct Touch {
     pub series: i64,
 }
 
-/// The number for the next day of a series that is written.
-pub(super) async fn next(db: &mut Transaction) -> Result<i64, sqlx::Error> {
-    query_scalar("SELECT COALESCE(MAX(touch), 0) + 1 FROM ledger_day").fetch_one(db).await
+/// The number of the latest change; 0 when there is none.
+pub async fn newest(db: &mut Transaction) -> Result<i64, sqlx::Error> {
+    query_scalar("SELECT COALESCE(MAX(touch), 0) FROM ledger_day").fetch_one(db).await
+}
+
+/// The number up to which the next so many changes after one go; None when there are none.
+pub async fn through(
+    db: &mut Transaction,
+    number: i64,
+    limit: i64,
+) -> Result<Option<i64>, sqlx::Error> {
+    query_scalar(
+        "SELECT MAX(touch) FROM (
+             SELECT touch FROM ledger_day WHERE touch > $1 ORDER BY touch LIMIT $2) AS next",
+    )
+    .bind(number)
+    .bind(limit)
+    .fetch_one(db)
+    .await
 }
 
 /// The next changes after a number, oldest first.

@@ -45,3 +45,9 @@ impl From<StoreError> for CostsError {
         Self::Outbox(error.into())
     }
 }
+
+impl From<sqlx::Error> for CostsError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Outbox(error.into())
+    }
+}

@@ -43,7 +43,6 @@ pub struct Item {
 
 impl Place {
     /// Made of what the item is, so that whoever sends it, and whenever, gives it the same name.
-    /// A version 8 UUID (RFC 9562, section 5.8) of a SHA-256.
     pub fn item_id(&self, destination: DestinationId, version: u32) -> Uuid {
         let mut hash = Sha256::new();
         hash.update(destination.as_bytes());
@@ -52,11 +51,16 @@ impl Place {
         hash.update([self.meter as u8]);
         hash.update(self.start.0.to_be_bytes());
         hash.update(version.to_be_bytes());
-        let digest: [u8; 32] = hash.finalize().into();
-        let mut half = [0; 16];
-        half.copy_from_slice(&digest[..16]);
-        Builder::from_custom_bytes(half).into_uuid()
+        uuid_of(hash)
     }
+}
+
+/// A version 8 UUID (RFC 9562, section 5.8) of a SHA-256.
+pub fn uuid_of(hash: Sha256) -> Uuid {
+    let digest: [u8; 32] = hash.finalize().into();
+    let mut half = [0; 16];
+    half.copy_from_slice(&digest[..16]);
+    Builder::from_custom_bytes(half).into_uuid()
 }
 
 impl Item {

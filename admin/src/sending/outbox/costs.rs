@@ -8,7 +8,7 @@ use tollgate_common::ids::{DestinationId, SubscriptionId};
 use tollgate_common::time::Timestamp;
 
 use crate::ledger::window::Day;
-use crate::store::query::{query, query_as, query_scalar};
+use crate::store::query::{query, query_as};
 use crate::store::{StoreError, Transaction};
 
 const DAY_MS: i64 = 24 * 3_600_000;
@@ -42,8 +42,8 @@ pub struct Due {
     pub subscription: SubscriptionId,
     /// That the period is named after.
     pub month: Date,
-    /// It was not looked at before when it was over.
-    pub is_first: bool,
+    /// None until it was looked at when it was over.
+    pub end: Option<Timestamp>,
     /// Files that have something of it.
     pub version: u32,
     /// What was written, as it was saved.
@@ -99,28 +99,6 @@ pub async fn save_cursor(
     .execute(db)
     .await?;
     Ok(())
-}
-
-/// The touch up to which the next so many changes of the ledger go; None when there are none.
-pub async fn touch_after(
-    db: &mut Transaction,
-    touch: i64,
-    limit: i64,
-) -> Result<Option<i64>, StoreError> {
-    let through = query_scalar(
-        "SELECT MAX(touch) FROM (
-             SELECT touch FROM ledger_day WHERE touch > $1 ORDER BY touch LIMIT $2) AS next",
-    )
-    .bind(touch)
-    .bind(limit)
-    .fetch_one(db)
-    .await?;
-    Ok(through)
-}
-
-pub async fn touch_newest(db: &mut Transaction) -> Result<i64, StoreError> {
-    let newest = query_scalar("SELECT COALESCE(MAX(touch), 0) FROM ledger_day");
-    Ok(newest.fetch_one(db).await?)
 }
 
 /// Makes due what usage came to later: the period that it is in, and those after it, since a price
@@ -211,34 +189,14 @@ pub async fn due(
     .await?;
     let due = |(id, month, end_at, version, charges): (Vec<u8>, String, i64, i64, String)| {
         Ok(Due {
-            is_first: end_at == NOT_OVER,
             subscription: subscription(&id)?,
             month: month.parse().map_err(|error: jiff::Error| unreadable("month", error))?,
+            end: (end_at < NOT_OVER).then_some(Timestamp(end_at)),
             version: u32::try_from(version).map_err(|error| unreadable("version", error))?,
             charges,
         })
     };
     rows.into_iter().map(due).collect()
-}
-
-/// Looks at a period again at a moment; without one, once something more is used.
-pub async fn put_off(
-    db: &mut Transaction,
-    destination: DestinationId,
-    due: &Due,
-    at: Option<Timestamp>,
-) -> Result<(), StoreError> {
-    query(
-        "UPDATE cost_period SET due_at = $4
-         WHERE destination = $1 AND subscription = $2 AND month = $3",
-    )
-    .bind(destination.as_bytes().as_slice())
-    .bind(due.subscription.as_bytes().as_slice())
-    .bind(due.month.to_string())
-    .bind(at.map(|at| at.0))
-    .execute(db)
-    .await?;
-    Ok(())
 }
 
 pub async fn drop(
@@ -255,43 +213,25 @@ pub async fn drop(
     Ok(())
 }
 
-/// A period is over: late usage of it is looked for from now on.
-pub async fn close(
+/// Takes down how a period stands, and when it is looked at again; without a moment, once something
+/// more is used.
+pub async fn save(
     db: &mut Transaction,
     destination: DestinationId,
     due: &Due,
-    end: Timestamp,
+    at: Option<Timestamp>,
 ) -> Result<(), StoreError> {
     query(
-        "UPDATE cost_period SET end_at = $4
+        "UPDATE cost_period SET end_at = $4, version = $5, charges = $6, due_at = $7
          WHERE destination = $1 AND subscription = $2 AND month = $3",
     )
     .bind(destination.as_bytes().as_slice())
     .bind(due.subscription.as_bytes().as_slice())
     .bind(due.month.to_string())
-    .bind(end.0)
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-/// Takes down what all files together say of a period, once the next is written.
-pub async fn written(
-    db: &mut Transaction,
-    destination: DestinationId,
-    due: &Due,
-    charges: &str,
-    version: u32,
-) -> Result<(), StoreError> {
-    query(
-        "UPDATE cost_period SET version = $4, charges = $5, due_at = NULL
-         WHERE destination = $1 AND subscription = $2 AND month = $3",
-    )
-    .bind(destination.as_bytes().as_slice())
-    .bind(due.subscription.as_bytes().as_slice())
-    .bind(due.month.to_string())
-    .bind(version)
-    .bind(charges)
+    .bind(due.end.map_or(NOT_OVER, |end| end.0))
+    .bind(due.version)
+    .bind(&due.charges)
+    .bind(at.map(|at| at.0))
     .execute(db)
     .await?;
     Ok(())

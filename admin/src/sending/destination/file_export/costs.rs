@@ -27,11 +27,12 @@ use super::format::Format;
 use super::store;
 use crate::invoice::history::{History, date_of, month_after, month_before, month_start_utc};
 use crate::invoice::{self, Asked, Invoice, InvoiceError};
+use crate::ledger::touch;
 use crate::sending::books::{Books, CostsError};
 use crate::sending::destination::customer;
 use crate::sending::outbox::costs::{self as outbox, Cursor, Due, File};
 use crate::sending::outbox::write;
-use crate::store::{CatalogRead, StoreError};
+use crate::store::StoreError;
 
 /// A period is written so long after its end, and corrected so long after late usage was seen: calls
 /// that were under way at the end, and what gateways had still to deliver, come in one go.
@@ -133,7 +134,7 @@ impl Costs {
             Some(cursor) => Ok(cursor),
             // Nothing was written yet, so nothing that came before is late.
             None => {
-                let touch = outbox::touch_newest(&mut db).await?;
+                let touch = touch::newest(&mut db).await?;
                 Ok(Cursor { touch, looked_at: Timestamp(0), files: 0, file: None })
             }
         }
@@ -170,9 +171,9 @@ impl Costs {
         if over_at > now {
             return Ok(Found::Later(Some(over_at)));
         }
-        let is_first = due.is_first;
+        let is_first = due.end.is_none();
         let month = month_after(due.month);
-        let next_end = over_at_of(&history, &mut *catalog, month).await?;
+        let next_end = self::over_at(month, history.period(&mut *catalog, month).await?);
         let next = Next { month, at: Some(next_end) };
         if is_first && period.end <= history.started_at().max(books.registration.starts_at) {
             return Ok(Found::Passed { next });
@@ -236,29 +237,35 @@ impl Costs {
         }
         let mut db = write(books.database, books.fence).await?;
         for (due, found) in found {
-            match found {
-                Found::Later(at) => outbox::put_off(&mut db, id, &due, at).await?,
+            let subscription = due.subscription;
+            let next = match found {
+                Found::Later(at) => {
+                    outbox::save(&mut db, id, &due, at).await?;
+                    None
+                }
                 Found::Passed { next } => {
                     outbox::drop(&mut db, id, &due).await?;
-                    outbox::expect(&mut db, id, due.subscription, next.month, next.at).await?;
+                    Some(next)
                 }
                 Found::Held { period, next } => {
-                    outbox::close(&mut db, id, &due, period.end).await?;
-                    outbox::put_off(&mut db, id, &due, Some(now.plus_ms(HELD_MS))).await?;
-                    if let Some(next) = next {
-                        outbox::expect(&mut db, id, due.subscription, next.month, next.at).await?;
-                    }
+                    let held = Due { end: Some(period.end), ..due };
+                    outbox::save(&mut db, id, &held, Some(now.plus_ms(HELD_MS))).await?;
+                    next
                 }
                 Found::Made(made) => {
-                    let charges = serde_json::to_string(&made.charges).map_err(unreadable)?;
-                    let files = u32::from(!made.rows.is_empty());
-                    outbox::close(&mut db, id, &due, made.period.end).await?;
-                    outbox::written(&mut db, id, &due, &charges, due.version + files).await?;
-                    if let Some(next) = made.next {
-                        outbox::expect(&mut db, id, due.subscription, next.month, next.at).await?;
-                    }
-                    outbox::forget(&mut db, id, due.subscription, kept_from).await?;
+                    let written = Due {
+                        end: Some(made.period.end),
+                        version: due.version + u32::from(!made.rows.is_empty()),
+                        charges: serde_json::to_string(&made.charges).map_err(unreadable)?,
+                        ..due
+                    };
+                    outbox::save(&mut db, id, &written, None).await?;
+                    outbox::forget(&mut db, id, subscription, kept_from).await?;
+                    made.next
                 }
+            };
+            if let Some(next) = next {
+                outbox::expect(&mut db, id, subscription, next.month, next.at).await?;
             }
         }
         outbox::save_cursor(&mut db, id, cursor).await?;
@@ -286,14 +293,6 @@ impl Found {
 /// When a period is written: its end does not move any more once the month after it has begun in UTC.
 fn over_at(month: Date, period: Period) -> Timestamp {
     period.end.max(month_start_utc(month_after(month))).plus_ms(GRACE_MS)
-}
-
-async fn over_at_of(
-    history: &History,
-    catalog: &mut dyn CatalogRead,
-    month: Date,
-) -> Result<Timestamp, InvoiceError> {
-    Ok(over_at(month, history.period(catalog, month).await?))
 }
 
 fn held_back(due: &Due, error: &dyn fmt::Display) {
@@ -331,8 +330,8 @@ async fn look(books: &Books<'_>, cursor: &mut Cursor, now: Timestamp) -> Result<
     let id = books.registration.id;
     let was_ahead = cursor.looked_at > now;
     let mut db = books.database.read().await?;
-    let newest = outbox::touch_newest(&mut db).await?;
-    let through = outbox::touch_after(&mut db, cursor.touch, TOUCHES_AT_ONCE).await?;
+    let newest = touch::newest(&mut db).await?;
+    let through = touch::through(&mut db, cursor.touch, TOUCHES_AT_ONCE).await?;
     let newcomers = outbox::newcomers(&mut db, id, NEWCOMERS_AT_ONCE).await?;
     drop(db);
     let touches = (cursor.touch, through.unwrap_or(cursor.touch));

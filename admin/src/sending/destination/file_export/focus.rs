@@ -13,10 +13,10 @@ use tollgate_common::period::Period;
 use tollgate_common::price::Currency;
 use tollgate_common::price::currency::Money;
 use tollgate_common::time::Timestamp;
-use uuid::Builder;
 
 use super::costs::charge::{Cause, Charge, Kind};
 use super::datum::{Cell, Datum};
+use crate::sending::item::uuid_of;
 
 /// What the charges of a period have in common.
 pub struct Bill<'a> {
@@ -103,8 +103,7 @@ impl Bill<'_> {
         }
     }
 
-    /// Made of what the charge is, so that whoever has it twice can tell. A version 8 UUID (RFC 9562,
-    /// section 5.8) of a SHA-256.
+    /// Made of what the charge is, so that whoever has it twice can tell.
     fn charge_id(&self, cause: &Cause) -> String {
         let mut hash = Sha256::new();
         hash.update(self.destination.as_bytes());
@@ -118,10 +117,7 @@ impl Bill<'_> {
         hash.update(cause.currency.unwrap_or(Currency::NONE).code().as_bytes());
         hash.update(cause.plan_name.as_bytes());
         hash.update(cause.price.as_deref().unwrap_or_default().as_bytes());
-        let digest: [u8; 32] = hash.finalize().into();
-        let mut half = [0; 16];
-        half.copy_from_slice(&digest[..16]);
-        Builder::from_custom_bytes(half).into_uuid().simple().to_string()
+        uuid_of(hash).simple().to_string()
     }
 }
 
