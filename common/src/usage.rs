@@ -132,9 +132,10 @@ impl UsageRecord {
     }
 }
 
-fn put(rest: &mut &mut [u8], bytes: &[u8]) {
-    let (head, tail) = std::mem::take(rest).split_at_mut(bytes.len());
-    head.copy_from_slice(bytes);
+fn put<const N: usize>(rest: &mut &mut [u8], bytes: &[u8; N]) {
+    let (head, tail) =
+        std::mem::take(rest).split_first_chunk_mut().expect("the layout fits USAGE_RECORD_BYTES");
+    *head = *bytes;
     *rest = tail;
 }
 

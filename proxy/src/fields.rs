@@ -1,7 +1,8 @@
 //! Header fields as they came: one run of bytes, with a note of what each field is.
 //!
 //! A request passes through the gateway without its fields ever becoming a map: they are read once,
-//! each is classified by name, and what may go on is copied.
+//! each is classified by name, and what may go on is copied. The bytes are lines as HTTP/1.1 has
+//! them, so that a field goes on in one copy, and all that the gateway says itself does too.
 
 /// What the gateway must know a field by. Everything else only passes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,13 +42,14 @@ impl Known {
     /// tell the two apart once a field has become an environment variable.
     pub fn of(name: &[u8]) -> Known {
         let mut folded = [0; KNOWN_NAME_BYTES_MAX];
-        let Some(folded) = folded.get_mut(..name.len()) else {
+        let Some(begin) = folded.get_mut(..name.len()) else {
             return Known::Other;
         };
-        for (to, from) in folded.iter_mut().zip(name) {
-            *to = if *from == b'_' { b'-' } else { from.to_ascii_lowercase() };
-        }
-        match &*folded {
+        begin.copy_from_slice(name);
+        // All of it, whatever the name's length: that takes a few instructions for many bytes.
+        folded = folded.map(|byte| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() });
+        let folded = &folded[..name.len()];
+        match folded {
             b"host" => Known::Host,
             b"authorization" => Known::Authorization,
             b"x-api-key" => Known::ApiKey,
@@ -80,19 +82,26 @@ impl Known {
     }
 }
 
+/// Where a line is, and where the value in it: the line is `name: value` and a line end.
 #[derive(Clone, Copy, Debug)]
 struct Span {
-    name_start: u32,
+    start: u32,
     value_start: u32,
-    value_end: u32,
+    end: u32,
     known: Known,
 }
+
+/// Between a name and its value.
+const SEPARATOR: &[u8; 2] = b": ";
+const LINE_END: &[u8; 2] = b"\r\n";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
     pub name: &'a [u8],
     pub value: &'a [u8],
     pub known: Known,
+    /// All of it as HTTP/1.1 writes it, line end included.
+    pub line: &'a [u8],
 }
 
 /// Fields in the order in which they came. Kept by a connection and cleared for each message, so
@@ -115,31 +124,45 @@ impl Fields {
     }
 
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        self.push_as(name, value, Known::of(name));
+        let start = self.bytes.len();
+        self.bytes.reserve(name.len() + SEPARATOR.len() + value.len() + LINE_END.len());
+        self.bytes.extend_from_slice(name);
+        self.bytes.extend_from_slice(SEPARATOR);
+        self.bytes.extend_from_slice(value);
+        self.end_line(start, name.len(), Known::of(name));
     }
 
     /// Adds a field that the gateway writes: nobody will ask what it is known as.
-    pub fn push_own(&mut self, name: &[u8], value: &[u8]) {
-        self.push_as(name, value, Known::Other);
+    pub fn push_own<const N: usize>(&mut self, name: &[u8; N], value: &[u8]) {
+        self.push_written(name, |out| out.extend_from_slice(value));
     }
 
     /// Adds a field of the gateway whose value is written where it will stand.
-    pub fn push_written(&mut self, name: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
-        let name_start = self.bytes.len() as u32;
+    pub fn push_written<const N: usize>(
+        &mut self,
+        name: &[u8; N],
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let start = self.bytes.len();
         self.bytes.extend_from_slice(name);
-        let value_start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(SEPARATOR);
         write(&mut self.bytes);
-        let value_end = self.bytes.len() as u32;
-        self.spans.push(Span { name_start, value_start, value_end, known: Known::Other });
+        self.end_line(start, N, Known::Other);
     }
 
-    fn push_as(&mut self, name: &[u8], value: &[u8], known: Known) {
-        let name_start = self.bytes.len() as u32;
-        self.bytes.extend_from_slice(name);
-        let value_start = self.bytes.len() as u32;
-        self.bytes.extend_from_slice(value);
-        let value_end = self.bytes.len() as u32;
-        self.spans.push(Span { name_start, value_start, value_end, known });
+    fn end_line(&mut self, start: usize, name_length: usize, known: Known) {
+        self.bytes.extend_from_slice(LINE_END);
+        self.spans.push(Span {
+            start: start as u32,
+            value_start: (start + name_length + SEPARATOR.len()) as u32,
+            end: self.bytes.len() as u32,
+            known,
+        });
+    }
+
+    /// All lines as HTTP/1.1 writes them.
+    pub fn lines(&self) -> &[u8] {
+        &self.bytes
     }
 
     pub fn len(&self) -> usize {
@@ -151,10 +174,15 @@ impl Fields {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = Field<'_>> {
-        self.spans.iter().map(|span| Field {
-            name: &self.bytes[span.name_start as usize..span.value_start as usize],
-            value: &self.bytes[span.value_start as usize..span.value_end as usize],
-            known: span.known,
+        self.spans.iter().map(|span| {
+            let line = &self.bytes[span.start as usize..span.end as usize];
+            let (name, value) = line.split_at((span.value_start - span.start) as usize);
+            Field {
+                name: &name[..name.len() - SEPARATOR.len()],
+                value: &value[..value.len() - LINE_END.len()],
+                known: span.known,
+                line,
+            }
         })
     }
 
@@ -216,6 +244,9 @@ mod tests {
             all,
             [(&b"Host"[..], &b"a"[..]), (&b"X-One"[..], &b""[..]), (&b"x-one"[..], &b"2"[..])]
         );
+        assert_eq!(fields.lines(), b"Host: a\r\nX-One: \r\nx-one: 2\r\n");
+        let lines = fields.iter().map(|field| field.line);
+        assert!(lines.eq(fields.lines().split_inclusive(|byte| *byte == b'\n')));
         assert_eq!(fields.first(Known::Host), Some(&b"a"[..]));
         assert_eq!(fields.named("X-ONE"), Some(&b""[..]));
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
 use tollgate_common::ids::RequestId;
 
 use super::Call;
@@ -45,11 +46,12 @@ pub fn write_head(call: &Call<'_>, upstream: &Upstream, own: &Fields, out: &mut 
     out.extend_from_slice(b" HTTP/1.1\r\n");
     write_field(b"Host", host(call, upstream).as_bytes(), out);
     for field in passing(call) {
-        write_field(field.name, &without_key(field.value, &call.admitted.credential), out);
+        match without_key(field.value, &call.admitted.credential) {
+            Cow::Borrowed(_) => out.extend_from_slice(field.line),
+            Cow::Owned(clean) => write_field(field.name, &clean, out),
+        }
     }
-    for field in own.iter() {
-        write_field(field.name, field.value, out);
-    }
+    out.extend_from_slice(own.lines());
     write_framing(call.head, out);
     out.extend_from_slice(b"\r\n");
 }
@@ -69,7 +71,7 @@ pub fn without_key<'a>(value: &'a [u8], key: &[u8]) -> Cow<'a, [u8]> {
     }
     let mut clean = Vec::with_capacity(value.len());
     let mut rest = value;
-    while let Some(at) = find(rest, key) {
+    while let Some(at) = memmem::find(rest, key) {
         clean.extend_from_slice(&rest[..at]);
         clean.extend_from_slice(REDACTED);
         rest = &rest[at + key.len()..];
@@ -79,11 +81,7 @@ pub fn without_key<'a>(value: &'a [u8], key: &[u8]) -> Cow<'a, [u8]> {
 }
 
 pub fn contains(value: &[u8], key: &[u8]) -> bool {
-    value.len() >= key.len() && find(value, key).is_some()
-}
-
-fn find(value: &[u8], key: &[u8]) -> Option<usize> {
-    value.windows(key.len()).position(|window| window == key)
+    memmem::find(value, key).is_some()
 }
 
 fn write_framing(head: &RequestHead, out: &mut Vec<u8>) {

@@ -13,7 +13,7 @@ use super::{Broken, Call, Failure};
 use crate::fields::Fields;
 use crate::http1::body::{BodyDecoder, BodyMalformed, Decoded};
 use crate::http1::patience::{Elapsed, Patience};
-use crate::http1::response::{ResponseHead, take, write_chunk_size, write_field};
+use crate::http1::response::{ResponseHead, take, write_chunk_size};
 use crate::http1::socket::Socket;
 use crate::pass::Passing;
 use crate::request::Framing;
@@ -175,7 +175,7 @@ impl Sending<'_> {
             self.out.clear();
             self.out.extend_from_slice(b"0\r\n");
             for field in body.trailers().into_iter().flat_map(Passing::request) {
-                write_field(field.name, field.value, self.out);
+                self.out.extend_from_slice(field.line);
             }
             self.out.extend_from_slice(b"\r\n");
             self.socket.write_all(self.out).await.map_err(|_| Stopped::Upstream)?;

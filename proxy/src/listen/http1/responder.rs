@@ -115,7 +115,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Responder for Http1Responder<'_, 
     async fn interim(&mut self, status: u16, fields: &Fields) -> io::Result<()> {
         write_status(status, self.out);
         for field in Passing::answer(fields) {
-            write_field(field.name, field.value, self.out);
+            self.out.extend_from_slice(field.line);
         }
         self.out.extend_from_slice(b"\r\n");
         self.flush(&[]).await
@@ -124,14 +124,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Responder for Http1Responder<'_, 
     fn head(&mut self, head: &AnswerHead<'_>) {
         write_status(head.status, self.out);
         for field in Passing::answer(head.fields) {
-            write_field(field.name, field.value, self.out);
+            self.out.extend_from_slice(field.line);
         }
         if head.fields.first(crate::fields::Known::Date).is_none() {
             with_date(|date| write_field(b"Date", date, self.out));
         }
-        for field in head.own.iter() {
-            write_field(field.name, field.value, self.out);
-        }
+        self.out.extend_from_slice(head.own.lines());
         self.write_framing(head);
         self.out.extend_from_slice(b"\r\n");
     }
@@ -176,7 +174,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Responder for Http1Responder<'_, 
         }
         self.out.extend_from_slice(b"0\r\n");
         for field in trailers.into_iter().flat_map(Passing::answer) {
-            write_field(field.name, field.value, self.out);
+            self.out.extend_from_slice(field.line);
         }
         self.out.extend_from_slice(b"\r\n");
         self.flush(&[]).await
