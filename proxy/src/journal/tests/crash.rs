@@ -305,7 +305,7 @@ proptest! {
                     journal = open(dir.path());
                 }
                 Act::Kill => {
-                    let left = image(dir.path());
+                    let left = image_of(&journal, dir.path());
                     drop(journal);
                     journal = open(left.path());
                     dir = left;

@@ -146,6 +146,13 @@ pub fn image(dir: &Path) -> TempDir {
     image
 }
 
+/// The same of a journal that is at work. What it keeps stands still meanwhile: a copy of several
+/// files takes longer than a moment.
+pub fn image_of(journal: &Journal, dir: &Path) -> TempDir {
+    let _still = journal.inner.lanes.lock();
+    image(dir)
+}
+
 pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
