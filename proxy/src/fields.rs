@@ -47,7 +47,9 @@ impl Known {
         };
         begin.copy_from_slice(name);
         // All of it, whatever the name's length: that takes a few instructions for many bytes.
-        folded = folded.map(|byte| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() });
+        for byte in &mut folded {
+            *byte = if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+        }
         let folded = &folded[..name.len()];
         match folded {
             b"host" => Known::Host,
