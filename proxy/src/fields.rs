@@ -42,16 +42,13 @@ impl Known {
     /// tell the two apart once a field has become an environment variable.
     pub fn of(name: &[u8]) -> Known {
         let mut folded = [0; KNOWN_NAME_BYTES_MAX];
-        let Some(begin) = folded.get_mut(..name.len()) else {
+        let Some(folded) = folded.get_mut(..name.len()) else {
             return Known::Other;
         };
-        begin.copy_from_slice(name);
-        // All of it, whatever the name's length: that takes a few instructions for many bytes.
-        for byte in &mut folded {
-            *byte = if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+        for (to, from) in folded.iter_mut().zip(name) {
+            *to = if *from == b'_' { b'-' } else { from.to_ascii_lowercase() };
         }
-        let folded = &folded[..name.len()];
-        match folded {
+        match &*folded {
             b"host" => Known::Host,
             b"authorization" => Known::Authorization,
             b"x-api-key" => Known::ApiKey,
@@ -126,37 +123,25 @@ impl Fields {
     }
 
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        let start = self.bytes.len();
-        self.bytes.reserve(name.len() + SEPARATOR.len() + value.len() + LINE_END.len());
-        self.bytes.extend_from_slice(name);
-        self.bytes.extend_from_slice(SEPARATOR);
-        self.bytes.extend_from_slice(value);
-        self.end_line(start, name.len(), Known::of(name));
+        self.push_as(name, Known::of(name), |out| out.extend_from_slice(value));
     }
 
     /// Adds a field that the gateway writes: nobody will ask what it is known as.
-    pub fn push_own<const N: usize>(&mut self, name: &[u8; N], value: &[u8]) {
+    pub fn push_own(&mut self, name: &[u8], value: &[u8]) {
         self.push_written(name, |out| out.extend_from_slice(value));
     }
 
     /// Adds a field of the gateway whose value is written where it will stand.
-    pub fn push_written<const N: usize>(
-        &mut self,
-        name: &[u8; N],
-        write: impl FnOnce(&mut Vec<u8>),
-    ) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(name);
-        self.bytes.extend_from_slice(SEPARATOR);
-        write(&mut self.bytes);
-        self.end_line(start, N, Known::Other);
+    pub fn push_written(&mut self, name: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
+        self.push_as(name, Known::Other, write);
     }
 
-    fn end_line(&mut self, start: usize, name_length: usize, known: Known) {
-        self.bytes.extend_from_slice(LINE_END);
+    fn push_as(&mut self, name: &[u8], known: Known, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        write_line(name, write, &mut self.bytes);
         self.spans.push(Span {
             start: start as u32,
-            value_start: (start + name_length + SEPARATOR.len()) as u32,
+            value_start: (start + name.len() + SEPARATOR.len()) as u32,
             end: self.bytes.len() as u32,
             known,
         });
@@ -212,6 +197,18 @@ impl Fields {
             .find(|field| field.name.eq_ignore_ascii_case(name.as_bytes()))
             .map(|field| field.value)
     }
+}
+
+/// Writes a field as HTTP/1.1 has it.
+pub fn write_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    write_line(name, |out| out.extend_from_slice(value), out);
+}
+
+fn write_line(name: &[u8], write: impl FnOnce(&mut Vec<u8>), out: &mut Vec<u8>) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(SEPARATOR);
+    write(out);
+    out.extend_from_slice(LINE_END);
 }
 
 /// The members of a comma-separated list, trimmed, empty ones left out (RFC 9110, section 5.6.1).

@@ -55,20 +55,14 @@ fn write_separator(limits: &Limits, out: &mut Vec<u8>) {
     }
 }
 
-fn write_item<const N: usize, const K: usize>(
-    name: &[u8; N],
-    number: u64,
-    key: &[u8; K],
-    parameter: u64,
-    out: &mut Vec<u8>,
-) {
+fn write_item(name: &[u8], number: u64, key: &[u8], parameter: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(name);
     write_number(number, out);
     out.extend_from_slice(key);
     write_number(parameter, out);
 }
 
-pub fn push_numbered<const N: usize>(name: &[u8; N], number: u64, fields: &mut Fields) {
+pub fn push_numbered(name: &[u8], number: u64, fields: &mut Fields) {
     fields.push_written(name, |out| write_number(number, out));
 }
 

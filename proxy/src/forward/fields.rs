@@ -6,8 +6,8 @@ use memchr::memmem;
 use tollgate_common::ids::RequestId;
 
 use super::Call;
-use crate::fields::{Field, Fields, Known};
-use crate::http1::response::{write_field, write_number};
+use crate::fields::{Field, Fields, Known, write_field};
+use crate::http1::response::write_number;
 use crate::pass::Passing;
 use crate::request::{Framing, RequestHead};
 use crate::serve::Peer;

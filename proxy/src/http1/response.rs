@@ -101,27 +101,21 @@ pub fn write_status(status: u16, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-pub fn write_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
-}
-
 pub fn write_number(number: u64, out: &mut Vec<u8>) {
     /// Digits of `u64::MAX`.
     const DIGITS_MAX: usize = 20;
-    let length = number.checked_ilog10().map_or(1, |log| log as usize + 1);
     let mut digits = [0; DIGITS_MAX];
+    let mut start = DIGITS_MAX;
     let mut rest = number;
-    for digit in digits[..length].iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (rest % 10) as u8;
         rest /= 10;
+        if rest == 0 {
+            break;
+        }
     }
-    // A copy of a fixed size, shortened, is cheaper than a short one of any size.
-    let end = out.len() + length;
-    out.extend_from_slice(&digits);
-    out.truncate(end);
+    out.extend_from_slice(&digits[start..]);
 }
 
 /// Writes one piece of a chunked body.

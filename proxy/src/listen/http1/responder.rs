@@ -7,9 +7,9 @@ use bytes::Bytes;
 use http::Method;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::fields::Fields;
+use crate::fields::{Fields, write_field};
 use crate::http1::patience::{Elapsed, Patience};
-use crate::http1::response::{write_chunk_size, write_field, write_status};
+use crate::http1::response::{write_chunk_size, write_status};
 use crate::http1::socket::Socket;
 use crate::pass::{Passing, with_date};
 use crate::request::{Framing, RequestHead};
