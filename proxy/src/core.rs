@@ -42,19 +42,19 @@ impl Core {
     }
 
     /// An idle connection that its upstream has not ended.
-    pub fn idle_line(&self, target: Target) -> Option<Box<Line>> {
-        let now = Instant::now();
+    pub fn idle_line(&self, target: Target, now_ns: u64) -> Option<Box<Line>> {
         let mut lines = self.lines.lock();
         loop {
-            let mut line = lines.take(target, now)?;
+            let mut line = lines.take(target, now_ns)?;
             if line.is_quiet() {
                 return Some(line);
             }
         }
     }
 
-    pub fn put_back(&self, target: Target, line: Box<Line>) {
-        self.lines.lock().put(target, line, Instant::now());
+    /// Keeps a connection whose last answer ended at `since_ns`.
+    pub fn put_back(&self, target: Target, line: Box<Line>, since_ns: u64) {
+        self.lines.lock().put(target, line, since_ns);
     }
 
     /// Closes connections that nobody uses, for as long as the core runs.
@@ -62,9 +62,8 @@ impl Core {
         let mut interval = tokio::time::interval(SWEEP_INTERVAL);
         loop {
             interval.tick().await;
-            let now = Instant::now();
-            self.lines.lock().sweep(now);
-            self.http2.sweep(now);
+            self.lines.lock().sweep(self.gateway.clock.monotonic_ns());
+            self.http2.sweep(Instant::now());
         }
     }
 }

@@ -34,59 +34,97 @@ pub enum Known {
     Other,
 }
 
-/// Longer names are none that the gateway knows.
-const KNOWN_NAME_BYTES_MAX: usize = 40;
-
 impl Known {
     /// Classifies a field name. Case does not matter, and `_` counts as `-`: many servers cannot
     /// tell the two apart once a field has become an environment variable.
     pub fn of(name: &[u8]) -> Known {
-        let mut folded = [0; KNOWN_NAME_BYTES_MAX];
-        let Some(folded) = folded.get_mut(..name.len()) else {
-            return Known::Other;
+        let Some(first) = name.first() else { return Known::Other };
+        let (whole, beginnings): (Names, Names) = match FOLDED[usize::from(*first)] {
+            b'a' => (&[(b"authorization", Known::Authorization)], &[]),
+            b'c' => (
+                &[
+                    (b"connection", Known::Connection),
+                    (b"content-length", Known::ContentLength),
+                    (b"cookie", Known::Cookie),
+                ],
+                &[],
+            ),
+            b'd' => (&[(b"date", Known::Date)], &[]),
+            b'e' => (&[(b"expect", Known::Expect)], &[]),
+            b'f' => (&[(b"forwarded", Known::Forwarded)], &[]),
+            b'h' => (&[(b"host", Known::Host), (b"http2-settings", Known::HopByHop)], &[]),
+            b'k' => (&[(b"keep-alive", Known::HopByHop)], &[]),
+            b'p' => (
+                &[
+                    (b"proxy-connection", Known::HopByHop),
+                    (b"proxy-authenticate", Known::HopByHop),
+                    (b"proxy-authorization", Known::HopByHop),
+                    (b"proxy-authentication-info", Known::HopByHop),
+                ],
+                &[],
+            ),
+            b'r' => (&[(b"referer", Known::Referer)], &[(b"ratelimit", Known::RateLimit)]),
+            b't' => (
+                &[
+                    (b"te", Known::Te),
+                    (b"trailer", Known::Trailer),
+                    (b"transfer-encoding", Known::TransferEncoding),
+                ],
+                &[],
+            ),
+            b'u' => (&[(b"upgrade", Known::Upgrade)], &[]),
+            b'x' => (
+                &[
+                    (b"x-api-key", Known::ApiKey),
+                    (b"x-forwarded-for", Known::ForwardedFor),
+                    (b"x-real-ip", Known::Forwarded),
+                    (b"x-request-id", Known::RequestId),
+                ],
+                &[
+                    (b"x-tollgate-", Known::Tollgate),
+                    (b"x-forwarded-", Known::Forwarded),
+                    (b"x-ratelimit-", Known::RateLimit),
+                ],
+            ),
+            _ => return Known::Other,
         };
-        for (to, from) in folded.iter_mut().zip(name) {
-            *to = if *from == b'_' { b'-' } else { from.to_ascii_lowercase() };
-        }
-        match &*folded {
-            b"host" => Known::Host,
-            b"authorization" => Known::Authorization,
-            b"x-api-key" => Known::ApiKey,
-            b"connection" => Known::Connection,
-            b"content-length" => Known::ContentLength,
-            b"transfer-encoding" => Known::TransferEncoding,
-            b"cookie" => Known::Cookie,
-            b"date" => Known::Date,
-            b"expect" => Known::Expect,
-            b"forwarded" | b"x-real-ip" => Known::Forwarded,
-            b"x-forwarded-for" => Known::ForwardedFor,
-            b"keep-alive"
-            | b"proxy-connection"
-            | b"proxy-authenticate"
-            | b"proxy-authorization"
-            | b"proxy-authentication-info"
-            | b"http2-settings" => Known::HopByHop,
-            b"referer" => Known::Referer,
-            b"te" => Known::Te,
-            b"trailer" => Known::Trailer,
-            b"upgrade" => Known::Upgrade,
-            b"x-request-id" => Known::RequestId,
-            _ if folded.starts_with(b"x-tollgate-") => Known::Tollgate,
-            _ if folded.starts_with(b"x-forwarded-") => Known::Forwarded,
-            _ if folded.starts_with(b"ratelimit") || folded.starts_with(b"x-ratelimit-") => {
-                Known::RateLimit
-            }
-            _ => Known::Other,
-        }
+        let is_whole =
+            |known: &&(&[u8], Known)| known.0.len() == name.len() && begins(name, known.0);
+        let is_beginning = |known: &&(&[u8], Known)| begins(name, known.0);
+        let found = whole.iter().find(is_whole).or_else(|| beginnings.iter().find(is_beginning));
+        found.map_or(Known::Other, |(_, known)| *known)
+    }
+
+    const fn bit(self) -> u32 {
+        1 << self as u32
     }
 }
 
-/// Where a line is, and where the value in it: the line is `name: value` and a line end.
+/// Names in small letters, with what each is known as.
+type Names = &'static [(&'static [u8], Known)];
+
+/// Each byte as names are compared: in small letters, with `-` for `_`.
+const FOLDED: [u8; 256] = {
+    let mut folded = [0; 256];
+    let mut byte = 0;
+    while byte < folded.len() {
+        folded[byte] = if byte == b'_' as usize { b'-' } else { (byte as u8).to_ascii_lowercase() };
+        byte += 1;
+    }
+    folded
+};
+
+fn begins(name: &[u8], folded: &[u8]) -> bool {
+    name.len() >= folded.len()
+        && name.iter().zip(folded).all(|(byte, folded)| FOLDED[usize::from(*byte)] == *folded)
+}
+
+/// Where a line is, and how long the name in it: the line is `name: value` and a line end.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     start: u32,
-    value_start: u32,
     end: u32,
+    name_length: u32,
     known: Known,
 }
 
@@ -96,11 +134,20 @@ const LINE_END: &[u8; 2] = b"\r\n";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
-    pub name: &'a [u8],
-    pub value: &'a [u8],
     pub known: Known,
     /// All of it as HTTP/1.1 writes it, line end included.
     pub line: &'a [u8],
+    name_length: usize,
+}
+
+impl<'a> Field<'a> {
+    pub fn name(&self) -> &'a [u8] {
+        &self.line[..self.name_length]
+    }
+
+    pub fn value(&self) -> &'a [u8] {
+        &self.line[self.name_length + SEPARATOR.len()..self.line.len() - LINE_END.len()]
+    }
 }
 
 /// Fields in the order in which they came. Kept by a connection and cleared for each message, so
@@ -109,42 +156,102 @@ pub struct Field<'a> {
 pub struct Fields {
     bytes: Vec<u8>,
     spans: Vec<Span>,
+    /// What there is, a bit for each kind: most questions are about what is not there.
+    kinds: u32,
+    connection: ConnectionOptions,
+}
+
+/// What the `Connection` fields of a message say (RFC 9110, section 7.6.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionOptions {
+    pub close: bool,
+    pub upgrade: bool,
+    /// Fields that concern only this connection are named: they end here.
+    pub names_fields: bool,
+}
+
+impl ConnectionOptions {
+    fn add(&mut self, value: &[u8]) {
+        for option in list_members(value) {
+            if option.eq_ignore_ascii_case(b"close") {
+                self.close = true;
+            } else if option.eq_ignore_ascii_case(b"upgrade") {
+                self.upgrade = true;
+            } else if !option.eq_ignore_ascii_case(b"keep-alive") {
+                self.names_fields = true;
+            }
+        }
+    }
 }
 
 impl Fields {
     /// With room for what the gateway says in an answer of its own.
     pub fn with_room() -> Self {
-        Self { bytes: Vec::with_capacity(512), spans: Vec::with_capacity(16) }
+        Self { bytes: Vec::with_capacity(512), spans: Vec::with_capacity(16), ..Self::default() }
     }
 
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.spans.clear();
+        self.kinds = 0;
+        self.connection = ConnectionOptions::default();
+    }
+
+    /// Keeps only the first field.
+    pub fn keep_first(&mut self) {
+        let Some(first) = self.spans.first().copied() else { return };
+        self.bytes.truncate(first.end as usize);
+        self.spans.clear();
+        self.kinds = 0;
+        self.connection = ConnectionOptions::default();
+        self.note(first);
     }
 
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
         self.push_as(name, Known::of(name), |out| out.extend_from_slice(value));
     }
 
+    /// Adds a field that stands in `line` as HTTP/1.1 writes it.
+    pub fn push_line(&mut self, line: &[u8], name_length: usize) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(line);
+        self.note_from(start, name_length, Known::of(&line[..name_length]));
+    }
+
     /// Adds a field that the gateway writes: nobody will ask what it is known as.
-    pub fn push_own(&mut self, name: &[u8], value: &[u8]) {
+    pub fn push_own<const N: usize>(&mut self, name: &[u8; N], value: &[u8]) {
         self.push_written(name, |out| out.extend_from_slice(value));
     }
 
     /// Adds a field of the gateway whose value is written where it will stand.
-    pub fn push_written(&mut self, name: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
+    pub fn push_written<const N: usize>(
+        &mut self,
+        name: &[u8; N],
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
         self.push_as(name, Known::Other, write);
     }
 
     fn push_as(&mut self, name: &[u8], known: Known, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
         write_line(name, write, &mut self.bytes);
-        self.spans.push(Span {
-            start: start as u32,
-            value_start: (start + name.len() + SEPARATOR.len()) as u32,
-            end: self.bytes.len() as u32,
-            known,
-        });
+        self.note_from(start, name.len(), known);
+    }
+
+    /// Notes the last line, which begins at `start`.
+    fn note_from(&mut self, start: usize, name_length: usize, known: Known) {
+        let (start, end) = (start as u32, self.bytes.len() as u32);
+        self.note(Span { start, end, name_length: name_length as u32, known });
+    }
+
+    fn note(&mut self, span: Span) {
+        self.kinds |= span.known.bit();
+        if span.known == Known::Connection {
+            let mut connection = self.connection;
+            connection.add(self.field(&span).value());
+            self.connection = connection;
+        }
+        self.spans.push(span);
     }
 
     /// All lines as HTTP/1.1 writes them.
@@ -161,41 +268,48 @@ impl Fields {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = Field<'_>> {
-        self.spans.iter().map(|span| {
-            let line = &self.bytes[span.start as usize..span.end as usize];
-            let (name, value) = line.split_at((span.value_start - span.start) as usize);
-            Field {
-                name: &name[..name.len() - SEPARATOR.len()],
-                value: &value[..value.len() - LINE_END.len()],
-                known: span.known,
-                line,
-            }
-        })
+        self.spans.iter().map(|span| self.field(span))
+    }
+
+    fn field(&self, span: &Span) -> Field<'_> {
+        let line = &self.bytes[span.start as usize..span.end as usize];
+        Field { known: span.known, line, name_length: span.name_length as usize }
+    }
+
+    fn of_kind(&self, known: Known) -> impl Iterator<Item = Field<'_>> {
+        let spans: &[Span] = if self.has(known) { &self.spans } else { &[] };
+        spans.iter().filter(move |span| span.known == known).map(|span| self.field(span))
     }
 
     /// The values of one kind of field, in order.
     pub fn values(&self, known: Known) -> impl Iterator<Item = &[u8]> {
-        self.iter().filter(move |field| field.known == known).map(|field| field.value)
+        self.of_kind(known).map(|field| field.value())
     }
 
     pub fn first(&self, known: Known) -> Option<&[u8]> {
         self.values(known).next()
     }
 
+    pub fn connection(&self) -> ConnectionOptions {
+        self.connection
+    }
+
+    pub fn has(&self, known: Known) -> bool {
+        self.kinds & known.bit() != 0
+    }
+
     /// Whether a field that says where the message ends is written with `_` for `-`: the next server
     /// may take it for the real one, or may not.
     pub fn frames_in_disguise(&self) -> bool {
-        self.iter().any(|field| {
-            matches!(field.known, Known::ContentLength | Known::TransferEncoding)
-                && field.name.contains(&b'_')
-        })
+        let is_disguised = |known| self.of_kind(known).any(|field| field.name().contains(&b'_'));
+        is_disguised(Known::ContentLength) || is_disguised(Known::TransferEncoding)
     }
 
     /// The value of a field by its name, in any case.
     pub fn named(&self, name: &str) -> Option<&[u8]> {
         self.iter()
-            .find(|field| field.name.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|field| field.value)
+            .find(|field| field.name().eq_ignore_ascii_case(name.as_bytes()))
+            .map(|field| field.value())
     }
 }
 
@@ -226,8 +340,13 @@ mod tests {
         assert_eq!(Known::of(b"x_tollgate_plan"), Known::Tollgate);
         assert_eq!(Known::of(b"X_Forwarded_For"), Known::ForwardedFor);
         assert_eq!(Known::of(b"CONTENT-LENGTH"), Known::ContentLength);
-        assert_eq!(Known::of(b"x-tollgat"), Known::Other);
-        assert_eq!(Known::of(&[b'a'; 100]), Known::Other);
+        assert_eq!(Known::of(b"Proxy-Authentication-Info"), Known::HopByHop);
+        assert_eq!(Known::of(b"RateLimit"), Known::RateLimit);
+        assert_eq!(Known::of(b"x-ratelimit-reset"), Known::RateLimit);
+        for other in [&b""[..], b"x-tollgat", b"x-api-keys", b"hos", b"Content-Type", &[b'x'; 100]]
+        {
+            assert_eq!(Known::of(other), Known::Other, "{other:?}");
+        }
     }
 
     #[test]
@@ -237,7 +356,7 @@ mod tests {
         fields.push(b"X-One", b"");
         fields.push(b"x-one", b"2");
 
-        let all: Vec<_> = fields.iter().map(|field| (field.name, field.value)).collect();
+        let all: Vec<_> = fields.iter().map(|field| (field.name(), field.value())).collect();
 
         assert_eq!(
             all,

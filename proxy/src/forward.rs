@@ -4,6 +4,7 @@ mod answer;
 mod fields;
 mod http1;
 mod http2;
+mod introduction;
 
 use std::time::Instant;
 
@@ -13,21 +14,26 @@ use tollgate_common::refusal::Refusal;
 
 pub use self::http1::Line;
 pub use self::http2::{UpstreamBody, insert};
+pub use self::introduction::Introduction;
 use crate::core::Core;
 use crate::decide::Admitted;
+use crate::fields::Fields;
+use crate::limits::Stated;
 use crate::refuse::refuse;
 use crate::request::{Framing, RequestHead};
 use crate::respond::{RequestBody, Responder};
-use crate::serve::{Peer, Served};
-use crate::upstream::{ConnectError, Opened, Target, Upstream};
+use crate::serve::Served;
+use crate::upstream::{self, ConnectError, Target, Upstream};
 
 /// All that is known of a call when it is forwarded.
 pub struct Call<'a> {
     pub core: &'a Core,
-    pub peer: &'a Peer,
     pub request: RequestId,
     pub head: &'a RequestHead,
     pub admitted: Admitted<'a>,
+    pub decided_at_ns: u64,
+    /// What the upstream is told of the caller.
+    pub introduction: &'a Fields,
 }
 
 /// Why a call has no whole answer from its upstream.
@@ -147,7 +153,8 @@ async fn refuse_admitted(
     let now = gateway.clock.now();
     let limits = gateway.counters.look(&admission.subscriber, &admission.plan, now);
     admission.plan.product.metrics.refused(refusal);
-    match refuse(refusal, Some(&limits), call.request, now.wall, responder).await {
+    let stated = Stated { policy: &admission.plan.policy, left: &limits };
+    match refuse(refusal, Some(stated), call.request, now.wall, responder).await {
         Ok(()) => Served::Answered,
         Err(_) => Served::Broken,
     }
@@ -162,9 +169,10 @@ async fn attempt(
     let product = call.admitted.grant.admission.plan.product.clone();
     let upstream = product.upstream.as_ref().ok_or(Failure::UpstreamUnreachable)?;
     let mut retries_left = upstream.settings().retries;
+    let mut now_ns = call.decided_at_ns;
     loop {
-        let (target, way) = open(call, upstream).await?;
-        call.admitted.grant.sending();
+        let Opened { target, way, at_ns } = open(call, upstream, now_ns).await?;
+        call.admitted.grant.sending(at_ns);
         let exchanged = match way {
             Way::Http1(line) => http1::exchange(line, call, upstream, body, responder).await,
             Way::Http2(stream) => {
@@ -173,16 +181,24 @@ async fn attempt(
         };
         match exchanged {
             Ok(Some(line)) => {
-                call.core.put_back(target, line);
+                call.core.put_back(target, line, call.admitted.grant.recorded_at_ns());
                 return Ok(());
             }
             Ok(None) => return Ok(()),
             Err(Broken { unseen: true, .. }) if call.is_repeatable() && retries_left > 0 => {
                 retries_left -= 1;
+                now_ns = call.core.gateway.clock.monotonic_ns();
             }
             Err(Broken { failure, .. }) => return Err(failure),
         }
     }
+}
+
+/// A way that has been found.
+struct Opened {
+    target: Target,
+    way: Way,
+    at_ns: u64,
 }
 
 /// A way to the upstream.
@@ -197,7 +213,7 @@ enum Way {
 /// Each address is tried once, and none after as much time as the upstream's settings give to one
 /// connection for each try of the call. So addresses that refuse cost nothing, and those that say
 /// nothing use the time up.
-async fn open(call: &Call<'_>, upstream: &Upstream) -> Result<(Target, Way), Failure> {
+async fn open(call: &Call<'_>, upstream: &Upstream, now_ns: u64) -> Result<Opened, Failure> {
     let subscription = call.admitted.grant.admission.subscriber.id();
     let tries = 1 + u32::from(upstream.settings().retries);
     let mut give_up = None;
@@ -209,16 +225,19 @@ async fn open(call: &Call<'_>, upstream: &Upstream) -> Result<(Target, Way), Fai
         if tried.contains(&target.address()) {
             return Err(failure);
         }
-        if let Some(line) = call.core.idle_line(target) {
-            return Ok((target, Way::Http1(line)));
+        if let Some(line) = call.core.idle_line(target, now_ns) {
+            return Ok(Opened { target, way: Way::Http1(line), at_ns: now_ns });
         }
         let give_up =
             *give_up.get_or_insert_with(|| Instant::now() + upstream.connect_timeout() * tries);
         match call.core.http2.open(upstream, target).await {
-            Ok(Opened::Http1(stream)) => {
-                return Ok((target, Way::Http1(Box::new(Line::new(stream)))));
+            Ok(opened) => {
+                let way = match opened {
+                    upstream::Opened::Http1(stream) => Way::Http1(Box::new(Line::new(stream))),
+                    upstream::Opened::Http2(stream) => Way::Http2(Box::new(stream)),
+                };
+                return Ok(Opened { target, way, at_ns: call.core.gateway.clock.monotonic_ns() });
             }
-            Ok(Opened::Http2(stream)) => return Ok((target, Way::Http2(Box::new(stream)))),
             Err(error) => {
                 tracing::debug!(request = %call.request, address = %target.address(), %error, "no connection to the upstream");
                 failure = error.into();

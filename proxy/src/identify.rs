@@ -19,8 +19,8 @@ pub struct Caller {
     pub subscriber: Subscriber,
 }
 
-/// The digest of the credential that came last on a connection: a caller that keeps its connection
-/// is hashed once. Whether the key is good is asked each time.
+/// The credential that came last on a connection and could be a key: a caller that keeps its connection
+/// is checked and hashed once. Whether the key is good is asked each time.
 #[derive(Default)]
 pub struct LastCredential {
     text: Vec<u8>,
@@ -28,16 +28,18 @@ pub struct LastCredential {
 }
 
 impl LastCredential {
-    fn digest(&mut self, credential: &[u8]) -> KeyDigest {
-        match self.digest {
-            Some(digest) if self.text == credential => digest,
-            _ => {
-                let digest = KeyDigest::of(credential);
-                self.text.clear();
-                self.text.extend_from_slice(credential);
-                *self.digest.insert(digest)
-            }
+    /// None: it cannot be a key.
+    fn digest(&mut self, credential: &[u8]) -> Option<KeyDigest> {
+        if self.digest.is_some() && self.text == credential {
+            return self.digest;
         }
+        if !is_well_formed(credential) {
+            return None;
+        }
+        self.text.clear();
+        self.text.extend_from_slice(credential);
+        self.digest = Some(KeyDigest::of(credential));
+        self.digest
     }
 }
 
@@ -53,8 +55,8 @@ pub fn credential<'a>(
     };
     let mut found: Option<Cow<'a, [u8]>> = None;
     let in_fields = head.fields.iter().filter_map(|field| match field.known {
-        Known::Authorization => bearer(field.value),
-        Known::ApiKey => Some(field.value),
+        Known::Authorization => bearer(field.value()),
+        Known::ApiKey => Some(field.value()),
         _ => None,
     });
     let all = in_fields
@@ -83,10 +85,7 @@ pub fn identify(
     index: &Index,
     now: Timestamp,
 ) -> Result<Caller, Refusal> {
-    if !is_well_formed(credential) {
-        return Err(Refusal::CredentialInvalid);
-    }
-    let key = last.digest(credential);
+    let key = last.digest(credential).ok_or(Refusal::CredentialInvalid)?;
     let entry = index.key(&key).ok_or(Refusal::CredentialInvalid)?;
     if entry.is_expired(now) {
         return Err(Refusal::CredentialInvalid);
@@ -96,6 +95,8 @@ pub fn identify(
 
 #[cfg(test)]
 mod tests {
+    use tollgate_common::catalog::key::key_text;
+
     use super::*;
 
     fn head(target: &str, fields: &[(&str, &str)]) -> RequestHead {
@@ -151,11 +152,13 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_is_remembered_for_the_same_text_only() {
+    fn a_digest_is_remembered_for_the_same_key_only() {
         let mut last = LastCredential::default();
 
-        assert_eq!(last.digest(b"a"), KeyDigest::of(b"a"));
-        assert_eq!(last.digest(b"a"), KeyDigest::of(b"a"));
-        assert_eq!(last.digest(b"b"), KeyDigest::of(b"b"));
+        for random in [1, 1, 2] {
+            let key = key_text(&[random; 32]);
+            assert_eq!(last.digest(key.as_bytes()), Some(KeyDigest::of(key.as_bytes())));
+        }
+        assert_eq!(last.digest(b"tg_"), None);
     }
 }

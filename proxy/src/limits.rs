@@ -5,6 +5,7 @@
 //! from now. No time stated is earlier than the truth.
 
 use serde::Serialize;
+use tollgate_common::period::Period;
 use tollgate_common::refusal::Refusal;
 use tollgate_common::time::Timestamp;
 
@@ -14,55 +15,83 @@ use crate::http1::response::write_number;
 
 const MINUTE_SECONDS: u64 = 60;
 
-/// Adds the limit fields of one answer.
-pub fn push_limits(limits: &Limits, now: Timestamp, fields: &mut Fields) {
-    let Some(tighter) = Tighter::of(limits, now) else { return };
-    fields.push_written(b"RateLimit-Policy", |policy| write_policy(limits, policy));
-    fields.push_written(b"RateLimit", |state| write_state(limits, now, state));
-    push_numbered(b"X-RateLimit-Limit", tighter.limit, fields);
-    push_numbered(b"X-RateLimit-Remaining", tighter.remaining, fields);
-    push_numbered(b"X-RateLimit-Reset", tighter.reset_seconds, fields);
+/// What a plan's `RateLimit-Policy` says in every period: `"minute";q=100;w=60, "month";q=5000;w=`,
+/// where the length of the period goes on.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    text: Vec<u8>,
+    has_quota: bool,
 }
 
-/// `"minute";q=100;w=60, "month";q=5000;w=2592000`
-fn write_policy(limits: &Limits, out: &mut Vec<u8>) {
-    if let Some(rate) = &limits.rate {
-        write_item(b"\"minute\";q=", u64::from(rate.limit), b";w=", MINUTE_SECONDS, out);
+impl Policy {
+    pub fn new(rate_limit: Option<u32>, quota: Option<u64>) -> Self {
+        let mut text = Vec::new();
+        if let Some(limit) = rate_limit {
+            write_item(b"\"minute\";q=", u64::from(limit), b";w=", &mut text);
+            write_number(MINUTE_SECONDS, &mut text);
+        }
+        if let Some(limit) = quota {
+            write_separator(rate_limit.is_some(), &mut text);
+            write_item(b"\"month\";q=", limit, b";w=", &mut text);
+        }
+        Self { text, has_quota: quota.is_some() }
     }
-    if let Some(quota) = &limits.quota {
-        let window = limits.period.start.seconds_until(limits.period.end);
-        write_separator(limits, out);
-        write_item(b"\"month\";q=", quota.limit, b";w=", window, out);
+
+    fn write(&self, period: Period, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.text);
+        if self.has_quota {
+            write_number(period.start.seconds_until(period.end), out);
+        }
+    }
+}
+
+/// Limits as an answer states them: the plan's policy, and what is left.
+#[derive(Clone, Copy, Debug)]
+pub struct Stated<'a> {
+    pub policy: &'a Policy,
+    pub left: &'a Limits,
+}
+
+impl Stated<'_> {
+    /// Adds the limit fields of one answer.
+    pub fn push(self, now: Timestamp, fields: &mut Fields) {
+        let Self { policy, left } = self;
+        let Some(tighter) = Tighter::of(left, now) else { return };
+        fields.push_written(b"RateLimit-Policy", |text| policy.write(left.period, text));
+        fields.push_written(b"RateLimit", |text| write_left(left, now, text));
+        push_numbered(b"X-RateLimit-Limit", tighter.limit, fields);
+        push_numbered(b"X-RateLimit-Remaining", tighter.remaining, fields);
+        push_numbered(b"X-RateLimit-Reset", tighter.reset_seconds, fields);
     }
 }
 
 /// `"minute";r=99;t=1, "month";r=12;t=2591000`
-fn write_state(limits: &Limits, now: Timestamp, out: &mut Vec<u8>) {
+fn write_left(limits: &Limits, now: Timestamp, out: &mut Vec<u8>) {
     if let Some(rate) = &limits.rate {
-        let remaining = u64::from(rate.remaining);
-        write_item(b"\"minute\";r=", remaining, b";t=", reset_seconds(rate), out);
+        write_item(b"\"minute\";r=", u64::from(rate.remaining), b";t=", out);
+        write_number(reset_seconds(rate), out);
     }
     if let Some(quota) = &limits.quota {
-        let reset = now.seconds_until(quota.resets_at);
-        write_separator(limits, out);
-        write_item(b"\"month\";r=", quota.remaining(), b";t=", reset, out);
+        write_separator(limits.rate.is_some(), out);
+        write_item(b"\"month\";r=", quota.remaining(), b";t=", out);
+        write_number(now.seconds_until(quota.resets_at), out);
     }
 }
 
-fn write_separator(limits: &Limits, out: &mut Vec<u8>) {
-    if limits.rate.is_some() {
+fn write_separator(is_second: bool, out: &mut Vec<u8>) {
+    if is_second {
         out.extend_from_slice(b", ");
     }
 }
 
-fn write_item(name: &[u8], number: u64, key: &[u8], parameter: u64, out: &mut Vec<u8>) {
+/// A member of the list, up to the number that ends it.
+fn write_item(name: &[u8], number: u64, parameter: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(name);
     write_number(number, out);
-    out.extend_from_slice(key);
-    write_number(parameter, out);
+    out.extend_from_slice(parameter);
 }
 
-pub fn push_numbered(name: &[u8], number: u64, fields: &mut Fields) {
+pub fn push_numbered<const N: usize>(name: &[u8; N], number: u64, fields: &mut Fields) {
     fields.push_written(name, |out| write_number(number, out));
 }
 
@@ -183,8 +212,6 @@ pub fn own_limits(limits: &Limits, now: Timestamp) -> Vec<OwnLimit> {
 
 #[cfg(test)]
 mod tests {
-    use tollgate_common::period::Period;
-
     use super::*;
 
     const NOW: Timestamp = Timestamp(1_000_000);
@@ -205,9 +232,14 @@ mod tests {
 
     fn pushed(limits: &Limits) -> Vec<String> {
         let mut fields = Fields::default();
-        push_limits(limits, NOW, &mut fields);
+        let rate_limit = limits.rate.map(|rate| rate.limit);
+        let policy = Policy::new(rate_limit, limits.quota.map(|quota| quota.limit));
+        Stated { policy: &policy, left: limits }.push(NOW, &mut fields);
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        fields.iter().map(|field| format!("{}: {}", text(field.name), text(field.value))).collect()
+        fields
+            .iter()
+            .map(|field| format!("{}: {}", text(field.name()), text(field.value())))
+            .collect()
     }
 
     #[test]
@@ -232,6 +264,17 @@ mod tests {
             let list: List = Parser::new(value).parse().unwrap();
             assert_eq!(list.len(), 2);
         }
+    }
+
+    #[test]
+    fn a_limit_alone_is_stated_alone() {
+        let rate_alone = Limits { quota: None, ..limits() };
+        assert_eq!(pushed(&rate_alone)[0], r#"RateLimit-Policy: "minute";q=100;w=60"#);
+        assert_eq!(pushed(&rate_alone)[1], r#"RateLimit: "minute";r=99;t=1"#);
+
+        let quota_alone = Limits { rate: None, ..limits() };
+        assert_eq!(pushed(&quota_alone)[0], r#"RateLimit-Policy: "month";q=5000;w=2592000"#);
+        assert_eq!(pushed(&quota_alone)[1], r#"RateLimit: "month";r=12;t=2591000"#);
     }
 
     #[test]

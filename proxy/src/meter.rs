@@ -108,25 +108,36 @@ impl<'a> Grant<'a> {
     }
 
     /// The request goes to an upstream.
-    pub fn sending(&mut self) {
+    pub fn sending(&mut self, now_ns: u64) {
         self.answer.attempts = self.answer.attempts.saturating_add(1);
-        self.sent_at_ns = self.gateway.clock.monotonic_ns();
+        self.sent_at_ns = now_ns;
     }
 
-    /// The head of the upstream's answer is here.
-    pub fn answered(&self) {
-        let ns = self.gateway.clock.monotonic_ns().saturating_sub(self.sent_at_ns);
-        self.gateway.metrics.upstream_duration.observe(ns as f64 / 1e9);
+    /// The head of the upstream's answer is here. Says when that was.
+    pub fn answered(&self) -> u64 {
+        let now_ns = self.now_ns();
+        let duration_ns = now_ns.saturating_sub(self.sent_at_ns);
+        self.gateway.metrics.upstream_duration.observe(duration_ns);
+        now_ns
+    }
+
+    pub fn now_ns(&self) -> u64 {
+        self.gateway.clock.monotonic_ns()
+    }
+
+    /// When the last record was written, or else the call admitted.
+    pub fn recorded_at_ns(&self) -> u64 {
+        self.recorded.at_ns
     }
 
     /// Settles the call: its last record is in the journal when this returns.
     pub fn settle(&mut self) -> Result<Position, AppendError> {
-        self.record(self.gateway.clock.monotonic_ns(), true)
+        self.record(self.now_ns(), true)
     }
 
     /// Settles the call and waits for the record to be as durable as the journal promises.
-    pub async fn settle_durably(&mut self) -> Result<(), NotRecorded> {
-        let position = self.settle()?;
+    pub async fn settle_durably(&mut self, now_ns: u64) -> Result<(), NotRecorded> {
+        let position = self.record(now_ns, true)?;
         let journal = &self.gateway.journal;
         if journal.waits_for_sync() {
             journal.synced(position).await?;
@@ -138,7 +149,7 @@ impl<'a> Grant<'a> {
     pub fn progress(&mut self) -> Result<(), AppendError> {
         let passed = self.bytes_in + self.bytes_out;
         let recorded = self.recorded.bytes_in + self.recorded.bytes_out;
-        let now_ns = self.gateway.clock.monotonic_ns();
+        let now_ns = self.now_ns();
         let is_due =
             passed - recorded >= PART_BYTES_MAX || now_ns - self.recorded.at_ns >= PART_NS_MAX;
         if is_due { self.record(now_ns, false).map(drop) } else { Ok(()) }
@@ -223,7 +234,7 @@ impl<'a> Grant<'a> {
         self.admission.plan.metrics.ended(self.answer.outcome);
         metrics.bytes_in.inc_by(self.bytes_in);
         metrics.bytes_out.inc_by(self.bytes_out);
-        metrics.request_duration.observe(duration_ns as f64 / 1e9);
+        metrics.request_duration.observe(duration_ns);
     }
 }
 

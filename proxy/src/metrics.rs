@@ -4,6 +4,7 @@
 //! label carries a key, a consumer, a path or anything else that a caller chooses; series are as
 //! many as products, plans, outcomes and reasons.
 
+mod durations;
 pub mod node;
 
 use std::sync::Arc;
@@ -12,10 +13,11 @@ use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tollgate_common::outcome::Outcome;
 use tollgate_common::refusal::Refusal;
+
+use self::durations::Durations;
 
 /// Label pairs by position; every family here has its own fixed names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -38,11 +40,11 @@ pub struct Metrics {
     usage_calls: Family<Labels<2>, Counter>,
     usage_units: Family<Labels<3>, Counter>,
     /// Seconds from the end of the request head to the end of the response.
-    pub request_duration: Histogram,
+    pub request_duration: Durations,
     /// Seconds from the request being sent to the upstream to the head of its response.
-    pub upstream_duration: Histogram,
+    pub upstream_duration: Durations,
     /// Seconds from the end of the request head to the decision.
-    pub decision_duration: Histogram,
+    pub decision_duration: Durations,
     pub bytes_in: Counter,
     pub bytes_out: Counter,
     /// Connections of callers that are open.
@@ -68,11 +70,11 @@ pub struct PlanMetrics {
 }
 
 /// From a tenth of a millisecond to a minute, doubling or so.
-const DURATION_SECONDS: [f64; 14] =
+static DURATION_SECONDS: [f64; 14] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 10.0, 60.0];
 
 /// A decision is pure computation, unless it waits for shared counters.
-const DECISION_SECONDS: [f64; 10] =
+static DECISION_SECONDS: [f64; 10] =
     [0.0000005, 0.000001, 0.0000025, 0.000005, 0.00001, 0.000025, 0.0001, 0.001, 0.01, 0.1];
 
 impl Metrics {
@@ -83,9 +85,9 @@ impl Metrics {
             requests: Family::default(),
             usage_calls: Family::default(),
             usage_units: Family::default(),
-            request_duration: Histogram::new(DURATION_SECONDS),
-            upstream_duration: Histogram::new(DURATION_SECONDS),
-            decision_duration: Histogram::new(DECISION_SECONDS),
+            request_duration: Durations::new(&DURATION_SECONDS),
+            upstream_duration: Durations::new(&DURATION_SECONDS),
+            decision_duration: Durations::new(&DECISION_SECONDS),
             bytes_in: bytes.get_or_create_owned(&Labels([("direction", "in".into())])),
             bytes_out: bytes.get_or_create_owned(&Labels([("direction", "out".into())])),
             connections: Gauge::default(),

@@ -9,22 +9,12 @@ use crate::fields::{Field, Fields, Known, list_members};
 /// sender has tied to it (RFC 9110, section 7.6.1), and none that only the gateway may say.
 pub struct Passing<'a> {
     fields: &'a Fields,
-    /// `Connection` names fields, which is rare enough to look for them only then.
-    names_fields: bool,
 }
 
 impl<'a> Passing<'a> {
-    fn new(fields: &'a Fields) -> Self {
-        let names_fields = fields.values(Known::Connection).flat_map(list_members).any(|option| {
-            !matches!(option.to_ascii_lowercase().as_slice(), b"close" | b"keep-alive" | b"upgrade")
-        });
-        Self { fields, names_fields }
-    }
-
     /// Fields of an upstream's answer on their way to the caller.
     pub fn answer(fields: &'a Fields) -> impl Iterator<Item = Field<'a>> {
-        let passing = Self::new(fields);
-        passing.iter(|known| match known {
+        Self { fields }.iter(|known| match known {
             Known::ApiKey
             | Known::Authorization
             | Known::ContentLength
@@ -51,8 +41,7 @@ impl<'a> Passing<'a> {
     /// Fields of a request on their way to the upstream. Credentials, framing, the host and what
     /// the gateway says itself are written anew.
     pub fn request(fields: &'a Fields) -> impl Iterator<Item = Field<'a>> {
-        let passing = Self::new(fields);
-        passing.iter(|known| match known {
+        Self { fields }.iter(|known| match known {
             Known::Cookie | Known::Date | Known::RateLimit | Known::Referer | Known::Other => true,
             // `Basic` and the like are between caller and upstream; a key is taken out below.
             Known::Authorization => true,
@@ -78,12 +67,12 @@ impl<'a> Passing<'a> {
     }
 
     fn is_tied(&self, field: &Field<'_>) -> bool {
-        self.names_fields
+        self.fields.connection().names_fields
             && self
                 .fields
                 .values(Known::Connection)
                 .flat_map(list_members)
-                .any(|name| name.eq_ignore_ascii_case(field.name))
+                .any(|name| name.eq_ignore_ascii_case(field.name()))
     }
 }
 
@@ -117,7 +106,7 @@ mod tests {
     }
 
     fn names<'a>(passing: impl Iterator<Item = Field<'a>>) -> Vec<String> {
-        passing.map(|field| String::from_utf8(field.name.to_vec()).unwrap()).collect()
+        passing.map(|field| String::from_utf8(field.name().to_vec()).unwrap()).collect()
     }
 
     #[test]

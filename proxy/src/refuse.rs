@@ -8,9 +8,8 @@ use tollgate_common::ids::RequestId;
 use tollgate_common::refusal::Refusal;
 use tollgate_common::time::{Timestamp, rfc3339};
 
-use crate::counters::Limits;
 use crate::fields::Fields;
-use crate::limits::{Exceeded, push_limits, push_numbered};
+use crate::limits::{Exceeded, Stated, push_numbered};
 use crate::request::Framing;
 use crate::respond::{AnswerHead, Responder};
 
@@ -75,15 +74,15 @@ const FAULT_RETRY_SECONDS: u64 = 1;
 /// Answers with a refusal. `limits` are those of a caller that is known.
 pub async fn refuse(
     refusal: Refusal,
-    limits: Option<&Limits>,
+    limits: Option<Stated<'_>>,
     request: RequestId,
     now: Timestamp,
     responder: &mut impl Responder,
 ) -> io::Result<()> {
-    let exceeded = limits.and_then(|limits| Exceeded::of(refusal, limits, now));
+    let exceeded = limits.and_then(|limits| Exceeded::of(refusal, limits.left, now));
     let mut own = Fields::with_room();
     if let Some(limits) = limits {
-        push_limits(limits, now, &mut own);
+        limits.push(now, &mut own);
     }
     match refusal.status() {
         401 => own.push_own(b"WWW-Authenticate", b"Bearer realm=\"tollgate\""),

@@ -10,9 +10,9 @@ use tollgate_common::time::Now;
 use crate::core::Core;
 use crate::decide::{Refused, decide};
 use crate::fields::Fields;
-use crate::forward::{Call, forward};
+use crate::forward::{Call, Introduction, forward};
 use crate::identify::{Caller, LastCredential, credential, identify};
-use crate::limits::{OwnUsage, own_limits, push_limits};
+use crate::limits::{OwnUsage, Stated, own_limits};
 use crate::refuse::{answer, refuse};
 use crate::request::RequestHead;
 use crate::respond::{RequestBody, Responder};
@@ -37,6 +37,13 @@ impl Peer {
     }
 }
 
+/// What a connection remembers of its last call, so that another like it costs less.
+#[derive(Default)]
+pub struct LastCall {
+    pub credential: LastCredential,
+    pub introduction: Introduction,
+}
+
 /// How a request ended for its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Served {
@@ -53,7 +60,7 @@ pub async fn serve(
     core: &Core,
     peer: &Peer,
     head: &mut RequestHead,
-    last: &mut LastCredential,
+    last: &mut LastCall,
     body: &mut impl RequestBody,
     responder: &mut impl Responder,
 ) -> Served {
@@ -61,14 +68,16 @@ pub async fn serve(
     let now = gateway.clock.now();
     let request = core.request_id(now.wall);
     if head.target.first_segment().0 == OWN_SEGMENT {
-        return served(serve_own(core, request, now, head, last, responder).await);
+        return served(serve_own(core, request, now, head, &mut last.credential, responder).await);
     }
-    let decision = decide(gateway, request, now, head, last).await;
-    let decided_ns = gateway.clock.monotonic_ns() - now.monotonic_ns;
-    gateway.metrics.decision_duration.observe(decided_ns as f64 / 1e9);
+    let decision = decide(gateway, request, now, head, &mut last.credential).await;
+    let decided_at_ns = gateway.clock.monotonic_ns();
+    gateway.metrics.decision_duration.observe(decided_at_ns - now.monotonic_ns);
     match decision {
         Ok(admitted) => {
-            forward(Call { core, peer, request, head, admitted }, body, responder).await
+            let introduction = last.introduction.of(core, peer, head, &admitted.grant.admission);
+            let call = Call { core, request, head, admitted, decided_at_ns, introduction };
+            forward(call, body, responder).await
         }
         Err(refused) => served(refuse_call(core, peer, request, now, &refused, responder).await),
     }
@@ -102,7 +111,8 @@ async fn refuse_call(
     };
     let metrics = product.as_ref().map_or(&gateway.metrics.unrouted, |product| &product.metrics);
     metrics.refused(refusal);
-    let limits = limits.as_ref().map(|known| &known.limits);
+    let limits =
+        limits.as_ref().map(|known| Stated { policy: &known.plan.policy, left: &known.limits });
     refuse(refusal, limits, request, now.wall, responder).await
 }
 
@@ -133,7 +143,7 @@ async fn serve_own(
     };
     let body = serde_json::to_vec(&usage).expect("usage is plain data");
     let mut own = Fields::default();
-    push_limits(&limits, now.wall, &mut own);
+    Stated { policy: &plan.policy, left: &limits }.push(now.wall, &mut own);
     answer(200, "application/json", body, request, own, responder).await
 }
 

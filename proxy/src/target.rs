@@ -40,7 +40,7 @@ impl Target {
     /// The first path segment, and the rest with its leading slash (`/` when there is none).
     pub fn first_segment(&self) -> (&str, &str) {
         let path = &self.path()[1..];
-        match path.find('/') {
+        match memchr::memchr(b'/', path.as_bytes()) {
             Some(end) => path.split_at(end),
             None => (path, "/"),
         }
@@ -82,47 +82,54 @@ impl Target {
 fn read_path(path: &[u8], text: &mut String) -> Result<(), Refusal> {
     let start = text.len();
     let mut rest = path;
-    while let [byte, tail @ ..] = rest {
-        rest = tail;
-        let byte = match byte {
-            b'%' => {
-                let (decoded, tail) = percent_pair(rest)?;
-                rest = tail;
-                match decoded {
-                    b'/' | b'\\' | 0..=0x1f | 0x7f => return Err(Refusal::RequestMalformed),
-                    _ if is_unreserved(decoded) => decoded,
-                    _ => {
-                        text.push_str(&format!("%{decoded:02X}"));
-                        continue;
-                    }
-                }
-            }
-            b'\\' | b'#' => return Err(Refusal::RequestMalformed),
-            0x21..=0x7e => *byte,
-            _ => return Err(Refusal::RequestMalformed),
-        };
-        text.push(char::from(byte));
-    }
-    let path = &text[start + 1..];
-    let segments = path.as_bytes().split(|byte| *byte == b'/');
-    let last = segments.clone().count() - 1;
-    for (at, segment) in segments.enumerate() {
-        let is_empty_inside = segment.is_empty() && at != last;
-        if is_empty_inside || matches!(segment, b"." | b"..") {
+    loop {
+        let plain = rest.iter().position(|byte| !is_plain(*byte)).unwrap_or(rest.len());
+        let (run, behind) = rest.split_at(plain);
+        push_ascii(run, text)?;
+        let [special, tail @ ..] = behind else { break };
+        if *special != b'%' {
             return Err(Refusal::RequestMalformed);
         }
+        let (decoded, tail) = percent_pair(tail)?;
+        rest = tail;
+        match decoded {
+            b'/' | b'\\' | 0..=0x1f | 0x7f => return Err(Refusal::RequestMalformed),
+            _ if is_unreserved(decoded) => text.push(char::from(decoded)),
+            _ => text.push_str(&format!("%{decoded:02X}")),
+        }
+    }
+    let mut segments = text.as_bytes()[start + 1..].rsplit(|byte| *byte == b'/');
+    let last = segments.next().unwrap_or_default();
+    if is_dots(last) || segments.any(|segment| segment.is_empty() || is_dots(segment)) {
+        return Err(Refusal::RequestMalformed);
     }
     Ok(())
 }
 
-fn read_query(query: &[u8], text: &mut String) -> Result<(), Refusal> {
-    for byte in query {
-        match byte {
-            0x21..=0x7e if *byte != b'#' => text.push(char::from(*byte)),
-            _ => return Err(Refusal::RequestMalformed),
-        }
-    }
+/// What stands in a path as it is.
+fn is_plain(byte: u8) -> bool {
+    is_visible(byte) && !matches!(byte, b'%' | b'\\')
+}
+
+fn is_visible(byte: u8) -> bool {
+    matches!(byte, 0x21..=0x7e) && byte != b'#'
+}
+
+fn push_ascii(bytes: &[u8], text: &mut String) -> Result<(), Refusal> {
+    text.push_str(str::from_utf8(bytes).map_err(|_| Refusal::RequestMalformed)?);
     Ok(())
+}
+
+fn is_dots(segment: &[u8]) -> bool {
+    matches!(segment, b"." | b"..")
+}
+
+fn read_query(query: &[u8], text: &mut String) -> Result<(), Refusal> {
+    if query.iter().all(|byte| is_visible(*byte)) {
+        push_ascii(query, text)
+    } else {
+        Err(Refusal::RequestMalformed)
+    }
 }
 
 fn percent_pair(rest: &[u8]) -> Result<(u8, &[u8]), Refusal> {

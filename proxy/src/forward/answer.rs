@@ -9,13 +9,12 @@ use futures_util::FutureExt;
 use tollgate_common::outcome::Outcome;
 
 use super::Failure;
-use super::fields::push_request_id;
 use crate::counters::Limits;
 use crate::fields::{Fields, Known};
 use crate::http1::patience::{Elapsed, Patience};
 use crate::http1::response::ResponseHead;
-use crate::limits::push_limits;
-use crate::meter::{Grant, PART_NS_MAX};
+use crate::limits::Stated;
+use crate::meter::{Admission, Grant, PART_NS_MAX};
 use crate::respond::{AnswerHead, Responder};
 use crate::snapshot::product::Weight;
 
@@ -57,7 +56,7 @@ impl Relay<'_, '_> {
         patience: &mut Patience,
         responder: &mut impl Responder,
     ) -> Result<(), Failure> {
-        self.begin(head, own, responder);
+        let begun_ns = self.begin(head, own, responder);
         let mut next = match body.piece().now_or_never() {
             Some(first) => Some(first.map_err(|AnswerBroken| Failure::UpstreamBroke)?),
             // A caller of events, of a tunnel or of a conversation waits for the head alone.
@@ -67,14 +66,14 @@ impl Relay<'_, '_> {
             }
         };
         loop {
-            let Piece { data, last } = match next.take() {
-                Some(first) => first,
-                None => self.next(body, patience).await?,
+            let (Piece { data, last }, came_ns) = match next.take() {
+                Some(first) => (first, Some(begun_ns)),
+                None => (self.next(body, patience).await?, None),
             };
             self.grant.bytes_out += data.len() as u64;
             if last {
                 self.grant.answer.truncated = false;
-                self.settle().await?;
+                self.settle(came_ns.unwrap_or_else(|| self.grant.now_ns())).await?;
                 let finish = responder.finish(data, body.trailers());
                 return finish.await.map_err(|_| Failure::CallerGone);
             }
@@ -83,15 +82,22 @@ impl Relay<'_, '_> {
         }
     }
 
-    fn begin(&mut self, head: &ResponseHead, own: &mut Fields, responder: &mut impl Responder) {
-        self.grant.answered();
+    /// Says the head, and when it has come.
+    fn begin(
+        &mut self,
+        head: &ResponseHead,
+        own: &mut Fields,
+        responder: &mut impl Responder,
+    ) -> u64 {
+        let now_ns = self.grant.answered();
         let answer = &mut self.grant.answer;
         answer.status = head.status;
         answer.outcome = Outcome::of_status(head.status);
         answer.units = self.weight.units_header.as_deref().and_then(|name| stated(head, name));
-        own.clear();
-        push_request_id(self.grant.admission.request, own);
-        push_limits(self.limits, self.grant.admission.at.wall, own);
+        // The call's name is the first field in either direction.
+        own.keep_first();
+        let Admission { plan, at, .. } = &self.grant.admission;
+        Stated { policy: &plan.policy, left: self.limits }.push(at.wall, own);
         if head.status == 101
             && let Some(protocol) = head.fields.first(Known::Upgrade)
         {
@@ -100,6 +106,7 @@ impl Relay<'_, '_> {
         }
         let ResponseHead { status, fields, framing, .. } = head;
         responder.head(&AnswerHead { status: *status, fields, own, framing: *framing });
+        now_ns
     }
 
     /// The next piece. While nothing comes, parts of a long call are still recorded in time.
@@ -135,9 +142,9 @@ impl Relay<'_, '_> {
         self.grant.progress().map_err(|_| Failure::NotMetered)
     }
 
-    async fn settle(&mut self) -> Result<(), Failure> {
+    async fn settle(&mut self, now_ns: u64) -> Result<(), Failure> {
         self.grant.bytes_in = self.bytes_in.load(Ordering::Relaxed);
-        self.grant.settle_durably().await.map_err(|_| Failure::NotMetered)
+        self.grant.settle_durably(now_ns).await.map_err(|_| Failure::NotMetered)
     }
 }
 

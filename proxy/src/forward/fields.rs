@@ -10,7 +10,6 @@ use crate::fields::{Field, Fields, Known, write_field};
 use crate::http1::response::write_number;
 use crate::pass::Passing;
 use crate::request::{Framing, RequestHead};
-use crate::serve::Peer;
 use crate::upstream::Upstream;
 
 /// What stands where a key stood.
@@ -46,12 +45,13 @@ pub fn write_head(call: &Call<'_>, upstream: &Upstream, own: &Fields, out: &mut 
     out.extend_from_slice(b" HTTP/1.1\r\n");
     write_field(b"Host", host(call, upstream).as_bytes(), out);
     for field in passing(call) {
-        match without_key(field.value, &call.admitted.credential) {
+        match without_key(field.value(), &call.admitted.credential) {
             Cow::Borrowed(_) => out.extend_from_slice(field.line),
-            Cow::Owned(clean) => write_field(field.name, &clean, out),
+            Cow::Owned(clean) => write_field(field.name(), &clean, out),
         }
     }
     out.extend_from_slice(own.lines());
+    out.extend_from_slice(call.introduction.lines());
     write_framing(call.head, out);
     out.extend_from_slice(b"\r\n");
 }
@@ -60,7 +60,7 @@ pub fn write_head(call: &Call<'_>, upstream: &Upstream, own: &Fields, out: &mut 
 pub fn passing<'a>(call: &'a Call<'_>) -> impl Iterator<Item = Field<'a>> {
     let credential = &call.admitted.credential;
     Passing::request(&call.head.fields).filter(move |field| {
-        field.known != Known::Authorization || !contains(field.value, credential)
+        field.known != Known::Authorization || !contains(field.value(), credential)
     })
 }
 
@@ -81,7 +81,7 @@ pub fn without_key<'a>(value: &'a [u8], key: &[u8]) -> Cow<'a, [u8]> {
 }
 
 pub fn contains(value: &[u8], key: &[u8]) -> bool {
-    memmem::find(value, key).is_some()
+    value.len() >= key.len() && memmem::find(value, key).is_some()
 }
 
 fn write_framing(head: &RequestHead, out: &mut Vec<u8>) {
@@ -108,55 +108,9 @@ fn write_framing(head: &RequestHead, out: &mut Vec<u8>) {
     }
 }
 
-/// What the gateway says of the call: who it is from and by which way it came.
-pub fn push_own(call: &Call<'_>, own: &mut Fields) {
-    own.clear();
-    push_request_id(call.request, own);
-    push_forwarded(
-        call.core.gateway.settings.trusted_proxies.as_slice(),
-        call.peer,
-        call.head,
-        own,
-    );
-    let admission = &call.admitted.grant.admission;
-    own.push_own(b"X-Tollgate-Product", admission.plan.product.rules.name.as_bytes());
-    own.push_own(b"X-Tollgate-Plan", admission.plan.field_name.as_bytes());
-    let mut buffer = uuid::Uuid::encode_buffer();
-    let consumer = admission.subscriber.consumer().0.hyphenated().encode_lower(&mut buffer);
-    own.push_own(b"X-Tollgate-Consumer", consumer.as_bytes());
-    let mut buffer = uuid::Uuid::encode_buffer();
-    let subscription = admission.subscriber.id().0.hyphenated().encode_lower(&mut buffer);
-    own.push_own(b"X-Tollgate-Subscription", subscription.as_bytes());
-}
-
 pub fn push_request_id(request: RequestId, own: &mut Fields) {
     let mut buffer = uuid::Uuid::encode_buffer();
     own.push_own(b"X-Request-Id", request.0.hyphenated().encode_lower(&mut buffer).as_bytes());
-}
-
-/// `X-Forwarded-*` and `Forwarded` (RFC 7239), written anew: what stood there before is believed
-/// only from a trusted proxy, whose chain is continued.
-fn push_forwarded(trusted: &[ipnet::IpNet], peer: &Peer, head: &RequestHead, own: &mut Fields) {
-    let is_trusted = trusted.iter().any(|network| network.contains(&peer.address.ip()));
-    let chain = if is_trusted { head.fields.first(Known::ForwardedFor) } else { None };
-    match chain {
-        Some(chain) => {
-            let chain = [chain, b", ", peer.text.as_bytes()].concat();
-            own.push_own(b"X-Forwarded-For", &chain);
-        }
-        None => own.push_own(b"X-Forwarded-For", peer.text.as_bytes()),
-    }
-    let proto: &[u8] = if peer.secure { b"https" } else { b"http" };
-    own.push_own(b"X-Forwarded-Proto", proto);
-    own.push_own(b"X-Forwarded-Host", head.host.as_bytes());
-    own.push_written(b"Forwarded", |forwarded| {
-        forwarded.extend_from_slice(b"for=");
-        forwarded.extend_from_slice(peer.forwarded_for.as_bytes());
-        forwarded.extend_from_slice(b";host=\"");
-        forwarded.extend_from_slice(head.host.as_bytes());
-        forwarded.extend_from_slice(b"\";proto=");
-        forwarded.extend_from_slice(proto);
-    });
 }
 
 #[cfg(test)]

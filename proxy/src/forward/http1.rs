@@ -8,7 +8,7 @@ use http::Method;
 use tollgate_common::refusal::Refusal;
 
 use super::answer::{AnswerBody, AnswerBroken, Piece, Relay};
-use super::fields::{push_own, write_head};
+use super::fields::{push_request_id, write_head};
 use super::{Broken, Call, Failure};
 use crate::fields::Fields;
 use crate::http1::body::{BodyDecoder, BodyMalformed, Decoded};
@@ -60,7 +60,8 @@ pub(super) async fn exchange(
     responder: &mut impl Responder,
 ) -> Result<Option<Box<Line>>, Broken> {
     let Line { socket, buffer, head, out, own, patience, reused } = &mut *line;
-    push_own(call, own);
+    own.clear();
+    push_request_id(call.request, own);
     write_head(call, upstream, own, out);
     let timeout = Duration::from_millis(upstream.settings().response_timeout_ms);
     if socket.write_all(out).await.is_err() {

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Either, Empty};
 use hyper::body::{Body, Incoming};
 
 use super::answer::{AnswerBody, AnswerBroken, Piece, Relay};
-use super::fields::{host, passing, push_own, without_key, write_target};
+use super::fields::{host, passing, push_request_id, without_key, write_target};
 use super::{Broken, Call, Failure};
 use crate::fields::Fields;
 use crate::http1::patience::{Elapsed, Patience};
@@ -50,7 +50,7 @@ pub(super) async fn exchange(
         }
     };
     let mut own = Fields::default();
-    push_own(call, &mut own);
+    push_request_id(call.request, &mut own);
     let request = request(call, upstream, &own, request_body)?;
     let timeout = Duration::from_millis(upstream.settings().response_timeout_ms);
     let bytes_in = AtomicU64::new(0);
@@ -111,10 +111,10 @@ fn request(
     *request.version_mut() = Version::HTTP_2;
     let fields = request.headers_mut();
     for field in passing(call) {
-        insert(fields, field.name, &without_key(field.value, &call.admitted.credential));
+        insert(fields, field.name(), &without_key(field.value(), &call.admitted.credential));
     }
-    for field in own.iter() {
-        insert(fields, field.name, field.value);
+    for field in own.iter().chain(call.introduction.iter()) {
+        insert(fields, field.name(), field.value());
     }
     if let Framing::Length(length) = call.head.framing {
         fields.insert(http::header::CONTENT_LENGTH, length.into());
@@ -181,7 +181,7 @@ impl Sending<'_> {
         if let Some(trailers) = body.trailers() {
             let mut map = HeaderMap::new();
             for field in Passing::request(trailers) {
-                insert(&mut map, field.name, field.value);
+                insert(&mut map, field.name(), field.value());
             }
             return Ok(sender.send_trailers(map).await.is_ok());
         }

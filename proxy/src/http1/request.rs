@@ -3,32 +3,45 @@
 use http::Method;
 use tollgate_common::refusal::Refusal;
 
-use super::head::{FIELDS_MAX, HeadLimits, check_line_ends, content_length};
+use super::head::{FIELDS_MAX, HeadLimits, check_line_ends, content_length, take_fields};
 use crate::fields::{Known, list_members};
 use crate::request::{Framing, RequestHead};
 
-/// Reads `bytes`, a head with its blank line, into `head`. The answer says whether the caller
-/// wants the connection kept.
-pub fn read(bytes: &[u8], limits: &HeadLimits, head: &mut RequestHead) -> Result<bool, Refusal> {
-    check_line_ends(bytes)?;
+/// What the connection must know of a head that has been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// With its blank line.
+    pub length: usize,
+    /// The caller wants the connection kept.
+    pub keep: bool,
+}
+
+/// Reads the head at the front of `bytes` into `head`; None when it has not arrived whole. Empty
+/// lines before it are forgiven (RFC 9112, section 2.2).
+pub fn read(
+    bytes: &[u8],
+    limits: &HeadLimits,
+    head: &mut RequestHead,
+) -> Result<Option<Read>, Refusal> {
     let mut fields = [const { std::mem::MaybeUninit::uninit() }; FIELDS_MAX];
     let fields = &mut fields[..limits.fields_max.min(FIELDS_MAX)];
     let mut parsed = httparse::Request::new(&mut []);
-    parsed.parse_with_uninit_headers(bytes, fields).map_err(refusal_of)?;
+    let length = match parsed.parse_with_uninit_headers(bytes, fields).map_err(refusal_of)? {
+        httparse::Status::Complete(length) => length,
+        httparse::Status::Partial => return Ok(None),
+    };
+    check_line_ends(&bytes[..length])?;
 
     read_method(parsed.method.unwrap_or_default(), head)?;
     if parsed.version != Some(1) {
         return Err(Refusal::VersionNotSupported);
     }
-    head.fields.clear();
-    for field in parsed.headers.iter() {
-        head.fields.push(field.name.as_bytes(), field.value);
-    }
+    take_fields(bytes, parsed.headers, &mut head.fields);
     read_host(head)?;
     read_target(parsed.path.unwrap_or_default(), limits, head)?;
     read_framing(head)?;
     read_expectation(head)?;
-    Ok(read_connection(head))
+    Ok(Some(Read { length, keep: read_connection(head) }))
 }
 
 fn refusal_of(error: httparse::Error) -> Refusal {
@@ -59,11 +72,14 @@ fn read_host(head: &mut RequestHead) -> Result<(), Refusal> {
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return Err(Refusal::RequestMalformed);
     };
-    if !is_authority(host) {
-        return Err(Refusal::RequestMalformed);
+    // A connection says the same each time.
+    if host.is_empty() || head.host.as_bytes() != host {
+        if !is_authority(host) {
+            return Err(Refusal::RequestMalformed);
+        }
+        head.host.clear();
+        head.host.push_str(str::from_utf8(host).map_err(|_| Refusal::RequestMalformed)?);
     }
-    head.host.clear();
-    head.host.push_str(str::from_utf8(host).map_err(|_| Refusal::RequestMalformed)?);
     Ok(())
 }
 
@@ -127,13 +143,15 @@ fn read_expectation(head: &mut RequestHead) -> Result<(), Refusal> {
 
 /// Reads `Connection`, `Upgrade` and `TE`; says whether the connection is to be kept.
 fn read_connection(head: &mut RequestHead) -> bool {
-    let members = |known| head.fields.values(known).flat_map(list_members);
-    let has = |known, member: &[u8]| members(known).any(|own| own.eq_ignore_ascii_case(member));
-    head.upgrade = head.fields.first(Known::Upgrade).is_some()
-        && has(Known::Connection, b"upgrade")
-        && head.framing == Framing::Empty;
-    head.takes_trailers = has(Known::Te, b"trailers");
-    !has(Known::Connection, b"close")
+    let connection = head.fields.connection();
+    head.upgrade =
+        connection.upgrade && head.fields.has(Known::Upgrade) && head.framing == Framing::Empty;
+    head.takes_trailers = head
+        .fields
+        .values(Known::Te)
+        .flat_map(list_members)
+        .any(|member| member.eq_ignore_ascii_case(b"trailers"));
+    !connection.close
 }
 
 #[cfg(test)]
@@ -145,7 +163,9 @@ mod tests {
 
     fn read_text(text: &str) -> Result<(RequestHead, bool), Refusal> {
         let mut head = RequestHead::default();
-        read(text.as_bytes(), &LIMITS, &mut head).map(|keep| (head, keep))
+        let read = read(text.as_bytes(), &LIMITS, &mut head)?.expect("a whole head");
+        assert_eq!(read.length, text.len());
+        Ok((head, read.keep))
     }
 
     fn with_fields(fields: &str) -> Result<(RequestHead, bool), Refusal> {

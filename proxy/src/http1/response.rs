@@ -3,8 +3,8 @@
 use bytes::BytesMut;
 use http::Method;
 
-use super::head::{FIELDS_MAX, check_line_ends, content_length, head_length};
-use crate::fields::{Fields, Known, list_members};
+use super::head::{FIELDS_MAX, check_line_ends, content_length, may_be_whole, take_fields};
+use crate::fields::{Fields, Known};
 use crate::request::Framing;
 
 /// Bytes of a response head: the upstream is known, so this only bounds memory.
@@ -30,35 +30,50 @@ impl ResponseHead {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResponseMalformed;
 
-/// Takes a head from the front of `buffer`; false when it has not arrived whole.
+/// Takes a head from the front of `buffer`; false when it has not arrived whole. `seen` is how much of
+/// it an earlier call has had.
 pub fn take(
     buffer: &mut BytesMut,
     seen: usize,
     method: &Method,
     head: &mut ResponseHead,
 ) -> Result<bool, ResponseMalformed> {
-    let Some(length) = head_length(buffer, seen) else {
+    let length = if may_be_whole(buffer, seen) { read(buffer, method, head)? } else { None };
+    let Some(length) = length else {
         return if buffer.len() > HEAD_BYTES_MAX { Err(ResponseMalformed) } else { Ok(false) };
     };
-    check_line_ends(&buffer[..length]).map_err(|_| ResponseMalformed)?;
+    bytes::Buf::advance(buffer, length);
+    Ok(true)
+}
+
+/// Reads the head at the front of `bytes` into `head`. The answer is its length.
+fn read(
+    bytes: &[u8],
+    method: &Method,
+    head: &mut ResponseHead,
+) -> Result<Option<usize>, ResponseMalformed> {
     let mut fields = [const { std::mem::MaybeUninit::uninit() }; FIELDS_MAX];
     let mut parsed = httparse::Response::new(&mut []);
-    httparse::ParserConfig::default()
-        .parse_response_with_uninit_headers(&mut parsed, &buffer[..length], &mut fields)
-        .map_err(|_| ResponseMalformed)?;
+    let length = match httparse::ParserConfig::default().parse_response_with_uninit_headers(
+        &mut parsed,
+        bytes,
+        &mut fields,
+    ) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(_) => return Err(ResponseMalformed),
+    };
+    check_line_ends(&bytes[..length]).map_err(|_| ResponseMalformed)?;
     head.status = parsed.code.ok_or(ResponseMalformed)?;
     if head.status < 100 {
         return Err(ResponseMalformed);
     }
-    head.fields.clear();
-    for field in parsed.headers.iter() {
-        head.fields.push(field.name.as_bytes(), field.value);
-    }
+    take_fields(bytes, parsed.headers, &mut head.fields);
     let is_1_1 = parsed.version == Some(1);
     head.framing = framing(method, head)?;
-    head.keeps_connection = is_1_1 && head.framing != Framing::UntilClose && !asks_to_close(head);
-    bytes::Buf::advance(buffer, length);
-    Ok(true)
+    let asks_to_close = head.fields.connection().close;
+    head.keeps_connection = is_1_1 && head.framing != Framing::UntilClose && !asks_to_close;
+    Ok(Some(length))
 }
 
 /// RFC 9112, section 6.3. A length beside chunks, or two lengths, could hide a second response, so
@@ -83,13 +98,6 @@ fn framing(method: &Method, head: &ResponseHead) -> Result<Framing, ResponseMalf
     Ok(if has_no_body || stated == Framing::Length(0) { Framing::Empty } else { stated })
 }
 
-fn asks_to_close(head: &ResponseHead) -> bool {
-    head.fields
-        .values(Known::Connection)
-        .flat_map(list_members)
-        .any(|option| option.eq_ignore_ascii_case(b"close"))
-}
-
 /// Writes `HTTP/1.1 200 OK` and its line end.
 pub fn write_status(status: u16, out: &mut Vec<u8>) {
     let known = http::StatusCode::from_u16(status).ok();
@@ -102,20 +110,7 @@ pub fn write_status(status: u16, out: &mut Vec<u8>) {
 }
 
 pub fn write_number(number: u64, out: &mut Vec<u8>) {
-    /// Digits of `u64::MAX`.
-    const DIGITS_MAX: usize = 20;
-    let mut digits = [0; DIGITS_MAX];
-    let mut start = DIGITS_MAX;
-    let mut rest = number;
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[start..]);
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// Writes one piece of a chunked body.

@@ -14,13 +14,12 @@ use tollgate_common::refusal::Refusal;
 use self::body::Http1Body;
 use self::responder::Http1Responder;
 use crate::core::Core;
-use crate::http1::head::head_length;
+use crate::http1::head::may_be_whole;
 use crate::http1::patience::{Elapsed, Patience};
-use crate::http1::request::read;
+use crate::http1::request::{Read, read};
 use crate::http1::socket::Socket;
-use crate::identify::LastCredential;
 use crate::request::RequestHead;
-use crate::serve::{Peer, Served, refuse_unread, serve};
+use crate::serve::{LastCall, Peer, Served, refuse_unread, serve};
 use crate::server::{Drain, LINGER};
 
 /// Bytes of an unread request body that are thrown away so that the answer before it arrives.
@@ -47,7 +46,7 @@ pub async fn serve_connection<S>(
         reading: Patience::default(),
         writing: Patience::default(),
         head: RequestHead::default(),
-        credential: LastCredential::default(),
+        last: LastCall::default(),
     };
     while let Next::Request { keep } = connection.next_head(core, draining.as_mut()).await {
         match connection.serve_one(core, peer, keep, drain).await {
@@ -70,7 +69,7 @@ struct Connection<S> {
     reading: Patience,
     writing: Patience,
     head: RequestHead,
-    credential: LastCredential,
+    last: LastCall,
 }
 
 /// The start of the draining, made once for a connection.
@@ -97,16 +96,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         if self.buffer.is_empty() && !self.wait_for_request(core, draining).await {
             return Next::End;
         }
-        // One empty line before a request is forgiven (RFC 9112, section 2.2).
-        if self.buffer.starts_with(b"\r\n") {
-            self.buffer.advance(2);
-        }
         let settings = &core.gateway.settings;
         let mut seen = 0;
         let mut deadline = None;
-        let length = loop {
-            if let Some(length) = head_length(&self.buffer, seen) {
-                break length;
+        let Read { length, keep } = loop {
+            if may_be_whole(&self.buffer, seen) {
+                match read(&self.buffer, &settings.head, &mut self.head) {
+                    Ok(Some(read)) => break read,
+                    Ok(None) => {}
+                    Err(refusal) => return self.refuse(core, refusal).await,
+                }
             }
             if self.buffer.len() > settings.head.bytes_max {
                 return self.refuse(core, self.oversized(settings.head.target_bytes_max)).await;
@@ -122,13 +121,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         if length > settings.head.bytes_max {
             return self.refuse(core, self.oversized(settings.head.target_bytes_max)).await;
         }
-        match read(&self.buffer[..length], &settings.head, &mut self.head) {
-            Ok(keep) => {
-                self.buffer.advance(length);
-                Next::Request { keep }
-            }
-            Err(refusal) => self.refuse(core, refusal).await,
-        }
+        self.buffer.advance(length);
+        Next::Request { keep }
     }
 
     /// Which part of a head that is too large is to blame.
@@ -186,8 +180,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             settings.body_rate_min,
         );
         let served =
-            serve(core, peer, &mut self.head, &mut self.credential, &mut body, &mut responder)
-                .await;
+            serve(core, peer, &mut self.head, &mut self.last, &mut body, &mut responder).await;
         let body_is_read = body.is_read();
         match served {
             Served::Answered if responder.keeps() && body_is_read => After::Keep,

@@ -21,9 +21,8 @@ use tokio_util::sync::CancellationToken;
 use self::body::Http2Body;
 use self::responder::{AnswerStream, Http2Responder};
 use crate::core::Core;
-use crate::identify::LastCredential;
 use crate::request::RequestHead;
-use crate::serve::{Peer, refuse_unread, serve};
+use crate::serve::{LastCall, Peer, refuse_unread, serve};
 use crate::server::Drain;
 
 /// Bytes that a caller may send ahead of the upstream's reading: per stream, and in all.
@@ -168,8 +167,8 @@ async fn serve_stream(
         }
         let rate_min = core.gateway.settings.body_rate_min;
         let mut body = Http2Body::new(body, head.framing, left, rate_min);
-        let mut credential = LastCredential::default();
-        serve(&core, &peer, &mut head, &mut credential, &mut body, &mut responder).await;
+        let mut last = LastCall::default();
+        serve(&core, &peer, &mut head, &mut last, &mut body, &mut responder).await;
     });
     let response = answered.await.map_err(|_| AnswerCut)?;
     // From here on it is the answer's body that tells of the caller leaving.

@@ -10,6 +10,7 @@ use tollgate_common::snapshot::PlanRules;
 use super::product::ProductEntry;
 use crate::counters::lease::terms::RateTerms;
 use crate::counters::local::RateRule;
+use crate::limits::Policy;
 use crate::metrics::PlanMetrics;
 
 pub struct PlanEntry {
@@ -23,6 +24,8 @@ pub struct PlanEntry {
     pub quota_time_zone: Option<TimeZone>,
     /// The name as a header field may carry it.
     pub field_name: String,
+    /// What callers are told of the limits.
+    pub policy: Policy,
     pub metrics: PlanMetrics,
 }
 
@@ -32,11 +35,12 @@ impl PlanEntry {
             .rate_limit
             .and_then(NonZeroU32::new)
             .map(|limit| (limit, rules.burst.and_then(NonZeroU32::new).unwrap_or(limit)));
+        let policy = Policy::new(rate_limit.map(|(limit, _)| limit.get()), rules.quota);
         let rate = rate_limit.map(|(limit, burst)| RateRule::new(limit, burst));
         let rate_terms = rate_limit.map(|(limit, burst)| RateTerms::new(limit, burst));
         let quota_time_zone = rules.quota.map(|_| time_zone(&rules));
         let field_name = field_text(&rules.name);
-        Self { rules, product, rate, rate_terms, quota_time_zone, field_name, metrics }
+        Self { rules, product, rate, rate_terms, quota_time_zone, field_name, policy, metrics }
     }
 
     pub fn id(&self) -> PlanId {

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Target, UpstreamId};
 
@@ -43,8 +43,14 @@ pub struct Pool<C> {
 #[derive(Debug)]
 struct Idle<C> {
     address: SocketAddr,
-    since: Instant,
+    since_ns: u64,
     connection: C,
+}
+
+impl<C> Idle<C> {
+    fn is_old(&self, limits: &PoolLimits, now_ns: u64) -> bool {
+        now_ns.saturating_sub(self.since_ns) >= limits.idle_max.as_nanos() as u64
+    }
 }
 
 impl<C> Pool<C> {
@@ -61,11 +67,12 @@ impl<C> Pool<C> {
     }
 
     /// The newest idle connection to `target`, if there is one that is not too old. The caller
-    /// checks that the server has not closed it.
-    pub fn take(&mut self, target: Target, now: Instant) -> Option<C> {
+    /// checks that the server has not closed it. Moments are of the gateway's clock that never runs
+    /// back.
+    pub fn take(&mut self, target: Target, now_ns: u64) -> Option<C> {
         let idle = self.idle.get_mut(&target.upstream)?;
         let at = idle.iter().rposition(|idle| idle.address == target.address)?;
-        if now.saturating_duration_since(idle[at].since) >= self.limits.idle_max {
+        if idle[at].is_old(&self.limits, now_ns) {
             return None;
         }
         self.count -= 1;
@@ -74,9 +81,9 @@ impl<C> Pool<C> {
 
     /// Keeps a connection on which nothing is under way. Without room the oldest of the same
     /// upstream goes; without any, the connection is dropped.
-    pub fn put(&mut self, target: Target, connection: C, now: Instant) {
+    pub fn put(&mut self, target: Target, connection: C, now_ns: u64) {
         if self.count >= self.limits.all_max {
-            self.sweep(now);
+            self.sweep(now_ns);
         }
         let is_full = self.count >= self.limits.all_max;
         let idle = self.idle.entry(target.upstream).or_default();
@@ -88,16 +95,15 @@ impl<C> Pool<C> {
             idle.remove(0);
             self.count -= 1;
         }
-        idle.push(Idle { address: target.address, since: now, connection });
+        idle.push(Idle { address: target.address, since_ns: now_ns, connection });
         self.count += 1;
     }
 
     /// Drops what has been idle for too long. To be called about once a second on each core, or
     /// connections to an upstream that is not called any more stay open.
-    pub fn sweep(&mut self, now: Instant) {
-        let idle_max = self.limits.idle_max;
+    pub fn sweep(&mut self, now_ns: u64) {
         self.idle.retain(|_, idle| {
-            idle.retain(|idle| now.saturating_duration_since(idle.since) < idle_max);
+            idle.retain(|idle| !idle.is_old(&self.limits, now_ns));
             !idle.is_empty()
         });
         self.count = self.idle.values().map(Vec::len).sum();
@@ -113,40 +119,41 @@ mod tests {
         Target { upstream: UpstreamId(upstream), address }
     }
 
-    fn pool(per_upstream_max: usize, all_max: usize) -> (Pool<&'static str>, Instant) {
-        let limits = PoolLimits { per_upstream_max, all_max, ..PoolLimits::default() };
-        (Pool::new(limits), Instant::now())
+    const NOW_NS: u64 = 1;
+    const LATER_NS: u64 = NOW_NS + 4_000_000_000;
+
+    fn pool(per_upstream_max: usize, all_max: usize) -> Pool<&'static str> {
+        Pool::new(PoolLimits { per_upstream_max, all_max, ..PoolLimits::default() })
     }
 
     #[test]
     fn the_newest_connection_to_the_address_is_used_first() {
-        let (mut pool, now) = pool(9, 9);
-        pool.put(target(1, 80), "old", now);
-        pool.put(target(1, 80), "new", now);
-        pool.put(target(1, 81), "other address", now);
+        let mut pool = pool(9, 9);
+        pool.put(target(1, 80), "old", NOW_NS);
+        pool.put(target(1, 80), "new", NOW_NS);
+        pool.put(target(1, 81), "other address", NOW_NS);
 
-        assert_eq!(pool.take(target(1, 80), now), Some("new"));
-        assert_eq!(pool.take(target(1, 80), now), Some("old"));
-        assert_eq!(pool.take(target(1, 80), now), None);
+        assert_eq!(pool.take(target(1, 80), NOW_NS), Some("new"));
+        assert_eq!(pool.take(target(1, 80), NOW_NS), Some("old"));
+        assert_eq!(pool.take(target(1, 80), NOW_NS), None);
         assert_eq!(pool.len(), 1);
     }
 
     #[test]
     fn an_upstream_never_gets_the_connection_of_another_at_the_same_address() {
-        let (mut pool, now) = pool(9, 9);
-        pool.put(target(1, 443), "with other TLS settings", now);
+        let mut pool = pool(9, 9);
+        pool.put(target(1, 443), "with other TLS settings", NOW_NS);
 
-        assert_eq!(pool.take(target(2, 443), now), None);
+        assert_eq!(pool.take(target(2, 443), NOW_NS), None);
     }
 
     #[test]
     fn what_was_idle_for_too_long_is_not_used_and_goes() {
-        let (mut pool, now) = pool(9, 9);
-        pool.put(target(1, 80), "old", now);
-        let later = now + PoolLimits::default().idle_max;
+        let mut pool = pool(9, 9);
+        pool.put(target(1, 80), "old", NOW_NS);
 
-        assert_eq!(pool.take(target(1, 80), later), None);
-        pool.sweep(later);
+        assert_eq!(pool.take(target(1, 80), LATER_NS), None);
+        pool.sweep(LATER_NS);
 
         assert!(pool.is_empty());
         assert!(pool.idle.is_empty());
@@ -154,29 +161,28 @@ mod tests {
 
     #[test]
     fn the_oldest_goes_when_an_upstream_has_too_many() {
-        let (mut pool, now) = pool(2, 9);
+        let mut pool = pool(2, 9);
         for name in ["first", "second", "third"] {
-            pool.put(target(1, 80), name, now);
+            pool.put(target(1, 80), name, NOW_NS);
         }
 
         assert_eq!(pool.len(), 2);
-        assert_eq!(pool.take(target(1, 80), now), Some("third"));
-        assert_eq!(pool.take(target(1, 80), now), Some("second"));
+        assert_eq!(pool.take(target(1, 80), NOW_NS), Some("third"));
+        assert_eq!(pool.take(target(1, 80), NOW_NS), Some("second"));
     }
 
     #[test]
     fn a_full_pool_keeps_what_it_has_until_that_is_too_old() {
-        let (mut pool, now) = pool(9, 2);
-        pool.put(target(1, 80), "a", now);
-        pool.put(target(2, 80), "b", now);
+        let mut pool = pool(9, 2);
+        pool.put(target(1, 80), "a", NOW_NS);
+        pool.put(target(2, 80), "b", NOW_NS);
 
-        pool.put(target(3, 80), "c", now);
-        assert_eq!(pool.take(target(3, 80), now), None);
+        pool.put(target(3, 80), "c", NOW_NS);
+        assert_eq!(pool.take(target(3, 80), NOW_NS), None);
         assert_eq!(pool.len(), 2);
 
-        let later = now + PoolLimits::default().idle_max;
-        pool.put(target(3, 80), "c", later);
-        assert_eq!(pool.take(target(3, 80), later), Some("c"));
+        pool.put(target(3, 80), "c", LATER_NS);
+        assert_eq!(pool.take(target(3, 80), LATER_NS), Some("c"));
         assert!(pool.is_empty());
     }
 }

@@ -137,7 +137,7 @@ impl Responder for Http2Responder {
 
 fn push_all<'a>(map: &mut HeaderMap, fields: impl Iterator<Item = crate::fields::Field<'a>>) {
     for field in fields {
-        push(map, field.name, field.value);
+        push(map, field.name(), field.value());
     }
 }
 
