@@ -58,13 +58,15 @@ pub fn take_fields(bytes: &[u8], found: &[httparse::Header<'_>], fields: &mut Fi
 
 /// The whole line of a field, if it is written as the gateway writes one.
 fn plain_line<'a>(bytes: &'a [u8], field: &httparse::Header<'_>) -> Option<&'a [u8]> {
-    let start = (field.name.as_ptr() as usize).wrapping_sub(bytes.as_ptr() as usize);
-    let behind_name = bytes.get(start..)?.get(field.name.len()..)?;
-    let behind_value = behind_name.strip_prefix(b": ")?.get(field.value.len()..)?;
-    let is_plain = behind_value.starts_with(b"\r\n")
-        && std::ptr::eq(behind_name[2..].as_ptr(), field.value.as_ptr());
-    let length = field.name.len() + b": ".len() + field.value.len() + b"\r\n".len();
-    is_plain.then(|| &bytes[start..start + length])
+    let position = |part: &[u8]| (part.as_ptr() as usize).wrapping_sub(bytes.as_ptr() as usize);
+    let start = position(field.name.as_bytes());
+    let value_start = start.checked_add(field.name.len() + b": ".len())?;
+    let value_end = value_start + field.value.len();
+    let line = bytes.get(start..value_end + b"\r\n".len())?;
+    let is_plain = position(field.value) == value_start
+        && line[..value_start - start].ends_with(b": ")
+        && line.ends_with(b"\r\n");
+    is_plain.then_some(line)
 }
 
 /// `Content-Length` as RFC 9112, section 6.3, has it: digits, stated once.

@@ -6,14 +6,21 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
 #[derive(Debug, Default)]
 pub struct Patience {
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Option<Timer>,
+}
+
+#[derive(Debug)]
+struct Timer {
+    sleep: Pin<Box<Sleep>>,
+    /// Who is woken when it fires: asked again by the same, the timer need not be told again.
+    wakes: Waker,
 }
 
 /// The wait was over before what was waited for.
@@ -57,18 +64,36 @@ impl Patience {
     }
 
     fn poll_reached(&mut self, deadline: Instant, context: &mut Context<'_>) -> Poll<Elapsed> {
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if timer.deadline() > deadline {
-            timer.as_mut().reset(deadline);
+        let timer = self.timer.get_or_insert_with(|| Timer {
+            sleep: Box::pin(tokio::time::sleep_until(deadline)),
+            wakes: Waker::noop().clone(),
+        });
+        if timer.sleep.deadline() > deadline {
+            timer.reset(deadline);
         }
-        while timer.as_mut().poll(context).is_ready() {
+        while timer.poll_fired(context) {
             if Instant::now() >= deadline {
                 self.timer = None;
                 return Poll::Ready(Elapsed);
             }
-            timer.as_mut().reset(deadline);
+            timer.reset(deadline);
         }
         Poll::Pending
+    }
+}
+
+impl Timer {
+    fn reset(&mut self, deadline: Instant) {
+        self.sleep.as_mut().reset(deadline);
+        self.wakes.clone_from(Waker::noop());
+    }
+
+    fn poll_fired(&mut self, context: &mut Context<'_>) -> bool {
+        if !self.sleep.is_elapsed() && self.wakes.will_wake(context.waker()) {
+            return false;
+        }
+        self.wakes.clone_from(context.waker());
+        self.sleep.as_mut().poll(context).is_ready()
     }
 }
 

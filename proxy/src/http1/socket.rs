@@ -44,14 +44,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         std::future::poll_fn(|context| {
+            let mut stream = self.0.lock();
             while !bytes.is_empty() {
-                let written = ready!(Pin::new(&mut *self.0.lock()).poll_write(context, bytes))?;
+                let written = ready!(Pin::new(&mut *stream).poll_write(context, bytes))?;
                 if written == 0 {
                     return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
                 }
                 bytes.advance(written);
             }
-            Pin::new(&mut *self.0.lock()).poll_flush(context)
+            Pin::new(&mut *stream).poll_flush(context)
         })
         .await
     }
