@@ -1,69 +1,17 @@
 //! Answers of the gateway itself: one place turns a reason into a response.
 
-use std::{fmt, io};
+use std::io::{self, Write};
 
 use bytes::Bytes;
-use serde::{Serialize, Serializer};
 use tollgate_common::ids::RequestId;
 use tollgate_common::refusal::Refusal;
-use tollgate_common::time::{Timestamp, rfc3339};
+use tollgate_common::time::Timestamp;
 
 use crate::fields::Fields;
+use crate::http1::response::write_number;
 use crate::limits::{Exceeded, Stated, push_numbered};
 use crate::request::Framing;
 use crate::respond::{AnswerHead, Responder};
-
-/// RFC 9457. Texts are written straight into the body: a flood of refusals is where it matters what
-/// one costs.
-#[derive(Serialize)]
-struct Problem<'a> {
-    #[serde(serialize_with = "as_text")]
-    r#type: Urn,
-    title: &'a str,
-    status: u16,
-    #[serde(serialize_with = "as_text")]
-    detail: Detail,
-    code: &'a str,
-    #[serde(serialize_with = "as_text")]
-    request_id: RequestId,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limit: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    remaining: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none", with = "rfc3339::option")]
-    resets_at: Option<Timestamp>,
-}
-
-struct Urn(Refusal);
-
-impl fmt::Display for Urn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("urn:tollgate:problem:")?;
-        f.write_str(self.0.code())
-    }
-}
-
-struct Detail {
-    refusal: Refusal,
-    exceeded: Option<Exceeded>,
-}
-
-impl fmt::Display for Detail {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.refusal.title())?;
-        match self.exceeded {
-            Some(Exceeded { limit, retry_after_seconds, .. }) => write!(
-                f,
-                ": the limit is {limit}; the next call can succeed in {retry_after_seconds} s."
-            ),
-            None => f.write_str("."),
-        }
-    }
-}
-
-fn as_text<S: Serializer>(text: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(text)
-}
 
 /// Room for the body of a refusal.
 const PROBLEM_BYTES: usize = 512;
@@ -90,20 +38,46 @@ pub async fn refuse(
         503 => push_numbered(b"Retry-After", FAULT_RETRY_SECONDS, &mut own),
         _ => {}
     }
-    let problem = Problem {
-        r#type: Urn(refusal),
-        title: refusal.title(),
-        status: refusal.status(),
-        detail: Detail { refusal, exceeded },
-        code: refusal.code(),
-        request_id: request,
-        limit: exceeded.map(|exceeded| exceeded.limit),
-        remaining: exceeded.map(|exceeded| exceeded.remaining),
-        resets_at: exceeded.map(|exceeded| exceeded.resets_at),
-    };
-    let mut body = Vec::with_capacity(PROBLEM_BYTES);
-    serde_json::to_writer(&mut body, &problem).expect("a problem is plain data");
+    let body = problem(refusal, exceeded, request);
     answer(refusal.status(), "application/problem+json", body, request, own, responder).await
+}
+
+/// The body (RFC 9457). A flood of refusals is where it matters what one costs, so it is written as it
+/// stands: no text in it is a caller's, and none needs an escape.
+fn problem(refusal: Refusal, exceeded: Option<Exceeded>, request: RequestId) -> Vec<u8> {
+    let (code, title) = (refusal.code(), refusal.title());
+    let mut body = Vec::with_capacity(PROBLEM_BYTES);
+    put(&mut body, [r#"{"type":"urn:tollgate:problem:"#, code, r#"","title":""#, title]);
+    put(&mut body, [r#"","status":"#]);
+    write_number(u64::from(refusal.status()), &mut body);
+    put(&mut body, [r#","detail":""#, title]);
+    if let Some(Exceeded { limit, retry_after_seconds, .. }) = exceeded {
+        put(&mut body, [": the limit is "]);
+        write_number(limit, &mut body);
+        put(&mut body, ["; the next call can succeed in "]);
+        write_number(retry_after_seconds, &mut body);
+        put(&mut body, [" s"]);
+    }
+    put(&mut body, [r#".","code":""#, code, r#"","request_id":""#]);
+    put(&mut body, [&*request.0.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer())]);
+    put(&mut body, ["\""]);
+    if let Some(Exceeded { limit, remaining, resets_at, .. }) = exceeded {
+        put(&mut body, [r#","limit":"#]);
+        write_number(limit, &mut body);
+        put(&mut body, [r#","remaining":"#]);
+        write_number(remaining, &mut body);
+        put(&mut body, [r#","resets_at":""#]);
+        write!(body, "{resets_at}").expect("memory takes it");
+        put(&mut body, ["\""]);
+    }
+    put(&mut body, ["}"]);
+    body
+}
+
+fn put<const N: usize>(body: &mut Vec<u8>, texts: [&str; N]) {
+    for text in texts {
+        body.extend_from_slice(text.as_bytes());
+    }
 }
 
 fn retry_after(exceeded: Option<Exceeded>) -> u64 {
@@ -127,4 +101,49 @@ pub async fn answer(
     let framing = Framing::Length(body.len() as u64);
     responder.head(&AnswerHead { status, fields: &Fields::default(), own: &own, framing });
     responder.finish(Bytes::from(body), None).await
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(refusal: Refusal, exceeded: Option<Exceeded>) -> Value {
+        let request = RequestId::new(1_793_000_000_123, 7);
+        serde_json::from_slice(&problem(refusal, exceeded, request)).unwrap()
+    }
+
+    #[test]
+    fn every_refusal_is_a_problem() {
+        for refusal in Refusal::ALL {
+            let (code, title) = (refusal.code(), refusal.title());
+            assert_eq!(
+                read(refusal, None),
+                json!({
+                    "type": format!("urn:tollgate:problem:{code}"),
+                    "title": title,
+                    "status": refusal.status(),
+                    "detail": format!("{title}."),
+                    "code": code,
+                    "request_id": "01a17726-e07b-7000-8000-000000000007",
+                })
+            );
+        }
+    }
+
+    #[test]
+    fn a_limit_that_is_exceeded_is_stated() {
+        let resets_at = Timestamp(1_793_000_001_000);
+        let exceeded = Exceeded { limit: 5, remaining: 0, resets_at, retry_after_seconds: 2 };
+
+        let problem = read(Refusal::RateLimitExceeded, Some(exceeded));
+
+        assert_eq!(
+            problem["detail"],
+            "Too many calls in a short time: the limit is 5; the next call can succeed in 2 s."
+        );
+        assert_eq!((&problem["limit"], &problem["remaining"]), (&json!(5), &json!(0)));
+        assert_eq!(problem["resets_at"], resets_at.to_string());
+    }
 }

@@ -64,8 +64,8 @@ fn plain_line<'a>(bytes: &'a [u8], field: &httparse::Header<'_>) -> Option<&'a [
     let value_end = value_start + field.value.len();
     let line = bytes.get(start..value_end + b"\r\n".len())?;
     let is_plain = position(field.value) == value_start
-        && line[..value_start - start].ends_with(b": ")
-        && line.ends_with(b"\r\n");
+        && matches!(line[field.name.len()..], [b':', b' ', ..])
+        && matches!(line, [.., b'\r', b'\n']);
     is_plain.then_some(line)
 }
 

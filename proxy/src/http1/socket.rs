@@ -31,6 +31,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         context: &mut Context<'_>,
         buffer: &mut BytesMut,
     ) -> Poll<io::Result<usize>> {
+        if buffer.is_empty() {
+            // To its front again, which the processor still has at hand, unless a piece is in use.
+            let _ = buffer.try_reclaim(READ_BYTES);
+        }
         if buffer.capacity() - buffer.len() < READ_BYTES / 2 {
             buffer.reserve(READ_BYTES);
         }
