@@ -123,6 +123,62 @@ async fn the_chain_of_a_trusted_proxy_is_continued() {
     assert_eq!(seen[0].values("X-Forwarded-For"), ["6.6.6.6, 203.0.113.7, 127.0.0.1"]);
 }
 
+/// What was said of the call before is kept for the next on the connection, so each part of it varies.
+#[tokio::test]
+async fn each_call_of_a_connection_is_introduced_as_what_it_is() {
+    let house = House::with_settings(&[("TOLLGATE_PROXY__TRUSTED_PROXIES", "127.0.0.0/8")]).await;
+    let (other, other_key) = house.owner.subscribe("other", &house.offer.plan).await;
+    house.knows(&other_key).await;
+    let mut client = house.connect().await;
+    let mut call = async |key: &str, host: &str, chain: &str| {
+        let text = format!(
+            "GET /orders/x HTTP/1.1\r\nHost: {host}\r\nX-API-Key: {key}\r\n\
+             X-Forwarded-For: {chain}\r\n\r\n"
+        );
+        client.send(text).await;
+        assert_eq!(client.answer().await.unwrap().status, 200);
+    };
+    let key = house.key();
+
+    call(key, "a", "192.0.2.1").await;
+    call(key, "a", "192.0.2.1").await;
+    call(&other_key, "a", "192.0.2.1").await;
+    call(key, "b", "192.0.2.1").await;
+    call(key, "b", "192.0.2.2").await;
+    let terms = json!({ "name": "renamed" });
+    house.owner.patch(&format!("plans/{}", house.offer.plan), terms).await.ok();
+    let seen_first = house.accepted(5).await.0;
+    let plan = |seen: &super::origin::Seen| seen.values("X-Tollgate-Plan")[0].to_owned();
+    let old_name = plan(&seen_first[0]);
+    let start = tokio::time::Instant::now();
+    while plan(house.origin.seen().last().unwrap()) == old_name {
+        assert!(start.elapsed() < super::house::PATIENCE, "the new name is not in force");
+        call(key, "b", "192.0.2.2").await;
+    }
+
+    let seen = house.origin.seen();
+    let said: Vec<_> = seen[..5]
+        .iter()
+        .map(|seen| {
+            let one = |name: &str| seen.values(name)[0].to_owned();
+            (one("X-Tollgate-Subscription"), one("X-Forwarded-Host"), one("X-Forwarded-For"))
+        })
+        .collect();
+    let own = house.offer.subscription.as_str();
+    let expected = [
+        (own, "a", "192.0.2.1, 127.0.0.1"),
+        (own, "a", "192.0.2.1, 127.0.0.1"),
+        (&*other, "a", "192.0.2.1, 127.0.0.1"),
+        (own, "b", "192.0.2.1, 127.0.0.1"),
+        (own, "b", "192.0.2.2, 127.0.0.1"),
+    ];
+    let expected = expected.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned()));
+    assert_eq!(said, expected);
+    assert_eq!(seen[0].values("X-Tollgate-Consumer"), seen[1].values("X-Tollgate-Consumer"));
+    assert_ne!(seen[1].values("X-Tollgate-Consumer"), seen[2].values("X-Tollgate-Consumer"));
+    assert_eq!(plan(seen.last().unwrap()), "renamed");
+}
+
 #[tokio::test]
 async fn a_redirect_is_the_callers_to_follow() {
     let house = House::open().await;
