@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import instructions
 import perf
 import report
 from load import Measurement, check
@@ -116,6 +117,28 @@ other  4712
         self.assertEqual(stacks["proxy thread;main;alloc::vec::Vec<T>::push"], 2)
         self.assertEqual(stacks["other;[unknown]"], 1)
         self.assertEqual(sum(stacks.values()), 3)
+
+
+class Instructions(unittest.TestCase):
+    def test_what_a_called_function_takes_is_not_the_callers(self):
+        text = "\n".join([
+            "thread: 10",
+            "ob=(1) /bin/tollgate",
+            "fn=(1) tollgate::serve::h0123456789abcdef",
+            "12 100",
+            "cfn=(2) memcpy",
+            "calls=3 0",
+            "+1 60",
+            "* 5",
+            "",
+            "fn=(2)",
+            "7 60",
+            "totals: 165",
+        ])
+
+        self.assertEqual(
+            instructions.by_function(text), {"tollgate::serve": 105, "memcpy": 60}
+        )
 
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ mod tests {
                     "status": refusal.status(),
                     "detail": format!("{title}."),
                     "code": code,
-                    "request_id": "01a17726-e07b-7000-8000-000000000007",
+                    "request_id": "01a17720-ca7b-7000-8000-000000000007",
                 })
             );
         }
