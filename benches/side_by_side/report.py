@@ -90,7 +90,8 @@ def proxied_table(peers, rounds):
 
 def refused_table(peers, refused, proxied):
     head = ["proxy", "CPU us per 429", "÷ its proxied call", "÷ nginx's 429"]
-    head += ["least us", "least ÷ its call's", "429/s", "core", "p50 ms", "p99 ms", "p99.9 ms"]
+    head += ["least us", "least ÷ its call's", "user", "system", "429/s", "core", "p50 ms", "p99 ms"]
+    head.append("p99.9 ms")
     rows = []
     for peer in peers:
         seen = [one[peer.name] for one in refused if peer.name in one]
@@ -108,6 +109,8 @@ def refused_table(peers, refused, proxied):
         row += [
             f"{least(refused, peer.name):.2f}",
             quotient(least(refused, peer.name), least(proxied, peer.name)),
+            f"{median(seen, lambda one: one.user_us):.1f}",
+            f"{median(seen, lambda one: one.system_us):.1f}",
             f"{median(seen, lambda one: one.calls_per_second):.0f}",
             f"{median(seen, lambda one: one.own_share):.0%}",
         ]

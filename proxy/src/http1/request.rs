@@ -16,13 +16,18 @@ pub struct Read {
     pub keep: bool,
 }
 
-/// Reads the head at the front of `bytes` into `head`; None when it has not arrived whole. Empty
-/// lines before it are forgiven (RFC 9112, section 2.2).
+/// Reads the head at the front of `bytes` into `head`; None when it has not arrived whole. One empty
+/// line before it is forgiven (RFC 9112, section 2.2).
 pub fn read(
     bytes: &[u8],
     limits: &HeadLimits,
     head: &mut RequestHead,
 ) -> Result<Option<Read>, Refusal> {
+    let empty_line = if bytes.starts_with(b"\r\n") { 2 } else { 0 };
+    let bytes = &bytes[empty_line..];
+    if matches!(bytes, [b'\n', ..] | [b'\r', _, ..]) {
+        return Err(Refusal::RequestMalformed);
+    }
     let mut fields = [const { std::mem::MaybeUninit::uninit() }; FIELDS_MAX];
     let fields = &mut fields[..limits.fields_max.min(FIELDS_MAX)];
     let mut parsed = httparse::Request::new(&mut []);
@@ -41,7 +46,7 @@ pub fn read(
     read_target(parsed.path.unwrap_or_default(), limits, head)?;
     read_framing(head)?;
     read_expectation(head)?;
-    Ok(Some(Read { length, keep: read_connection(head) }))
+    Ok(Some(Read { length: empty_line + length, keep: read_connection(head) }))
 }
 
 fn refusal_of(error: httparse::Error) -> Refusal {
@@ -182,6 +187,20 @@ mod tests {
         assert_eq!(head.framing, Framing::Length(5));
         assert_eq!(head.fields.named("x-a"), Some(&b"b"[..]));
         assert!(keep);
+    }
+
+    #[test]
+    fn one_empty_line_before_a_request_is_forgiven() {
+        let request = "GET /p HTTP/1.1\r\nHost: a\r\n\r\n";
+        assert!(read_text(&format!("\r\n{request}")).is_ok());
+        for before in ["\r\n\r\n", "\n", "\r", "\r\n\n"] {
+            let text = format!("{before}{request}");
+            assert_eq!(read_text(&text).err(), Some(Refusal::RequestMalformed), "{before:?}");
+        }
+        for beginning in ["", "\r", "\r\n", "\r\nGET /p"] {
+            let whole = read(beginning.as_bytes(), &LIMITS, &mut RequestHead::default());
+            assert_eq!(whole, Ok(None), "{beginning:?}");
+        }
     }
 
     #[test]
