@@ -86,16 +86,6 @@ impl Fields {
         self.connection = ConnectionOptions::default();
     }
 
-    /// Keeps only the first field.
-    pub fn keep_first(&mut self) {
-        let Some(first) = self.spans.first().copied() else { return };
-        self.bytes.truncate(first.end as usize);
-        self.spans.clear();
-        self.kinds = 0;
-        self.connection = ConnectionOptions::default();
-        self.note(first);
-    }
-
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
         self.push_as(name, Known::of(name), |out| out.extend_from_slice(value));
     }
@@ -104,7 +94,7 @@ impl Fields {
     pub fn push_line(&mut self, line: &[u8], name_length: usize) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(line);
-        self.note_from(start, name_length, Known::of(&line[..name_length]));
+        self.note(start, name_length, Known::of(&line[..name_length]));
     }
 
     /// Adds a field that the gateway writes: nobody will ask what it is known as.
@@ -124,18 +114,15 @@ impl Fields {
     fn push_as(&mut self, name: &[u8], known: Known, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
         write_line(name, write, &mut self.bytes);
-        self.note_from(start, name.len(), known);
+        self.note(start, name.len(), known);
     }
 
     /// Notes the last line, which begins at `start`.
-    fn note_from(&mut self, start: usize, name_length: usize, known: Known) {
+    fn note(&mut self, start: usize, name_length: usize, known: Known) {
         let (start, end) = (start as u32, self.bytes.len() as u32);
-        self.note(Span { start, end, name_length: name_length as u32, known });
-    }
-
-    fn note(&mut self, span: Span) {
-        self.kinds |= span.known.bit();
-        if span.known == Known::Connection {
+        let span = Span { start, end, name_length: name_length as u32, known };
+        self.kinds |= known.bit();
+        if known == Known::Connection {
             let mut connection = self.connection;
             connection.add(self.field(&span).value());
             self.connection = connection;

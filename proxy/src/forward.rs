@@ -213,7 +213,7 @@ enum Way {
 /// Each address is tried once, and none after as much time as the upstream's settings give to one
 /// connection for each try of the call. So addresses that refuse cost nothing, and those that say
 /// nothing use the time up.
-async fn open(call: &Call<'_>, upstream: &Upstream, now_ns: u64) -> Result<Opened, Failure> {
+async fn open(call: &Call<'_>, upstream: &Upstream, mut now_ns: u64) -> Result<Opened, Failure> {
     let subscription = call.admitted.grant.admission.subscriber.id();
     let tries = 1 + u32::from(upstream.settings().retries);
     let mut give_up = None;
@@ -245,6 +245,7 @@ async fn open(call: &Call<'_>, upstream: &Upstream, now_ns: u64) -> Result<Opene
                     return Err(failure);
                 }
                 tried.push(target.address());
+                now_ns = call.core.gateway.clock.monotonic_ns();
             }
         }
     }

@@ -82,7 +82,7 @@ impl Relay<'_, '_> {
         }
     }
 
-    /// Says the head, and when it has come.
+    /// Says the head, and when it has come. `own` names the call already.
     fn begin(
         &mut self,
         head: &ResponseHead,
@@ -94,8 +94,6 @@ impl Relay<'_, '_> {
         answer.status = head.status;
         answer.outcome = Outcome::of_status(head.status);
         answer.units = self.weight.units_header.as_deref().and_then(|name| stated(head, name));
-        // The call's name is the first field in either direction.
-        own.keep_first();
         let Admission { plan, at, .. } = &self.grant.admission;
         Stated { policy: &plan.policy, left: self.limits }.push(at.wall, own);
         if head.status == 101

@@ -1,4 +1,4 @@
-//! Finding the end of a head, and refusing line endings that could be read in two ways.
+//! What heads of requests and of responses have in common, and refusing line endings that could be read in two ways.
 
 use memchr::memchr_iter;
 use tollgate_common::refusal::Refusal;
@@ -29,6 +29,15 @@ pub fn may_be_whole(bytes: &[u8], seen: usize) -> bool {
         || memchr_iter(b'\n', &bytes[from..])
             .map(|at| &bytes[..=from + at])
             .any(|head| head.ends_with(b"\r\n\r\n") || head.ends_with(b"\n\n"))
+}
+
+/// The length of the one empty line that is forgiven before a message.
+pub fn empty_line(bytes: &[u8]) -> Result<usize, Refusal> {
+    let length = if bytes.starts_with(b"\r\n") { 2 } else { 0 };
+    match &bytes[length..] {
+        [b'\n', ..] | [b'\r', _, ..] => Err(Refusal::RequestMalformed),
+        _ => Ok(length),
+    }
 }
 
 /// A line ends in CR LF. A bare CR or LF ends a line for some servers and not for others.

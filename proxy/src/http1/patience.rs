@@ -5,10 +5,11 @@
 //! early it is set again.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep};
 
 #[derive(Debug, Default)]
@@ -93,7 +94,8 @@ impl Timer {
             return false;
         }
         self.wakes.clone_from(context.waker());
-        self.sleep.as_mut().poll(context).is_ready()
+        // Without tokio's budget: used up, it would leave the timer untold of whom to wake.
+        pin!(unconstrained(self.sleep.as_mut())).poll(context).is_ready()
     }
 }
 
@@ -127,6 +129,19 @@ mod tests {
 
         assert_eq!(waited, Err(Elapsed));
         assert_eq!(begun.elapsed(), Duration::from_secs(3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_ends_also_where_the_tasks_budget_is_spent() {
+        let mut patience = Patience::default();
+        let waited = patience.within(Duration::from_secs(3), async {
+            while tokio::task::coop::has_budget_remaining() {
+                tokio::task::coop::consume_budget().await;
+            }
+            std::future::pending::<()>().await;
+        });
+
+        assert_eq!(tokio::time::timeout(Duration::from_secs(9), waited).await, Ok(Err(Elapsed)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,7 +3,9 @@
 use http::Method;
 use tollgate_common::refusal::Refusal;
 
-use super::head::{FIELDS_MAX, HeadLimits, check_line_ends, content_length, take_fields};
+use super::head::{
+    FIELDS_MAX, HeadLimits, check_line_ends, content_length, empty_line, take_fields,
+};
 use crate::fields::{Known, list_members};
 use crate::request::{Framing, RequestHead};
 
@@ -23,11 +25,8 @@ pub fn read(
     limits: &HeadLimits,
     head: &mut RequestHead,
 ) -> Result<Option<Read>, Refusal> {
-    let empty_line = if bytes.starts_with(b"\r\n") { 2 } else { 0 };
+    let empty_line = empty_line(bytes)?;
     let bytes = &bytes[empty_line..];
-    if matches!(bytes, [b'\n', ..] | [b'\r', _, ..]) {
-        return Err(Refusal::RequestMalformed);
-    }
     let mut fields = [const { std::mem::MaybeUninit::uninit() }; FIELDS_MAX];
     let fields = &mut fields[..limits.fields_max.min(FIELDS_MAX)];
     let mut parsed = httparse::Request::new(&mut []);

@@ -3,7 +3,9 @@
 use bytes::BytesMut;
 use http::Method;
 
-use super::head::{FIELDS_MAX, check_line_ends, content_length, may_be_whole, take_fields};
+use super::head::{
+    FIELDS_MAX, check_line_ends, content_length, empty_line, may_be_whole, take_fields,
+};
 use crate::fields::{Fields, Known};
 use crate::request::Framing;
 
@@ -52,6 +54,8 @@ fn read(
     method: &Method,
     head: &mut ResponseHead,
 ) -> Result<Option<usize>, ResponseMalformed> {
+    let empty_line = empty_line(bytes).map_err(|_| ResponseMalformed)?;
+    let bytes = &bytes[empty_line..];
     let mut fields = [const { std::mem::MaybeUninit::uninit() }; FIELDS_MAX];
     let mut parsed = httparse::Response::new(&mut []);
     let length = match httparse::ParserConfig::default().parse_response_with_uninit_headers(
@@ -73,7 +77,7 @@ fn read(
     head.framing = framing(method, head)?;
     let asks_to_close = head.fields.connection().close;
     head.keeps_connection = is_1_1 && head.framing != Framing::UntilClose && !asks_to_close;
-    Ok(Some(length))
+    Ok(Some(empty_line + length))
 }
 
 /// RFC 9112, section 6.3. A length beside chunks, or two lengths, could hide a second response, so
@@ -171,6 +175,7 @@ mod tests {
         }
         assert!(take_text(Method::GET, "HTTP/1.1 099 Low\r\n\r\n").is_err());
         assert!(take_text(Method::GET, "junk\r\n\r\n").is_err());
+        assert!(take_text(Method::GET, "\r\n\r\nHTTP/1.1 200 OK\r\n\r\n").is_err());
         assert_eq!(
             take_text(Method::GET, "HTTP/1.1 200 OK\r\nA: b").map(|head| head.is_none()),
             Ok(true)

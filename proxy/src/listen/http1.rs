@@ -127,7 +127,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     /// Which part of a head that is too large is to blame.
     fn oversized(&self, target_bytes_max: usize) -> Refusal {
-        let line = self.buffer.iter().position(|byte| *byte == b'\n').unwrap_or(usize::MAX);
+        let head = self.buffer.strip_prefix(b"\r\n").unwrap_or(&self.buffer);
+        let line = head.iter().position(|byte| *byte == b'\n').unwrap_or(usize::MAX);
         if line > target_bytes_max { Refusal::UriTooLong } else { Refusal::HeaderFieldsTooLarge }
     }
 

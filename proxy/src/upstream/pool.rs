@@ -39,7 +39,7 @@ pub struct Pool<C> {
     count: usize,
 }
 
-/// In each list the newest is last.
+/// In each list the newest is last, but for those whose callers took the answer slowly.
 #[derive(Debug)]
 struct Idle<C> {
     address: SocketAddr,
@@ -71,10 +71,10 @@ impl<C> Pool<C> {
     /// back.
     pub fn take(&mut self, target: Target, now_ns: u64) -> Option<C> {
         let idle = self.idle.get_mut(&target.upstream)?;
-        let at = idle.iter().rposition(|idle| idle.address == target.address)?;
-        if idle[at].is_old(&self.limits, now_ns) {
-            return None;
-        }
+        let limits = &self.limits;
+        let is_of_use =
+            |idle: &Idle<C>| idle.address == target.address && !idle.is_old(limits, now_ns);
+        let at = idle.iter().rposition(is_of_use)?;
         self.count -= 1;
         Some(idle.remove(at).connection)
     }
@@ -157,6 +157,15 @@ mod tests {
 
         assert!(pool.is_empty());
         assert!(pool.idle.is_empty());
+    }
+
+    #[test]
+    fn one_that_was_old_when_it_came_hides_no_other() {
+        let mut pool = pool(9, 9);
+        pool.put(target(1, 80), "fresh", LATER_NS);
+        pool.put(target(1, 80), "its caller took the answer slowly", NOW_NS);
+
+        assert_eq!(pool.take(target(1, 80), LATER_NS), Some("fresh"));
     }
 
     #[test]
