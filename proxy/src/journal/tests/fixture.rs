@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::journal::header::SLOTS_AT;
 use crate::journal::record::SLOT_BYTES;
 use crate::journal::scan::segment_files;
-use crate::journal::{Journal, JournalOptions, MARKER_PART, SyncMode};
+use crate::journal::{Journal, JournalOptions, MARKER_PART, OpenError, SyncMode};
 
 pub const NOW: Timestamp = Timestamp(1_793_000_000_000);
 pub const PERIOD: Timestamp = Timestamp(1_792_800_000_000);
@@ -68,8 +68,13 @@ pub fn options(dir: &Path) -> JournalOptions {
     }
 }
 
+/// A process that another test has just started has the lock of a journal that was open then, until it
+/// runs its own program.
 pub fn open(dir: &Path) -> Journal {
-    Journal::open(options(dir), NOW).unwrap()
+    eventually(|| match Journal::open(options(dir), NOW) {
+        Err(OpenError::Busy(_)) => None,
+        opened => Some(opened.unwrap()),
+    })
 }
 
 /// Appends the records of these numbers, waiting while the next segment is being prepared.
