@@ -20,6 +20,7 @@ import process
 import tollgate
 from load import check, wrk
 from peers import Stage, start_upstream
+from perf import HASH
 from process import Failed, free_port
 from tollgate import TollgateProxy
 
@@ -30,7 +31,6 @@ SECONDS = 6
 START_SECONDS_MAX = 300
 TOP_LINES = 40
 NAME = re.compile(r"\((\d+)\)(?: (.*))?$")
-HASH = re.compile(r"::h[0-9a-f]{16}$")
 
 
 def main(program):

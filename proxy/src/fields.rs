@@ -6,6 +6,9 @@
 
 mod known;
 
+use tollgate_common::ids::RequestId;
+use uuid::Uuid;
+
 pub use self::known::Known;
 
 /// Where a line is, and how long the name in it: the line is `name: value` and a line end.
@@ -100,6 +103,15 @@ impl Fields {
     /// Adds a field that the gateway writes: nobody will ask what it is known as.
     pub fn push_own<const N: usize>(&mut self, name: &[u8; N], value: &[u8]) {
         self.push_written(name, |out| out.extend_from_slice(value));
+    }
+
+    pub fn push_request_id(&mut self, request: RequestId) {
+        self.push_id(b"X-Request-Id", request.0);
+    }
+
+    pub fn push_id<const N: usize>(&mut self, name: &[u8; N], id: Uuid) {
+        let text = id.hyphenated();
+        self.push_own(name, text.encode_lower(&mut Uuid::encode_buffer()).as_bytes());
     }
 
     /// Adds a field of the gateway whose value is written where it will stand.

@@ -23,7 +23,7 @@ use crate::refuse::refuse;
 use crate::request::{Framing, RequestHead};
 use crate::respond::{RequestBody, Responder};
 use crate::serve::Served;
-use crate::upstream::{self, ConnectError, Target, Upstream};
+use crate::upstream::{ConnectError, Opened, Target, Upstream};
 
 /// All that is known of a call when it is forwarded.
 pub struct Call<'a> {
@@ -171,7 +171,7 @@ async fn attempt(
     let mut retries_left = upstream.settings().retries;
     let mut now_ns = call.decided_at_ns;
     loop {
-        let Opened { target, way, at_ns } = open(call, upstream, now_ns).await?;
+        let Found { target, way, at_ns } = open(call, upstream, now_ns).await?;
         call.admitted.grant.sending(at_ns);
         let exchanged = match way {
             Way::Http1(line) => http1::exchange(line, call, upstream, body, responder).await,
@@ -194,8 +194,8 @@ async fn attempt(
     }
 }
 
-/// A way that has been found.
-struct Opened {
+/// A way, and when it was found.
+struct Found {
     target: Target,
     way: Way,
     at_ns: u64,
@@ -213,7 +213,7 @@ enum Way {
 /// Each address is tried once, and none after as much time as the upstream's settings give to one
 /// connection for each try of the call. So addresses that refuse cost nothing, and those that say
 /// nothing use the time up.
-async fn open(call: &Call<'_>, upstream: &Upstream, mut now_ns: u64) -> Result<Opened, Failure> {
+async fn open(call: &Call<'_>, upstream: &Upstream, mut now_ns: u64) -> Result<Found, Failure> {
     let subscription = call.admitted.grant.admission.subscriber.id();
     let tries = 1 + u32::from(upstream.settings().retries);
     let mut give_up = None;
@@ -226,17 +226,17 @@ async fn open(call: &Call<'_>, upstream: &Upstream, mut now_ns: u64) -> Result<O
             return Err(failure);
         }
         if let Some(line) = call.core.idle_line(target, now_ns) {
-            return Ok(Opened { target, way: Way::Http1(line), at_ns: now_ns });
+            return Ok(Found { target, way: Way::Http1(line), at_ns: now_ns });
         }
         let give_up =
             *give_up.get_or_insert_with(|| Instant::now() + upstream.connect_timeout() * tries);
         match call.core.http2.open(upstream, target).await {
             Ok(opened) => {
                 let way = match opened {
-                    upstream::Opened::Http1(stream) => Way::Http1(Box::new(Line::new(stream))),
-                    upstream::Opened::Http2(stream) => Way::Http2(Box::new(stream)),
+                    Opened::Http1(stream) => Way::Http1(Box::new(Line::new(stream))),
+                    Opened::Http2(stream) => Way::Http2(Box::new(stream)),
                 };
-                return Ok(Opened { target, way, at_ns: call.core.gateway.clock.monotonic_ns() });
+                return Ok(Found { target, way, at_ns: call.core.gateway.clock.monotonic_ns() });
             }
             Err(error) => {
                 tracing::debug!(request = %call.request, address = %target.address(), %error, "no connection to the upstream");

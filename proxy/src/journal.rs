@@ -82,7 +82,7 @@ pub use mend::MARKER_PART;
 pub use options::{
     BYTES_MAX_DEFAULT, JournalOptions, SEGMENT_BYTES_DEFAULT, SYNC_INTERVAL_DEFAULT, SyncMode,
 };
-pub use stats::{JournalStats, SYNC_BUCKETS_MS};
+pub use stats::JournalStats;
 
 /// Where a record is in the epoch of its process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

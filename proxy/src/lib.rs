@@ -33,6 +33,7 @@ pub mod snapshot;
 
 pub mod clock;
 pub mod core;
+pub mod durations;
 pub mod gateway;
 pub mod metrics;
 pub mod settings;

@@ -17,7 +17,7 @@ const MINUTE_SECONDS: u64 = 60;
 
 /// What a plan's `RateLimit-Policy` says in every period: `"minute";q=100;w=60, "month";q=5000;w=`,
 /// where the length of the period goes on.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 pub struct Policy {
     text: Vec<u8>,
     has_quota: bool,

@@ -232,9 +232,7 @@ impl<'a> Grant<'a> {
     fn count_end(&self, duration_ns: u64) {
         let metrics = &self.gateway.metrics;
         self.admission.plan.metrics.ended(self.answer.outcome);
-        if self.bytes_in > 0 {
-            metrics.bytes_in.inc_by(self.bytes_in);
-        }
+        metrics.bytes_in.inc_by(self.bytes_in);
         metrics.bytes_out.inc_by(self.bytes_out);
         metrics.request_duration.observe(duration_ns);
     }

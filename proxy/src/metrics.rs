@@ -17,7 +17,7 @@ use prometheus_client::registry::Registry;
 use tollgate_common::outcome::Outcome;
 use tollgate_common::refusal::Refusal;
 
-use self::durations::Durations;
+use crate::durations::Durations;
 
 /// Label pairs by position; every family here has its own fixed names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

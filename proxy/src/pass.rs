@@ -5,75 +5,68 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::fields::{Field, Fields, Known, list_members};
 
-/// The fields of one message that may go on: none that concern only the connection, none that the
-/// sender has tied to it (RFC 9110, section 7.6.1), and none that only the gateway may say.
-pub struct Passing<'a> {
-    fields: &'a Fields,
+/// Fields of an upstream's answer on their way to the caller.
+pub fn answer(fields: &Fields) -> impl Iterator<Item = Field<'_>> {
+    passing(fields, |known| match known {
+        Known::ApiKey
+        | Known::Authorization
+        | Known::ContentLength
+        | Known::Cookie
+        | Known::Date
+        | Known::Expect
+        | Known::Forwarded
+        | Known::ForwardedFor
+        | Known::Host
+        | Known::Referer
+        | Known::Other => true,
+        Known::Connection
+        | Known::HopByHop
+        | Known::RateLimit
+        | Known::RequestId
+        | Known::Te
+        | Known::Tollgate
+        | Known::Trailer
+        | Known::TransferEncoding
+        | Known::Upgrade => false,
+    })
 }
 
-impl<'a> Passing<'a> {
-    /// Fields of an upstream's answer on their way to the caller.
-    pub fn answer(fields: &'a Fields) -> impl Iterator<Item = Field<'a>> {
-        Self { fields }.iter(|known| match known {
-            Known::ApiKey
-            | Known::Authorization
-            | Known::ContentLength
-            | Known::Cookie
-            | Known::Date
-            | Known::Expect
-            | Known::Forwarded
-            | Known::ForwardedFor
-            | Known::Host
-            | Known::Referer
-            | Known::Other => true,
-            Known::Connection
-            | Known::HopByHop
-            | Known::RateLimit
-            | Known::RequestId
-            | Known::Te
-            | Known::Tollgate
-            | Known::Trailer
-            | Known::TransferEncoding
-            | Known::Upgrade => false,
-        })
-    }
+/// Fields of a request on their way to the upstream. Credentials, framing, the host and what
+/// the gateway says itself are written anew.
+pub fn request(fields: &Fields) -> impl Iterator<Item = Field<'_>> {
+    passing(fields, |known| match known {
+        Known::Cookie | Known::Date | Known::RateLimit | Known::Referer | Known::Other => true,
+        // `Basic` and the like are between caller and upstream; a key is taken out below.
+        Known::Authorization => true,
+        Known::ApiKey
+        | Known::Connection
+        | Known::ContentLength
+        | Known::Expect
+        | Known::Forwarded
+        | Known::ForwardedFor
+        | Known::HopByHop
+        | Known::Host
+        | Known::RequestId
+        | Known::Te
+        | Known::Tollgate
+        | Known::Trailer
+        | Known::TransferEncoding
+        | Known::Upgrade => false,
+    })
+}
 
-    /// Fields of a request on their way to the upstream. Credentials, framing, the host and what
-    /// the gateway says itself are written anew.
-    pub fn request(fields: &'a Fields) -> impl Iterator<Item = Field<'a>> {
-        Self { fields }.iter(|known| match known {
-            Known::Cookie | Known::Date | Known::RateLimit | Known::Referer | Known::Other => true,
-            // `Basic` and the like are between caller and upstream; a key is taken out below.
-            Known::Authorization => true,
-            Known::ApiKey
-            | Known::Connection
-            | Known::ContentLength
-            | Known::Expect
-            | Known::Forwarded
-            | Known::ForwardedFor
-            | Known::HopByHop
-            | Known::Host
-            | Known::RequestId
-            | Known::Te
-            | Known::Tollgate
-            | Known::Trailer
-            | Known::TransferEncoding
-            | Known::Upgrade => false,
-        })
-    }
+/// The fields of one message that may go on: none that concern only the connection, none that the
+/// sender has tied to it (RFC 9110, section 7.6.1), and none that only the gateway may say.
+fn passing(fields: &Fields, may_pass: impl Fn(Known) -> bool) -> impl Iterator<Item = Field<'_>> {
+    fields.iter().filter(move |field| may_pass(field.known) && !is_tied(field, fields))
+}
 
-    fn iter(self, may_pass: impl Fn(Known) -> bool) -> impl Iterator<Item = Field<'a>> {
-        self.fields.iter().filter(move |field| may_pass(field.known) && !self.is_tied(field))
-    }
-
-    fn is_tied(&self, field: &Field<'_>) -> bool {
-        self.fields.connection().names_fields
-            && self
-                .fields
-                .values(Known::Connection)
-                .flat_map(list_members)
-                .any(|name| name.eq_ignore_ascii_case(field.name()))
-    }
+fn is_tied(field: &Field<'_>, fields: &Fields) -> bool {
+    fields.connection().names_fields
+        && fields
+            .values(Known::Connection)
+            .flat_map(list_members)
+            .any(|name| name.eq_ignore_ascii_case(field.name()))
 }
 
 thread_local! {
@@ -125,8 +118,8 @@ mod tests {
             ("Accept", "*/*"),
         ]);
 
-        assert_eq!(names(Passing::request(&fields)), ["Accept"]);
-        assert_eq!(names(Passing::answer(&fields)), ["Host", "Expect", "Accept"]);
+        assert_eq!(names(request(&fields)), ["Accept"]);
+        assert_eq!(names(answer(&fields)), ["Host", "Expect", "Accept"]);
     }
 
     #[test]
@@ -142,6 +135,6 @@ mod tests {
             ("X-API-Key", "k"),
         ]);
 
-        assert!(names(Passing::request(&fields)).is_empty());
+        assert!(names(request(&fields)).is_empty());
     }
 }

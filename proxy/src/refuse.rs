@@ -47,8 +47,8 @@ pub async fn refuse(
 fn problem(refusal: Refusal, exceeded: Option<Exceeded>, request: RequestId) -> Vec<u8> {
     let (code, title) = (refusal.code(), refusal.title());
     let mut body = Vec::with_capacity(PROBLEM_BYTES);
-    put(&mut body, [r#"{"type":"urn:tollgate:problem:"#, code, r#"","title":""#, title]);
-    put(&mut body, [r#"","status":"#]);
+    put(&mut body, [r#"{"type":"urn:tollgate:problem:"#, code]);
+    put(&mut body, [r#"","title":""#, title, r#"","status":"#]);
     write_number(u64::from(refusal.status()), &mut body);
     put(&mut body, [r#","detail":""#, title]);
     if let Some(Exceeded { limit, retry_after_seconds, .. }) = exceeded {
@@ -93,8 +93,7 @@ pub async fn answer(
     mut own: Fields,
     responder: &mut impl Responder,
 ) -> io::Result<()> {
-    let id = request.0.hyphenated();
-    own.push_own(b"X-Request-Id", id.encode_lower(&mut uuid::Uuid::encode_buffer()).as_bytes());
+    own.push_request_id(request);
     own.push_own(b"Content-Type", content_type.as_bytes());
     own.push_own(b"Cache-Control", b"no-store");
     push_numbered(b"Content-Length", body.len() as u64, &mut own);

@@ -1,5 +1,7 @@
 //! What a header field is, by its name.
 
+use self::Name::{Beginning, Whole};
+
 /// What the gateway must know a field by. Everything else only passes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
@@ -35,60 +37,43 @@ impl Known {
     /// tell the two apart once a field has become an environment variable.
     pub fn of(name: &[u8]) -> Known {
         let Some(first) = name.first() else { return Known::Other };
-        let (whole, beginnings): (Names, Names) = match FOLDED[usize::from(*first)] {
-            b'a' => (&[(b"authorization", Known::Authorization)], &[]),
-            b'c' => (
-                &[
-                    (b"connection", Known::Connection),
-                    (b"content-length", Known::ContentLength),
-                    (b"cookie", Known::Cookie),
-                ],
-                &[],
-            ),
-            b'd' => (&[(b"date", Known::Date)], &[]),
-            b'e' => (&[(b"expect", Known::Expect)], &[]),
-            b'f' => (&[(b"forwarded", Known::Forwarded)], &[]),
-            b'h' => (&[(b"host", Known::Host), (b"http2-settings", Known::HopByHop)], &[]),
-            b'k' => (&[(b"keep-alive", Known::HopByHop)], &[]),
-            b'p' => (
-                &[
-                    (b"proxy-connection", Known::HopByHop),
-                    (b"proxy-authenticate", Known::HopByHop),
-                    (b"proxy-authorization", Known::HopByHop),
-                    (b"proxy-authentication-info", Known::HopByHop),
-                ],
-                &[],
-            ),
-            b'r' => (&[(b"referer", Known::Referer)], &[(b"ratelimit", Known::RateLimit)]),
-            b't' => (
-                &[
-                    (b"te", Known::Te),
-                    (b"trailer", Known::Trailer),
-                    (b"transfer-encoding", Known::TransferEncoding),
-                ],
-                &[],
-            ),
-            b'u' => (&[(b"upgrade", Known::Upgrade)], &[]),
-            b'x' => (
-                &[
-                    (b"x-api-key", Known::ApiKey),
-                    (b"x-forwarded-for", Known::ForwardedFor),
-                    (b"x-real-ip", Known::Forwarded),
-                    (b"x-request-id", Known::RequestId),
-                ],
-                &[
-                    (b"x-tollgate-", Known::Tollgate),
-                    (b"x-forwarded-", Known::Forwarded),
-                    (b"x-ratelimit-", Known::RateLimit),
-                ],
-            ),
-            _ => return Known::Other,
+        let names: &[Name] = match FOLDED[usize::from(*first)] {
+            b'a' => &[Whole(b"authorization", Known::Authorization)],
+            b'c' => &[
+                Whole(b"connection", Known::Connection),
+                Whole(b"content-length", Known::ContentLength),
+                Whole(b"cookie", Known::Cookie),
+            ],
+            b'd' => &[Whole(b"date", Known::Date)],
+            b'e' => &[Whole(b"expect", Known::Expect)],
+            b'f' => &[Whole(b"forwarded", Known::Forwarded)],
+            b'h' => &[Whole(b"host", Known::Host), Whole(b"http2-settings", Known::HopByHop)],
+            b'k' => &[Whole(b"keep-alive", Known::HopByHop)],
+            b'p' => &[
+                Whole(b"proxy-connection", Known::HopByHop),
+                Whole(b"proxy-authenticate", Known::HopByHop),
+                Whole(b"proxy-authorization", Known::HopByHop),
+                Whole(b"proxy-authentication-info", Known::HopByHop),
+            ],
+            b'r' => &[Whole(b"referer", Known::Referer), Beginning(b"ratelimit", Known::RateLimit)],
+            b't' => &[
+                Whole(b"te", Known::Te),
+                Whole(b"trailer", Known::Trailer),
+                Whole(b"transfer-encoding", Known::TransferEncoding),
+            ],
+            b'u' => &[Whole(b"upgrade", Known::Upgrade)],
+            b'x' => &[
+                Whole(b"x-api-key", Known::ApiKey),
+                Whole(b"x-forwarded-for", Known::ForwardedFor),
+                Whole(b"x-real-ip", Known::Forwarded),
+                Whole(b"x-request-id", Known::RequestId),
+                Beginning(b"x-tollgate-", Known::Tollgate),
+                Beginning(b"x-forwarded-", Known::Forwarded),
+                Beginning(b"x-ratelimit-", Known::RateLimit),
+            ],
+            _ => &[],
         };
-        let is_whole =
-            |known: &&(&[u8], Known)| known.0.len() == name.len() && begins(name, known.0);
-        let is_beginning = |known: &&(&[u8], Known)| begins(name, known.0);
-        let found = whole.iter().find(is_whole).or_else(|| beginnings.iter().find(is_beginning));
-        found.map_or(Known::Other, |(_, known)| *known)
+        names.iter().find_map(|known| known.of(name)).unwrap_or(Known::Other)
     }
 
     /// Its own bit of a set of kinds.
@@ -97,8 +82,21 @@ impl Known {
     }
 }
 
-/// Names in small letters, with what each is known as.
-type Names = &'static [(&'static [u8], Known)];
+/// A name, or how names begin, in small letters, and what it is known as.
+enum Name {
+    Whole(&'static [u8], Known),
+    Beginning(&'static [u8], Known),
+}
+
+impl Name {
+    fn of(&self, name: &[u8]) -> Option<Known> {
+        match *self {
+            Whole(folded, known) if name.len() == folded.len() => begins(name, folded, known),
+            Whole(..) => None,
+            Beginning(folded, known) => begins(name, folded, known),
+        }
+    }
+}
 
 /// Each byte as names are compared: in small letters, with `-` for `_`.
 const FOLDED: [u8; 256] = {
@@ -111,9 +109,10 @@ const FOLDED: [u8; 256] = {
     folded
 };
 
-fn begins(name: &[u8], folded: &[u8]) -> bool {
-    name.len() >= folded.len()
-        && name.iter().zip(folded).all(|(byte, folded)| FOLDED[usize::from(*byte)] == *folded)
+fn begins(name: &[u8], folded: &[u8], known: Known) -> Option<Known> {
+    let is_so = name.len() >= folded.len()
+        && name.iter().zip(folded).all(|(byte, folded)| FOLDED[usize::from(*byte)] == *folded);
+    is_so.then_some(known)
 }
 
 #[cfg(test)]

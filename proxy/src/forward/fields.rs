@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 
 use memchr::memmem;
-use tollgate_common::ids::RequestId;
 
 use super::Call;
 use crate::fields::{Field, Fields, Known, write_field};
 use crate::http1::response::write_number;
-use crate::pass::Passing;
+use crate::pass;
 use crate::request::{Framing, RequestHead};
 use crate::upstream::Upstream;
 
@@ -59,7 +58,7 @@ pub fn write_head(call: &Call<'_>, upstream: &Upstream, own: &Fields, out: &mut 
 /// Fields of the caller that go on. A field that is only the key does not.
 pub fn passing<'a>(call: &'a Call<'_>) -> impl Iterator<Item = Field<'a>> {
     let credential = &call.admitted.credential;
-    Passing::request(&call.head.fields).filter(move |field| {
+    pass::request(&call.head.fields).filter(move |field| {
         field.known != Known::Authorization || !contains(field.value(), credential)
     })
 }
@@ -106,11 +105,6 @@ fn write_framing(head: &RequestHead, out: &mut Vec<u8>) {
         write_field(b"Connection", b"Upgrade", out);
         write_field(b"Upgrade", protocol, out);
     }
-}
-
-pub fn push_request_id(request: RequestId, own: &mut Fields) {
-    let mut buffer = uuid::Uuid::encode_buffer();
-    own.push_own(b"X-Request-Id", request.0.hyphenated().encode_lower(&mut buffer).as_bytes());
 }
 
 #[cfg(test)]

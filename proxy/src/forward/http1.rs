@@ -8,14 +8,14 @@ use http::Method;
 use tollgate_common::refusal::Refusal;
 
 use super::answer::{AnswerBody, AnswerBroken, Piece, Relay};
-use super::fields::{push_request_id, write_head};
+use super::fields::write_head;
 use super::{Broken, Call, Failure};
 use crate::fields::Fields;
 use crate::http1::body::{BodyDecoder, BodyMalformed, Decoded};
 use crate::http1::patience::{Elapsed, Patience};
 use crate::http1::response::{ResponseHead, take, write_chunk_size};
 use crate::http1::socket::Socket;
-use crate::pass::Passing;
+use crate::pass;
 use crate::request::Framing;
 use crate::respond::{BodyEnd, RequestBody, Responder};
 use crate::upstream::{Upstream, UpstreamStream};
@@ -61,7 +61,7 @@ pub(super) async fn exchange(
 ) -> Result<Option<Box<Line>>, Broken> {
     let Line { socket, buffer, head, out, own, patience, reused } = &mut *line;
     own.clear();
-    push_request_id(call.request, own);
+    own.push_request_id(call.request);
     write_head(call, upstream, own, out);
     let timeout = Duration::from_millis(upstream.settings().response_timeout_ms);
     if socket.write_all(out).await.is_err() {
@@ -175,7 +175,7 @@ impl Sending<'_> {
         if chunked {
             self.out.clear();
             self.out.extend_from_slice(b"0\r\n");
-            for field in body.trailers().into_iter().flat_map(Passing::request) {
+            for field in body.trailers().into_iter().flat_map(pass::request) {
                 self.out.extend_from_slice(field.line);
             }
             self.out.extend_from_slice(b"\r\n");

@@ -11,12 +11,12 @@ use http_body_util::{BodyExt, Either, Empty};
 use hyper::body::{Body, Incoming};
 
 use super::answer::{AnswerBody, AnswerBroken, Piece, Relay};
-use super::fields::{host, passing, push_request_id, without_key, write_target};
+use super::fields::{host, passing, without_key, write_target};
 use super::{Broken, Call, Failure};
 use crate::fields::Fields;
 use crate::http1::patience::{Elapsed, Patience};
 use crate::http1::response::ResponseHead;
-use crate::pass::Passing;
+use crate::pass;
 use crate::request::Framing;
 use crate::respond::{BodyEnd, RequestBody, Responder};
 use crate::upstream::{Http2Stream, Upstream};
@@ -50,7 +50,7 @@ pub(super) async fn exchange(
         }
     };
     let mut own = Fields::default();
-    push_request_id(call.request, &mut own);
+    own.push_request_id(call.request);
     let request = request(call, upstream, &own, request_body)?;
     let timeout = Duration::from_millis(upstream.settings().response_timeout_ms);
     let bytes_in = AtomicU64::new(0);
@@ -180,7 +180,7 @@ impl Sending<'_> {
         }
         if let Some(trailers) = body.trailers() {
             let mut map = HeaderMap::new();
-            for field in Passing::request(trailers) {
+            for field in pass::request(trailers) {
                 insert(&mut map, field.name(), field.value());
             }
             return Ok(sender.send_trailers(map).await.is_ok());

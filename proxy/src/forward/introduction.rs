@@ -56,12 +56,8 @@ impl Introduction {
         let fields = &mut self.fields;
         fields.push_own(b"X-Tollgate-Product", plan.product.rules.name.as_bytes());
         fields.push_own(b"X-Tollgate-Plan", plan.field_name.as_bytes());
-        let mut buffer = uuid::Uuid::encode_buffer();
-        let consumer = subscriber.consumer().0.hyphenated().encode_lower(&mut buffer);
-        fields.push_own(b"X-Tollgate-Consumer", consumer.as_bytes());
-        let mut buffer = uuid::Uuid::encode_buffer();
-        let subscription = subscriber.id().0.hyphenated().encode_lower(&mut buffer);
-        fields.push_own(b"X-Tollgate-Subscription", subscription.as_bytes());
+        fields.push_id(b"X-Tollgate-Consumer", subscriber.consumer().0);
+        fields.push_id(b"X-Tollgate-Subscription", subscriber.id().0);
     }
 
     /// `X-Forwarded-*` and `Forwarded` (RFC 7239), written anew but for the chain.

@@ -1,4 +1,5 @@
-//! What heads of requests and of responses have in common, and refusing line endings that could be read in two ways.
+//! What heads of requests and of responses have in common. Line ends that could be read in two ways
+//! are refused.
 
 use memchr::memchr_iter;
 use tollgate_common::refusal::Refusal;

@@ -67,10 +67,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             return self.write_all(first).await;
         }
         std::future::poll_fn(|context| {
+            let mut stream = self.0.lock();
             while !first.is_empty() {
                 let both = [IoSlice::new(first), IoSlice::new(second)];
-                let written =
-                    ready!(Pin::new(&mut *self.0.lock()).poll_write_vectored(context, &both))?;
+                let written = ready!(Pin::new(&mut *stream).poll_write_vectored(context, &both))?;
                 if written == 0 {
                     return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
                 }

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use tollgate_common::time::Timestamp;
 
-/// Upper bounds of the buckets of sync durations, in milliseconds; one more bucket is without end.
-pub const SYNC_BUCKETS_MS: [u64; 11] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 5_000];
+use crate::durations::{Durations, Observed};
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Up to here go the buckets of sync durations.
+static SYNC_SECONDS: [f64; 11] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0];
+
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct JournalStats {
     /// Records appended since the start.
     pub appended: u64,
@@ -25,9 +27,8 @@ pub struct JournalStats {
     pub accepts: bool,
     pub syncs: u64,
     pub sync_failures: u64,
-    pub sync_time: Duration,
-    /// Syncs by duration, each counted once; see [`SYNC_BUCKETS_MS`].
-    pub sync_buckets: [u64; SYNC_BUCKETS_MS.len() + 1],
+    /// How long they took.
+    pub sync_durations: Observed,
     /// Files in quarantine.
     pub quarantined: u64,
     /// Records that were found damaged and that the ledger does not have, since the start.
@@ -37,42 +38,44 @@ pub struct JournalStats {
 }
 
 /// What is counted as it happens; the rest of the stats is looked up when asked for.
-#[derive(Default)]
 pub struct Counters {
     pub syncs: AtomicU64,
     pub sync_failures: AtomicU64,
-    sync_micros: AtomicU64,
-    sync_buckets: [AtomicU64; SYNC_BUCKETS_MS.len() + 1],
+    sync_durations: Durations,
     pub quarantined: AtomicU64,
     pub lost: AtomicU64,
     pub torn: AtomicU64,
 }
 
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            syncs: AtomicU64::default(),
+            sync_failures: AtomicU64::default(),
+            sync_durations: Durations::new(&SYNC_SECONDS),
+            quarantined: AtomicU64::default(),
+            lost: AtomicU64::default(),
+            torn: AtomicU64::default(),
+        }
+    }
+}
+
 impl Counters {
     pub fn sync_took(&self, time: Duration) {
-        let bucket = SYNC_BUCKETS_MS
-            .iter()
-            .position(|bound| time <= Duration::from_millis(*bound))
-            .unwrap_or(SYNC_BUCKETS_MS.len());
         self.syncs.fetch_add(1, Relaxed);
-        self.sync_buckets[bucket].fetch_add(1, Relaxed);
-        self.sync_micros.fetch_add(time.as_micros() as u64, Relaxed);
+        self.sync_durations.observe(time.as_nanos() as u64);
     }
 
     /// The stats, as far as they are counted here.
     pub fn stats(&self) -> JournalStats {
-        let mut stats = JournalStats {
+        JournalStats {
             syncs: self.syncs.load(Relaxed),
             sync_failures: self.sync_failures.load(Relaxed),
-            sync_time: Duration::from_micros(self.sync_micros.load(Relaxed)),
+            sync_durations: self.sync_durations.observed(),
             quarantined: self.quarantined.load(Relaxed),
             lost: self.lost.load(Relaxed),
             torn: self.torn.load(Relaxed),
             ..JournalStats::default()
-        };
-        for (count, bucket) in stats.sync_buckets.iter_mut().zip(&self.sync_buckets) {
-            *count = bucket.load(Relaxed);
         }
-        stats
     }
 }

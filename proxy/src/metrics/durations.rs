@@ -1,57 +1,25 @@
-//! A histogram of durations that is observed without a lock: every call does so three times, on every
-//! core.
+//! Durations as a histogram of Prometheus.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
-const NS_PER_SECOND: f64 = 1e9;
-
-#[derive(Clone, Debug)]
-pub struct Durations(Arc<Buckets>);
-
-#[derive(Debug)]
-struct Buckets {
-    /// The longest of each bucket, in seconds as Prometheus is told.
-    ends: &'static [f64],
-    ends_ns: Vec<u64>,
-    /// One more than there are ends, for what is longer than all.
-    counts: Vec<AtomicU64>,
-    /// Begins anew after 584 years of durations, which Prometheus takes for a restart.
-    sum_ns: AtomicU64,
-}
-
-impl Durations {
-    /// With buckets up to each of `ends`, in seconds, rising.
-    pub fn new(ends: &'static [f64]) -> Self {
-        Self(Arc::new(Buckets {
-            ends,
-            ends_ns: ends.iter().map(|end| (end * NS_PER_SECOND).round() as u64).collect(),
-            counts: (0..=ends.len()).map(|_| AtomicU64::new(0)).collect(),
-            sum_ns: AtomicU64::new(0),
-        }))
-    }
-
-    pub fn observe(&self, ns: u64) {
-        let Buckets { ends_ns, counts, sum_ns, .. } = &*self.0;
-        let bucket = ends_ns.iter().position(|end| ns <= *end).unwrap_or(ends_ns.len());
-        counts[bucket].fetch_add(1, Ordering::Relaxed);
-        sum_ns.fetch_add(ns, Ordering::Relaxed);
-    }
-}
+use crate::durations::{Durations, Observed};
 
 impl EncodeMetric for Durations {
+    fn encode(&self, encoder: MetricEncoder<'_>) -> fmt::Result {
+        self.observed().encode(encoder)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}
+
+impl EncodeMetric for Observed {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        let Buckets { ends, counts, sum_ns, .. } = &*self.0;
-        let counts = counts.iter().map(|count| count.load(Ordering::Relaxed));
-        let ends = ends.iter().copied().chain([f64::INFINITY]);
-        let buckets: Vec<(f64, u64)> = ends.zip(counts).collect();
-        let count = buckets.iter().map(|(_, count)| count).sum();
-        let sum = sum_ns.load(Ordering::Relaxed) as f64 / NS_PER_SECOND;
-        encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+        encoder.encode_histogram::<NoLabelSet>(self.sum_seconds, self.count(), &self.buckets, None)
     }
 
     fn metric_type(&self) -> MetricType {

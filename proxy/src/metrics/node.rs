@@ -1,22 +1,19 @@
 //! What Prometheus reads of the gateway as a whole: journal, snapshot and counters, looked up when
 //! it asks.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
-use prometheus_client::metrics::MetricType;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::metrics::gauge::ConstGauge;
 use tokio::sync::watch;
 use tollgate_common::time::Timestamp;
 
 use crate::counters::CountersState;
 use crate::gateway::Gateway;
-use crate::journal::{JournalStats, SYNC_BUCKETS_MS};
+use crate::journal::JournalStats;
 use crate::snapshot::feed::FeedState;
 
 pub struct NodeMetrics {
@@ -95,17 +92,13 @@ impl Out<'_, '_> {
     }
 
     fn sync_durations(&mut self, stats: &JournalStats) -> fmt::Result {
-        let bounds = SYNC_BUCKETS_MS.iter().map(|ms| *ms as f64 / 1_000.0);
-        let buckets: Vec<(f64, u64)> =
-            bounds.chain([f64::INFINITY]).zip(stats.sync_buckets).collect();
-        let mut histogram = self.0.encode_descriptor(
+        let durations = &stats.sync_durations;
+        durations.encode(self.0.encode_descriptor(
             "tollgate_journal_sync_duration_seconds",
             "How long a sync of the journal took",
             None,
-            MetricType::Histogram,
-        )?;
-        let none: Option<&HashMap<usize, Exemplar<NoLabelSet, f64>>> = None;
-        histogram.encode_histogram(stats.sync_time.as_secs_f64(), stats.syncs, &buckets, none)
+            durations.metric_type(),
+        )?)
     }
 
     fn snapshot(&mut self, feed: &FeedState) -> fmt::Result {

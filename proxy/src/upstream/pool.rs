@@ -120,7 +120,10 @@ mod tests {
     }
 
     const NOW_NS: u64 = 1;
-    const LATER_NS: u64 = NOW_NS + 4_000_000_000;
+
+    fn later_ns() -> u64 {
+        NOW_NS + PoolLimits::default().idle_max.as_nanos() as u64
+    }
 
     fn pool(per_upstream_max: usize, all_max: usize) -> Pool<&'static str> {
         Pool::new(PoolLimits { per_upstream_max, all_max, ..PoolLimits::default() })
@@ -152,8 +155,8 @@ mod tests {
         let mut pool = pool(9, 9);
         pool.put(target(1, 80), "old", NOW_NS);
 
-        assert_eq!(pool.take(target(1, 80), LATER_NS), None);
-        pool.sweep(LATER_NS);
+        assert_eq!(pool.take(target(1, 80), later_ns()), None);
+        pool.sweep(later_ns());
 
         assert!(pool.is_empty());
         assert!(pool.idle.is_empty());
@@ -162,10 +165,10 @@ mod tests {
     #[test]
     fn one_that_was_old_when_it_came_hides_no_other() {
         let mut pool = pool(9, 9);
-        pool.put(target(1, 80), "fresh", LATER_NS);
+        pool.put(target(1, 80), "fresh", later_ns());
         pool.put(target(1, 80), "its caller took the answer slowly", NOW_NS);
 
-        assert_eq!(pool.take(target(1, 80), LATER_NS), Some("fresh"));
+        assert_eq!(pool.take(target(1, 80), later_ns()), Some("fresh"));
     }
 
     #[test]
@@ -190,8 +193,8 @@ mod tests {
         assert_eq!(pool.take(target(3, 80), NOW_NS), None);
         assert_eq!(pool.len(), 2);
 
-        pool.put(target(3, 80), "c", LATER_NS);
-        assert_eq!(pool.take(target(3, 80), LATER_NS), Some("c"));
+        pool.put(target(3, 80), "c", later_ns());
+        assert_eq!(pool.take(target(3, 80), later_ns()), Some("c"));
         assert!(pool.is_empty());
     }
 }

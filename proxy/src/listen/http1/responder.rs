@@ -11,7 +11,7 @@ use crate::fields::{Fields, write_field};
 use crate::http1::patience::{Elapsed, Patience};
 use crate::http1::response::{write_chunk_size, write_status};
 use crate::http1::socket::Socket;
-use crate::pass::{Passing, with_date};
+use crate::pass::{self, with_date};
 use crate::request::{Framing, RequestHead};
 use crate::respond::{AnswerHead, Responder};
 use crate::server::Drain;
@@ -114,7 +114,7 @@ fn says_emptiness(head: &AnswerHead<'_>, is_head_request: bool) -> bool {
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Responder for Http1Responder<'_, S> {
     async fn interim(&mut self, status: u16, fields: &Fields) -> io::Result<()> {
         write_status(status, self.out);
-        for field in Passing::answer(fields) {
+        for field in pass::answer(fields) {
             self.out.extend_from_slice(field.line);
         }
         self.out.extend_from_slice(b"\r\n");
@@ -123,7 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Responder for Http1Responder<'_, 
 
     fn head(&mut self, head: &AnswerHead<'_>) {
         write_status(head.status, self.out);
-        for field in Passing::answer(head.fields) {
+        for field in pass::answer(head.fields) {
             self.out.extend_from_slice(field.line);
         }
         if head.fields.first(crate::fields::Known::Date).is_none() {
@@ -173,7 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Responder for Http1Responder<'_, 
             self.out.extend_from_slice(b"\r\n");
         }
         self.out.extend_from_slice(b"0\r\n");
-        for field in trailers.into_iter().flat_map(Passing::answer) {
+        for field in trailers.into_iter().flat_map(pass::answer) {
             self.out.extend_from_slice(field.line);
         }
         self.out.extend_from_slice(b"\r\n");

@@ -17,7 +17,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::AnswerCut;
 use crate::fields::{Fields, Known};
 use crate::http1::patience::{Elapsed, Patience};
-use crate::pass::{Passing, with_date};
+use crate::pass::{self, with_date};
 use crate::respond::{AnswerHead, Responder};
 
 /// Pieces between the upstream's connection and the caller's.
@@ -95,7 +95,7 @@ impl Responder for Http2Responder {
         *response.status_mut() =
             StatusCode::from_u16(head.status).expect("an upstream's status has three digits");
         let fields = response.headers_mut();
-        push_all(fields, Passing::answer(head.fields));
+        push_all(fields, pass::answer(head.fields));
         if head.fields.first(Known::Date).is_none() {
             with_date(|date| push(fields, b"date", date));
         }
@@ -120,7 +120,7 @@ impl Responder for Http2Responder {
         }
         if let Some(trailers) = trailers {
             let mut map = HeaderMap::new();
-            push_all(&mut map, Passing::answer(trailers));
+            push_all(&mut map, pass::answer(trailers));
             self.send_frame(Frame::trailers(map)).await?;
         }
         self.body = None;
