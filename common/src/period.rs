@@ -31,6 +31,12 @@ impl Period {
         self.end.0.saturating_sub(self.start.0)
     }
 
+    /// Whether this is the period that began at `start` by another calendar: in another time zone, the
+    /// same day begins up to 26 hours apart, and an hour more where the clocks are changed.
+    pub const fn began_with(self, start: Timestamp) -> bool {
+        self.start.0.abs_diff(start.0) <= 27 * 3_600_000
+    }
+
     /// What both hold; None when that is nothing.
     pub fn intersection(self, other: Period) -> Option<Period> {
         let both = Period { start: self.start.max(other.start), end: self.end.min(other.end) };
@@ -61,6 +67,24 @@ impl Period {
         };
         Period { start: start_of(first, time_zone), end: start_of(next, time_zone) }
     }
+}
+
+/// The period that a subscription counts in at `now`, which has counted in those that began at `starts`.
+///
+/// A calendar that is edited takes over when the running period ends, a month after its start: to begin
+/// another at once would grant the quota twice.
+pub fn running(
+    kind: PeriodKind,
+    time_zone: &TimeZone,
+    started_at: Timestamp,
+    now: Timestamp,
+    starts: impl Iterator<Item = Timestamp>,
+) -> Period {
+    let current = Period::of(kind, time_zone, started_at, now);
+    let Some(start) = starts.filter(|start| *start <= now).max() else { return current };
+    let next = zoned(start, time_zone).date().saturating_add(1.month());
+    let begun = Period { start, end: start_of(next, time_zone) };
+    if start != current.start && begun.contains(now) { begun } else { current }
 }
 
 fn zoned(moment: Timestamp, time_zone: &TimeZone) -> Zoned {
@@ -224,5 +248,55 @@ mod tests {
             proptest::prop_assert_eq!(of(period.end.plus_ms(-1)), period);
             proptest::prop_assert_eq!(of(period.end).start, period.end);
         }
+    }
+
+    fn counts_in(kind: PeriodKind, zone: &str, starts: &[&str], now: &str) -> (String, String) {
+        let zone = TimeZone::get(zone).unwrap();
+        let starts = starts.iter().map(|start| moment(start));
+        let period = running(kind, &zone, moment("2025-01-15T12:00:00Z"), moment(now), starts);
+        assert!(period.contains(moment(now)));
+        let text = |at: Timestamp| zoned(at, &TimeZone::UTC).strftime("%m-%dT%H").to_string();
+        (text(period.start), text(period.end))
+    }
+
+    #[test]
+    fn a_period_that_has_begun_goes_on_whatever_the_calendar_says_now() {
+        let month =
+            |zone, starts: &[&str], now| counts_in(PeriodKind::CalendarMonth, zone, starts, now);
+        let anniversary =
+            |starts: &[&str], now| counts_in(PeriodKind::Anniversary, "UTC", starts, now);
+        let utc = "2026-11-01T00:00:00Z";
+        let berlin = "2026-10-31T23:00:00Z";
+        let day_15 = "2026-11-15T00:00:00Z";
+
+        is(month("Europe/Berlin", &[utc], "2026-11-20T00:00:00Z"), "11-01T00", "11-30T23");
+        is(month("UTC", &[berlin], "2026-11-20T00:00:00Z"), "10-31T23", "11-30T00");
+        is(anniversary(&[utc], "2026-11-20T00:00:00Z"), "11-01T00", "12-01T00");
+        is(anniversary(&[utc], "2026-12-01T00:00:00Z"), "11-15T00", "12-15T00");
+        is(month("UTC", &[utc, day_15], "2026-12-10T00:00:00Z"), "11-15T00", "12-15T00");
+        is(month("UTC", &[utc, day_15], "2026-12-15T00:00:00Z"), "12-01T00", "01-01T00");
+    }
+
+    #[test]
+    fn a_period_that_is_over_or_yet_to_begin_is_not_the_running_one() {
+        let starts = ["2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z"];
+        for (now, start, end) in [
+            ("2026-11-01T00:00:00Z", "11-01T00", "12-01T00"),
+            ("2026-11-30T23:59:59Z", "11-01T00", "12-01T00"),
+            ("2026-12-01T00:00:00Z", "12-01T00", "01-01T00"),
+            ("2027-01-01T00:00:00Z", "01-01T00", "02-01T00"),
+        ] {
+            is(counts_in(PeriodKind::CalendarMonth, "UTC", &starts, now), start, end);
+            is(counts_in(PeriodKind::CalendarMonth, "UTC", &[], now), start, end);
+        }
+    }
+
+    #[test]
+    fn a_day_begins_at_most_so_far_apart() {
+        let period = Period { start: moment("2026-11-01T00:00:00Z"), ..Period::default() };
+
+        assert!(period.began_with(moment("2026-10-31T10:00:00Z")));
+        assert!(period.began_with(moment("2026-11-01T12:00:00Z")));
+        assert!(!period.began_with(moment("2026-10-01T00:00:00Z")));
     }
 }

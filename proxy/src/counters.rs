@@ -5,6 +5,7 @@
 
 pub mod lease;
 pub mod local;
+mod seeds;
 pub mod shared;
 
 use std::future::Future;

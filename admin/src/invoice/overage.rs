@@ -3,7 +3,6 @@
 use tollgate_common::catalog::QuotaMode;
 use tollgate_common::ids::PlanId;
 use tollgate_common::period::Period;
-use tollgate_common::price::Interval;
 
 use super::history::{History, Terms};
 use crate::ledger::reading::UsageReader;
@@ -31,7 +30,7 @@ pub async fn of(
     };
     let held = history.stays_on(plan.id).filter_map(|stay| stay.span.intersection(period)).last();
     let last = held.unwrap_or(period).end.plus_ms(-1);
-    let quota_period = terms.calendar.interval(Interval::Month, last);
+    let quota_period = terms.calendar.running(last, usage.periods_begun(last).await?);
     let counted = usage.counted(quota_period.start).await?;
     let on = |plan: &PlanId| counted.get(plan).copied().unwrap_or(0);
     let earlier: i64 = before.iter().map(on).sum();

@@ -10,6 +10,7 @@ use tollgate_common::time::Timestamp;
 
 use super::series::id_read;
 use super::tally::Counts;
+use super::totals::PERIOD_MS_MAX;
 use super::usage::{self, Scope};
 use super::window::{Day, Minute};
 use crate::store::query::query_as;
@@ -58,6 +59,27 @@ impl UsageReader {
             Aggregate::Max => self.busiest_minute(plan, meter, span).await,
             Aggregate::LastDuringPeriod => self.last_minute(plan, meter, span).await,
         }
+    }
+
+    /// Where the periods began that may still run at `moment`, and that something was counted in.
+    pub async fn periods_begun(&mut self, moment: Timestamp) -> Result<Vec<Timestamp>, StoreError> {
+        // One step for each start that there is, of all subscriptions: they are days of a month.
+        let rows: Vec<(i64,)> = query_as(
+            "WITH RECURSIVE starts (began) AS (
+                 SELECT MIN(period_start_at) FROM ledger_quota WHERE period_start_at > $2
+                 UNION ALL
+                 SELECT (SELECT MIN(period_start_at) FROM ledger_quota WHERE period_start_at > began)
+                 FROM starts WHERE began <= $3)
+             SELECT DISTINCT began FROM ledger_series s, starts
+             JOIN ledger_quota q ON q.period_start_at = began
+             WHERE s.subscription = $1 AND q.series = s.id AND began <= $3",
+        )
+        .bind(self.subscription.as_bytes().to_vec())
+        .bind(moment.0.saturating_sub(PERIOD_MS_MAX))
+        .bind(moment.0)
+        .fetch_all(&mut self.transaction)
+        .await?;
+        Ok(rows.into_iter().map(|(start,)| Timestamp(start)).collect())
     }
 
     /// Units under each plan that count against the quota of the period that began then.

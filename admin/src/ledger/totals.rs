@@ -13,7 +13,7 @@ use crate::store::query::query_as;
 /// daylight saving, so those that began in the last 33 days hold all that have not ended, and a
 /// node whose clock is a day off still finds its own. Ended ones among them are harmless: a counter
 /// is named by its period.
-const PERIOD_MS_MAX: i64 = 33 * 24 * 3_600_000;
+pub(super) const PERIOD_MS_MAX: i64 = 33 * 24 * 3_600_000;
 
 /// Marks of one node that are told, newest epochs last written first: more lives than a journal
 /// can hold segments of.

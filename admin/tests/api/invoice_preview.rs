@@ -218,6 +218,10 @@ async fn a_quota_shows_what_the_ledger_has_counted_of_it() {
     assert_eq!((&used["used"], &used["remaining"]), (&json!(12), &json!(0)));
     assert_eq!((&used["quota"], &used["quota_mode"]), (&json!(10), &json!("soft")));
     let plan = format!("/api/v1/plans/{}", plan["id"].as_str().unwrap());
+    // A period that has begun goes on, here as in the gateways.
+    admin.patch(&plan, json!({ "time_zone": "Asia/Tokyo" })).await.expect(200);
+    let edited = admin.get(&path).await.expect(200);
+    assert_eq!((&edited["used"], &edited["period_start"]), (&json!(12), &used["period_start"]));
     admin.patch(&plan, json!({ "monthly_quota": null })).await.expect(200);
     let without = admin.get(&path).await.expect(200);
     assert_eq!((&without["quota"], &without["remaining"]), (&Value::Null, &Value::Null));

@@ -4,7 +4,7 @@ use jiff::ToSpan;
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 
-use super::{Period, anchored, start_of, zoned};
+use super::{Period, anchored, running, start_of, zoned};
 use crate::catalog::PeriodKind;
 use crate::price::Interval;
 use crate::time::Timestamp;
@@ -36,6 +36,11 @@ impl Calendar {
         };
         let start = |date| start_of(date, &self.time_zone);
         Period { start: start(first), end: start(next) }
+    }
+
+    /// The period whose quota counts at a moment; see [`running`].
+    pub fn running(&self, moment: Timestamp, begun: Vec<Timestamp>) -> Period {
+        running(self.kind, &self.time_zone, self.started_at, moment, begun.into_iter())
     }
 
     /// The intervals that share time with a span, in order.

@@ -138,6 +138,11 @@ impl Lease {
         self.quota.period
     }
 
+    /// What this node has used of the quota in the period, now and in earlier processes.
+    pub fn quota_used(&self) -> i64 {
+        self.quota.past + self.quota.total
+    }
+
     /// Begins a period; `past` is what earlier processes of this node have used in it.
     pub fn enter(&mut self, period: Period, past: i64, is_past_whole: bool) {
         self.quota.enter(period, past, is_past_whole);

@@ -5,7 +5,6 @@
 //! was given.
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -20,9 +19,10 @@ use once_cell::race::OnceBox;
 use parking_lot::Mutex;
 use tollgate_common::catalog::QuotaMode;
 use tollgate_common::ids::SubscriptionId;
-use tollgate_common::period::Period;
+use tollgate_common::period::{Period, running};
 use tollgate_common::time::{Now, Timestamp};
 
+use super::seeds::Seeds;
 use super::shared::Entry;
 use super::{Counters, CountersState, Drawing, Drawn, Limits, QuotaLeft, RateLeft, Verdict};
 use crate::snapshot::plan::PlanEntry;
@@ -140,8 +140,7 @@ impl GovernorClock for DrawClock {
 
 #[derive(Debug, Default)]
 pub struct LocalCounters {
-    /// Seeds of subscriptions that have not called yet in the period.
-    waiting: Mutex<HashMap<SubscriptionId, (Timestamp, i64)>>,
+    seeds: Mutex<Seeds>,
 }
 
 impl Counters for LocalCounters {
@@ -170,11 +169,7 @@ impl Counters for LocalCounters {
     }
 
     fn seed(&self, subscription: SubscriptionId, period_start: Timestamp, units: i64) {
-        let mut waiting = self.waiting.lock();
-        let newest = waiting.entry(subscription).or_insert((period_start, units));
-        if newest.0 <= period_start {
-            *newest = (period_start, units);
-        }
+        self.seeds.lock().set(subscription, period_start, units);
     }
 
     fn add(
@@ -192,13 +187,7 @@ impl Counters for LocalCounters {
             }
             return;
         }
-        let mut waiting = self.waiting.lock();
-        let seed = waiting.entry(subscription).or_insert((period_start, 0));
-        if seed.0 == period_start {
-            seed.1 += units;
-        } else if seed.0 < period_start {
-            *seed = (period_start, units);
-        }
+        self.seeds.lock().add(subscription, period_start, units);
     }
 
     fn state(&self) -> CountersState {
@@ -237,25 +226,12 @@ impl LocalCounters {
         if used.period.contains(now.wall) || now.wall < used.period.start {
             return;
         }
-        let period = Period::of(plan.rules.period, time_zone, subscriber.started_at(), now.wall);
-        if period.start == used.period.start {
-            used.period = period;
-            return;
-        }
-        *used = QuotaUsed { period, units: self.take_seed(subscriber.id(), period.start) };
-    }
-
-    /// What a period starts from. A seed of a later period stays for it: others count in it
-    /// already, and this clock is a little behind theirs.
-    fn take_seed(&self, subscription: SubscriptionId, period_start: Timestamp) -> i64 {
-        let mut waiting = self.waiting.lock();
-        match waiting.get(&subscription).copied() {
-            Some((start, units)) if start <= period_start => {
-                waiting.remove(&subscription);
-                if start == period_start { units } else { 0 }
-            }
-            Some(_) | None => 0,
-        }
+        let (id, started_at) = (subscriber.id(), subscriber.started_at());
+        let mut seeds = self.seeds.lock();
+        let starts = seeds.starts(id);
+        let period = running(plan.rules.period, time_zone, started_at, now.wall, starts);
+        let before = if period.began_with(used.period.start) { used.units } else { 0 };
+        *used = QuotaUsed { period, units: before + seeds.take(id, period.start) };
     }
 }
 
@@ -264,7 +240,7 @@ fn quota_allows(plan: &PlanEntry, used: &QuotaUsed, cost: u32) -> bool {
         (None, _) | (Some(_), QuotaMode::Soft) => true,
         (Some(quota), QuotaMode::Hard) => {
             let used = used.units.max(0) as u64;
-            used.saturating_add(u64::from(cost)) <= quota
+            cost == 0 || used.saturating_add(u64::from(cost)) <= quota
         }
     }
 }

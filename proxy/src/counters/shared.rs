@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tollgate_common::catalog::QuotaMode;
 use tollgate_common::ids::SubscriptionId;
-use tollgate_common::period::Period;
+use tollgate_common::period::{Period, running};
 use tollgate_common::time::{Clock, Now, Timestamp};
 
 use self::asking::Question;
@@ -30,6 +30,7 @@ use super::lease::Step;
 use super::lease::exchange::Process;
 use super::lease::roll::{BUCKETS, Roll};
 use super::lease::terms::{QuotaTerms, Terms};
+use super::seeds::Seeds;
 use super::{Counters, CountersState, Drawing, Drawn, Limits};
 use crate::snapshot::catalog::Catalog;
 use crate::snapshot::plan::PlanEntry;
@@ -66,7 +67,7 @@ struct Inner {
     /// Those that hold something, or are owed a look.
     active: Mutex<Vec<Arc<Entry>>>,
     /// What earlier processes of this gateway have used, of subscriptions that have not called yet.
-    past: Mutex<HashMap<(SubscriptionId, Timestamp), i64>>,
+    past: Mutex<Seeds>,
     alive: Mutex<Arc<[u64]>>,
     /// Gateways that there are.
     nodes: AtomicU64,
@@ -179,11 +180,14 @@ impl Inner {
         if known.contains(now.wall) || now.wall < known.start {
             return;
         }
-        let period = Period::of(plan.rules.period, time_zone, subscriber.started_at(), now.wall);
+        let (id, started_at) = (subscriber.id(), subscriber.started_at());
+        let mut past = self.past.lock();
+        let starts = past.starts(id);
+        let period = running(plan.rules.period, time_zone, started_at, now.wall, starts);
         if period.start != known.start {
-            let past = self.past.lock().remove(&(subscriber.id(), period.start));
+            let before = if period.began_with(known.start) { desk.lease.quota_used() } else { 0 };
             // The journal may have lost what the counters still know.
-            desk.lease.enter(period, past.unwrap_or(0), false);
+            desk.lease.enter(period, before + past.take(id, period.start), false);
         }
     }
 
@@ -289,7 +293,7 @@ impl Counters for SharedCounters {
     }
 
     fn seed(&self, subscription: SubscriptionId, period_start: Timestamp, units: i64) {
-        self.0.past.lock().insert((subscription, period_start), units);
+        self.0.past.lock().set(subscription, period_start, units);
     }
 
     fn add(
@@ -309,7 +313,7 @@ impl Counters for SharedCounters {
                 return;
             }
         }
-        *self.0.past.lock().entry((subscription, period_start)).or_default() += units;
+        self.0.past.lock().add(subscription, period_start, units);
     }
 
     fn state(&self) -> CountersState {

@@ -6,7 +6,6 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use tollgate_common::catalog;
 use tollgate_common::period::Calendar;
-use tollgate_common::price::Interval;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -63,9 +62,10 @@ pub async fn quota(
         reason: error.to_string(),
     })?;
     let calendar = Calendar { kind: plan.period, time_zone, started_at: subscription.started_at };
-    let period = calendar.interval(Interval::Month, control.now());
-    let counted = control.ledger.reader(subscription.id).await?.counted(period.start).await?;
-    let used: i64 = counted.values().sum();
+    let mut usage = control.ledger.reader(subscription.id).await?;
+    let now = control.now();
+    let period = calendar.running(now, usage.periods_begun(now).await?);
+    let used: i64 = usage.counted(period.start).await?.values().sum();
     let left = |quota: u64| quota.saturating_sub(u64::try_from(used).unwrap_or(0));
     Ok(Json(Quota {
         subscription_id: subscription.id.0,

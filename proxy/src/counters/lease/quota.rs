@@ -1,6 +1,8 @@
 //! The quota's half of a lease: what this process has used in the period, what it may still use,
 //! and what is known of all others.
 
+use std::sync::Arc;
+
 use tollgate_common::period::Period;
 use tollgate_common::snapshot::Revision;
 
@@ -116,7 +118,7 @@ impl QuotaLease {
         revision: Revision,
         waiting: Waiting,
         ahead: u64,
-        alive: &std::sync::Arc<[u64]>,
+        alive: &Arc<[u64]>,
     ) -> (QuotaAsk, Told) {
         let need = waiting.units.saturating_sub(self.hold);
         let want = need.max((waiting.units + ahead).saturating_sub(self.hold));

@@ -8,6 +8,7 @@ mod together;
 
 use std::time::Duration;
 
+use tollgate_common::catalog::PeriodKind;
 use tollgate_common::time::Clock;
 
 use super::*;
@@ -61,6 +62,11 @@ impl Desk {
 
 fn with_rate(limit: u32, burst: u32) -> PlanEntry {
     compiled(PlanRules { rate_limit: Some(limit), burst: Some(burst), ..plan(1) })
+}
+
+/// A plan of two units a period in a time zone.
+fn two_in(zone: &str, period: PeriodKind) -> PlanEntry {
+    compiled(PlanRules { quota: Some(2), time_zone: zone.into(), period, ..plan(1) })
 }
 
 fn with_quota(quota: u64) -> PlanEntry {

@@ -107,7 +107,7 @@ struct Asking {
 
 /// States what was used before this process, so that what was still held goes back.
 async fn take_up(asking: Arc<Asking>) {
-    let used: Vec<_> = asking.inner.past.lock().keys().map(|(used, _)| *used).collect();
+    let used: Vec<_> = asking.inner.past.lock().subscriptions().collect();
     let mut ticks = interval(TAKE_UP_EVERY);
     for some in used.chunks(TAKE_UP_AT_ONCE) {
         ticks.tick().await;

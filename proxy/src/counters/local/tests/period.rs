@@ -1,14 +1,7 @@
 //! Periods begin and end when the calendar says so.
 
-use tollgate_common::catalog::PeriodKind;
-
 use super::*;
 use crate::fixture::moment;
-
-/// A plan of two units a period in a time zone.
-fn two_in(zone: &str, period: PeriodKind) -> PlanEntry {
-    compiled(PlanRules { quota: Some(2), time_zone: zone.into(), period, ..plan(1) })
-}
 
 /// The quota holds until the millisecond before `end` and is whole again at `end`.
 fn ends(plan: &PlanEntry, from: &str, end: &str) {

@@ -92,3 +92,15 @@ fn more_units_than_were_drawn_are_drawn_in_the_end() {
     assert_eq!(desk.used(&plan), 20);
     assert_eq!(desk.verdict(&plan), Verdict::QuotaExceeded);
 }
+
+#[test]
+fn what_costs_nothing_passes_whatever_was_used() {
+    let desk = Desk::at(NOON);
+    let plan = with_quota(10);
+    let period = desk.draw(&plan, 10).limits.period;
+    desk.counters.correct(&desk.subscriber, period, 5);
+
+    assert_eq!(desk.draw(&plan, 0).verdict, Verdict::Admitted);
+    assert_eq!(desk.verdict(&plan), Verdict::QuotaExceeded);
+    assert_eq!(desk.used(&plan), 15);
+}

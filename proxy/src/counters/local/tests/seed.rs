@@ -105,3 +105,35 @@ fn what_is_learnt_of_a_period_that_has_ended_is_ignored() {
 
     assert_eq!(desk.used(&plan), 2);
 }
+
+#[test]
+fn a_restart_after_an_edit_of_the_calendar_grants_nothing_again() {
+    let now = "2026-03-10T12:00:00Z";
+    let running = Desk::at(now);
+    assert_eq!(running.admitted(&two_in("UTC", PeriodKind::CalendarMonth), 3), 2);
+    for edited in [
+        two_in("Asia/Tokyo", PeriodKind::CalendarMonth),
+        two_in("America/New_York", PeriodKind::CalendarMonth),
+        two_in("UTC", PeriodKind::Anniversary),
+    ] {
+        let restarted = Desk::at(now);
+        seed(&restarted, MARCH, 2);
+
+        for desk in [&running, &restarted] {
+            assert_eq!(desk.verdict(&edited), Verdict::QuotaExceeded);
+            assert_eq!(desk.draw(&edited, 0).limits.period.start, moment(MARCH));
+        }
+    }
+}
+
+#[test]
+fn what_a_clock_that_is_ahead_has_counted_hides_nothing() {
+    let desk = Desk::at("2026-03-31T23:59:40Z");
+    let plan = with_quota(10);
+    seed(&desk, MARCH, 10);
+    seed(&desk, APRIL, 1);
+
+    assert_eq!(desk.verdict(&plan), Verdict::QuotaExceeded);
+    desk.clock.set_wall(moment(APRIL));
+    assert_eq!(desk.used(&plan), 1);
+}
