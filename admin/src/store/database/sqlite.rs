@@ -4,13 +4,14 @@
 //! state. `synchronous = FULL` puts a commit on the disk before it returns.
 
 use std::fs::{OpenOptions, Permissions};
+use std::future::ready;
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool};
+use sqlx::{Connection, Sqlite, SqlitePool};
 
 use super::{migration_failed, migrations};
 use crate::store::StoreError;
@@ -86,12 +87,15 @@ fn create_private(path: &Path) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(FILE_MODE))
 }
 
+/// A full disk makes SQLite roll back by itself, and sqlx then takes the connection to be inside a
+/// transaction for ever: it is not used again.
 fn pool(connections_max: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(connections_max)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(None)
         .max_lifetime(None)
+        .before_acquire(|connection, _| Box::pin(ready(Ok(!connection.is_in_transaction()))))
 }
 
 async fn migrate(writer: &SqlitePool, path: &Path) -> Result<(), StoreError> {
@@ -147,6 +151,31 @@ mod tests {
         let error = File::open(&path).await.unwrap_err();
 
         assert!(matches!(error, StoreError::Newer { found: 9999, .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_was_full_is_written_to_again_once_it_has_room() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = File::open(&directory.path().join("tollgate.db")).await.unwrap();
+        let fill = "INSERT INTO filling VALUES (zeroblob(10000000))";
+        let mut full = database.write().await.unwrap();
+        for statement in ["CREATE TABLE filling (bytes BLOB)", "PRAGMA max_page_count = 1000"] {
+            sqlx::query(statement).execute(&mut *full).await.unwrap();
+        }
+        let error = sqlx::query(fill).execute(&mut *full).await.unwrap_err();
+        assert!(error.to_string().contains("full"), "{error}");
+        drop(full);
+
+        let mut roomy = database.write().await.unwrap();
+        let revision = "UPDATE catalog_state SET revision = 7";
+        sqlx::query(revision).execute(&mut *roomy).await.unwrap();
+        roomy.commit().await.unwrap();
+
+        let (revision,): (i64,) = sqlx::query_as("SELECT revision FROM catalog_state")
+            .fetch_one(&database.reader)
+            .await
+            .unwrap();
+        assert_eq!(revision, 7);
     }
 
     #[tokio::test]
