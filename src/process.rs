@@ -56,6 +56,7 @@ pub struct Process {
     status_server: JoinHandle<()>,
     /// Ready when a successor has taken over.
     taken: Option<JoinHandle<()>>,
+    sockets: Sockets,
     signals: Signals,
 }
 
@@ -95,7 +96,11 @@ impl Process {
             ground.runtime.block_on(first_snapshot(feed.clone()));
         }
         let store_is_there = admin.as_ref().map(Admin::store_is_there);
-        ground.status.started(Serving { feed, store_is_there });
+        let meters = proxy.as_ref().map(|proxy| {
+            let gateway = proxy.gateway().clone();
+            Box::new(move || gateway.journal.accepts()) as Box<dyn Fn() -> bool + Send + Sync>
+        });
+        ground.status.started(Serving { feed, meters, store_is_there });
 
         let addresses = Addresses {
             proxy: proxy.as_ref().and_then(|proxy| proxy.addresses().first().copied()),
@@ -107,7 +112,7 @@ impl Process {
             relieve(inherited, &ground.sockets)?;
         }
         let signals = ground.hear_signals()?;
-        let Ground { settings, runtime, status, .. } = ground;
+        let Ground { settings, runtime, status, sockets, .. } = ground;
         Ok(Self {
             settings,
             runtime,
@@ -117,6 +122,7 @@ impl Process {
             admin,
             status_server,
             taken,
+            sockets,
             signals,
         })
     }

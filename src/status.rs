@@ -17,9 +17,11 @@ pub struct Status {
 }
 
 /// What the process serves with. None: that half is not in this process.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Serving {
     pub feed: Option<watch::Receiver<FeedState>>,
+    /// Whether the gateway can record calls: those that it cannot it refuses.
+    pub meters: Option<Box<dyn Fn() -> bool + Send + Sync>>,
     pub store_is_there: Option<watch::Receiver<bool>>,
 }
 
@@ -28,6 +30,7 @@ pub struct Serving {
 pub enum NotReady {
     Starting,
     NoSnapshot,
+    NoJournal,
     NoStore,
     Draining,
 }
@@ -37,6 +40,7 @@ impl NotReady {
         match self {
             Self::Starting => "starting",
             Self::NoSnapshot => "the gateway has no catalog yet",
+            Self::NoJournal => "the journal takes no calls",
             Self::NoStore => "the database cannot be reached",
             Self::Draining => "draining",
         }
@@ -70,8 +74,9 @@ impl Status {
             Serving { feed: Some(feed), .. } if feed.borrow().revision.is_none() => {
                 Some(NotReady::NoSnapshot)
             }
+            Serving { meters: Some(meters), .. } if !meters() => Some(NotReady::NoJournal),
             // A gateway goes on without the database, so one in this process is still ready.
-            Serving { feed: None, store_is_there: Some(is_there) } if !*is_there.borrow() => {
+            Serving { feed: None, store_is_there: Some(is_there), .. } if !*is_there.borrow() => {
                 Some(NotReady::NoStore)
             }
             Serving { .. } => None,
@@ -100,7 +105,7 @@ mod tests {
         let (feed, receiver) = watch::channel(FeedState::default());
 
         assert_eq!(status.not_ready(), Some(NotReady::Starting));
-        status.started(Serving { feed: Some(receiver), store_is_there: None });
+        status.started(Serving { feed: Some(receiver), ..Serving::default() });
         assert_eq!(status.not_ready(), Some(NotReady::NoSnapshot));
         feed.send_modify(|state| state.revision = Some(7));
         assert_eq!(status.not_ready(), None);
@@ -113,7 +118,7 @@ mod tests {
         let status = Status::default();
         let (store, is_there) = watch::channel(true);
 
-        status.started(Serving { feed: None, store_is_there: Some(is_there) });
+        status.started(Serving { store_is_there: Some(is_there), ..Serving::default() });
         assert_eq!(status.not_ready(), None);
         store.send_replace(false);
         assert_eq!(status.not_ready(), Some(NotReady::NoStore));
@@ -128,8 +133,30 @@ mod tests {
             watch::channel(FeedState { revision: Some(7), ..Default::default() });
         let (_store, is_there) = watch::channel(false);
 
-        status.started(Serving { feed: Some(receiver), store_is_there: Some(is_there) });
+        status.started(Serving {
+            feed: Some(receiver),
+            store_is_there: Some(is_there),
+            ..Serving::default()
+        });
 
+        assert_eq!(status.not_ready(), None);
+    }
+
+    #[test]
+    fn a_gateway_that_cannot_record_calls_should_get_none() {
+        let status = Status::default();
+        let accepts = Arc::new(AtomicBool::new(false));
+        let (_feed, receiver) =
+            watch::channel(FeedState { revision: Some(7), ..Default::default() });
+        let meters = accepts.clone();
+
+        status.started(Serving {
+            feed: Some(receiver),
+            meters: Some(Box::new(move || meters.load(Ordering::Relaxed))),
+            ..Serving::default()
+        });
+        assert_eq!(status.not_ready(), Some(NotReady::NoJournal));
+        accepts.store(true, Ordering::Relaxed);
         assert_eq!(status.not_ready(), None);
     }
 }

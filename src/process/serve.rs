@@ -32,8 +32,10 @@ impl Process {
         tracing::info!(reason = order.reason(), "the process stops");
         tell_service_manager(&[NotifyState::Stopping]);
         if order == Order::Relieved {
-            // Health checks are the successor's: they come by the same socket.
+            // Health checks are the successor's: they come by the same socket. And if it ends before its
+            // time, another can listen where it did.
             self.status_server.abort();
+            self.sockets.close_all();
         }
         self.stop()
     }
@@ -41,7 +43,7 @@ impl Process {
     fn stop(self) -> ExitCode {
         self.status.draining();
         let Self { settings, runtime, proxy, admin, status_server, mut signals, .. } = self;
-        let stop = async {
+        let mut stop = Box::pin(async {
             if let Some(proxy) = proxy {
                 let cut = proxy.stop(settings.proxy.drain_timeout).await;
                 if cut > 0 {
@@ -52,15 +54,17 @@ impl Process {
                 admin.stop().await;
             }
             status_server.abort();
-        };
+        });
         let has_stopped = runtime.block_on(async {
             tokio::select! {
-                () = stop => true,
+                () = &mut stop => true,
                 () = signals.again() => false,
             }
         });
         if !has_stopped {
             tracing::warn!("a second signal: the process ends at once");
+            // To drop what was to be stopped in order would wait for it.
+            std::mem::forget(stop);
             runtime.shutdown_background();
             return ExitCode::FAILURE;
         }

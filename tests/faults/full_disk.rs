@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
+use tollgate_test_support::http;
 use tollgate_test_support::raw_http1::RawHttp1;
 
 use crate::asking::eventually;
@@ -57,6 +59,12 @@ fn free_bytes(path: &Path) -> u64 {
     said.lines().nth(1).unwrap().trim().parse().unwrap()
 }
 
+/// What a load balancer is told.
+async fn readiness(house: &mut House) -> u16 {
+    let metrics = house.gateway().address("metrics");
+    spawn_blocking(move || http::get(metrics, "/readyz").status).await.unwrap()
+}
+
 async fn status(house: &House, book: &Book) -> u16 {
     let mut client = RawHttp1::connect(house.proxy()).await.unwrap();
     let offer = &book.offers[0];
@@ -76,6 +84,7 @@ async fn a_full_disk_refuses_new_calls_ends_those_in_flight_and_serves_again_wit
     let mut callers = Callers::start(house.proxy(), &book.offers, &QUICK);
     callers.join(house.proxy(), &book.offers, &SLOW, PACE);
     eventually("the disk is full", async || status(&house, &book).await == 503).await;
+    assert_eq!(readiness(&mut house).await, 503);
     // As long as the slow calls take that were admitted before.
     sleep(Duration::from_secs(1)).await;
     let heard = callers.stop().await;
@@ -87,5 +96,6 @@ async fn a_full_disk_refuses_new_calls_ends_those_in_flight_and_serves_again_wit
     house.start_admin();
     house.has_delivered().await;
     eventually("there is room again", async || status(&house, &book).await == 200).await;
+    assert_eq!(readiness(&mut house).await, 200);
     book.proves_every_call(&house).await;
 }

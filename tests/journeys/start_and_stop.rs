@@ -1,5 +1,8 @@
 //! An operator starts a process, watches it, and stops it.
 
+use std::io::Write;
+use std::net::TcpStream;
+
 use tempfile::TempDir;
 use tollgate_test_support::http::get;
 use tollgate_test_support::tollgate::{self, Tollgate, on_free_ports};
@@ -78,6 +81,24 @@ fn two_processes_do_not_share_a_directory() {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("journal"), "{said}");
+}
+
+#[test]
+fn a_second_signal_ends_a_process_that_waits_for_its_calls() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let mut tollgate = start("run", &data_dir, &["proxy"]);
+    let mut caller = TcpStream::connect(tollgate.address("proxy")).unwrap();
+    caller.write_all(b"GET /half HTTP/1.1\r\n").unwrap();
+    // Answered only once the caller before it was accepted.
+    get(tollgate.address("proxy"), "/whole");
+
+    tollgate.signal("TERM");
+    tollgate.wait_for_log("the process stops", 1);
+    tollgate.signal("TERM");
+
+    assert_eq!(tollgate.wait().code(), Some(1));
+    let log = tollgate.log_to_end();
+    assert!(log.contains("a second signal") && !log.contains("panicked"), "{log}");
 }
 
 #[test]

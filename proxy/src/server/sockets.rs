@@ -95,6 +95,11 @@ impl Sockets {
         self.0.lock().remove(name);
     }
 
+    /// Closes our hold on all of them.
+    pub fn close_all(&self) {
+        self.0.lock().clear();
+    }
+
     /// Closes what was inherited and is not wanted any more, so that nobody connects to a socket
     /// that is never answered. Returns the names.
     pub fn close_unclaimed(&self) -> Vec<String> {
@@ -224,5 +229,17 @@ mod tests {
         assert_eq!(listening.address, address);
         assert_eq!(listening.sockets.len(), 1);
         assert_eq!(sockets.close_unclaimed(), [unwanted_address.to_string()]);
+    }
+
+    #[test]
+    fn what_was_given_away_can_be_listened_on_once_its_new_owner_is_gone() {
+        let old = Sockets::default();
+        let address = old.listen_spread(any_port(), 2).unwrap().address;
+        let new = successor(&old);
+
+        old.close_all();
+        assert!(Sockets::default().listen_spread(address, 1).is_err());
+        drop(new);
+        assert!(Sockets::default().listen_spread(address, 1).is_ok());
     }
 }
