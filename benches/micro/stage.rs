@@ -214,6 +214,7 @@ fn settings() -> Settings {
         body_bytes_max: 1 << 30,
         http2_streams_max: 100,
         trusted_proxies: vec![],
+        trusted_hops: 1,
     }
 }
 

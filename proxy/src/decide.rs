@@ -7,6 +7,7 @@ use tollgate_common::refusal::Refusal;
 use tollgate_common::time::Now;
 
 use crate::counters::{Drawing, Drawn, Limits, Verdict};
+use crate::forward::contains;
 use crate::gateway::Gateway;
 use crate::identify::{Caller, LastCredential, credential, identify};
 use crate::meter::{Admission, Grant};
@@ -62,11 +63,20 @@ pub async fn decide<'a>(
         .map_err(refused)?
         .into_owned();
     let caller = identify(&credential, last, tables.index(), now.wall).map_err(refused)?;
+    // The upstream is told the host.
+    if contains(head.host.as_bytes(), &credential) {
+        return Err(refused(Refusal::RequestMalformed));
+    }
     let plan = plan(gateway, &tables, &caller).map_err(refused)?;
-    check_standing(&plan, &caller, &product).map_err(refused)?;
     drop(tables);
+    let refused = |refusal| {
+        let limits = gateway.counters.look(&caller.subscriber, &plan, now);
+        let known = Known { caller: caller.clone(), plan: plan.clone(), limits };
+        Refused { refusal, product: Some(product.clone()), limits: Some(known) }
+    };
+    check_standing(&plan, &caller, &product).map_err(refused)?;
 
-    let weight = product.weight(&head.method, head.target.below(path_start));
+    let weight = product.weight(&head.method, &head.target, path_start);
     check_body(head, &weight, gateway.settings.body_bytes_max).map_err(refused)?;
     if !gateway.journal.accepts() {
         return Err(refused(Refusal::MeteringUnavailable));

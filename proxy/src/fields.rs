@@ -58,9 +58,12 @@ pub struct Fields {
 pub struct ConnectionOptions {
     pub close: bool,
     pub upgrade: bool,
-    /// Fields that concern only this connection are named: they end here.
-    pub names_fields: bool,
+    /// Fields that concern only this connection, which end here: how many are named.
+    pub fields_named: u16,
 }
+
+/// Fields that one message may tie to its connection. Each field of it is compared with each of them.
+const FIELDS_NAMED_MAX: u16 = 32;
 
 impl ConnectionOptions {
     fn add(&mut self, value: &[u8]) {
@@ -70,9 +73,13 @@ impl ConnectionOptions {
             } else if option.eq_ignore_ascii_case(b"upgrade") {
                 self.upgrade = true;
             } else if !option.eq_ignore_ascii_case(b"keep-alive") {
-                self.names_fields = true;
+                self.fields_named = self.fields_named.saturating_add(1);
             }
         }
+    }
+
+    pub fn is_flood(self) -> bool {
+        self.fields_named > FIELDS_NAMED_MAX
     }
 }
 

@@ -234,7 +234,7 @@ impl TestGateway {
     }
 }
 
-fn settings() -> Settings {
+pub fn settings() -> Settings {
     Settings {
         head: HeadLimits { fields_max: 100, bytes_max: 32 << 10, target_bytes_max: 8 << 10 },
         header_timeout: Duration::from_secs(10),
@@ -244,5 +244,6 @@ fn settings() -> Settings {
         body_bytes_max: 1_000,
         http2_streams_max: 100,
         trusted_proxies: vec![],
+        trusted_hops: 1,
     }
 }

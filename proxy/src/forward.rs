@@ -6,12 +6,15 @@ mod http1;
 mod http2;
 mod introduction;
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
+use bytes::Bytes;
 use tollgate_common::ids::RequestId;
 use tollgate_common::outcome::Outcome;
 use tollgate_common::refusal::Refusal;
 
+pub use self::fields::contains;
 pub use self::http1::Line;
 pub use self::http2::{UpstreamBody, insert};
 pub use self::introduction::Introduction;
@@ -21,7 +24,7 @@ use crate::fields::Fields;
 use crate::limits::Stated;
 use crate::refuse::refuse;
 use crate::request::{Framing, RequestHead};
-use crate::respond::{RequestBody, Responder};
+use crate::respond::{BodyEnd, RequestBody, Responder};
 use crate::serve::Served;
 use crate::upstream::{ConnectError, Opened, Target, Upstream};
 
@@ -81,6 +84,46 @@ impl Failure {
                 Some(Refusal::UpstreamTimeout)
             }
             Failure::NotMetered => Some(Refusal::MeteringUnavailable),
+        }
+    }
+}
+
+/// What the two directions of an exchange know of each other.
+#[derive(Default)]
+struct Progress {
+    /// Bytes of the request body that have passed.
+    bytes_in: AtomicU64,
+    /// The request has been sent to its last byte.
+    sent: AtomicBool,
+    /// The answer has begun.
+    answered: AtomicBool,
+}
+
+impl Progress {
+    fn of(framing: Framing) -> Self {
+        Self { sent: AtomicBool::new(framing == Framing::Empty), ..Self::default() }
+    }
+
+    fn bytes_in(&self) -> u64 {
+        self.bytes_in.load(Ordering::Relaxed)
+    }
+
+    fn is_sent(&self) -> bool {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// The next piece of a request body. In a conversation, where the answer has begun before the end of
+    /// the request, the caller may be silent for as long as the upstream may.
+    async fn piece(&self, body: &mut impl RequestBody) -> Result<Option<Bytes>, BodyEnd> {
+        loop {
+            match body.piece().await {
+                Err(BodyEnd::Refused(Refusal::RequestTimeout))
+                    if self.answered.load(Ordering::Relaxed) =>
+                {
+                    body.take_time();
+                }
+                piece => return piece,
+            }
         }
     }
 }

@@ -10,3 +10,14 @@ pub mod patience;
 pub mod request;
 pub mod response;
 pub mod socket;
+
+use crate::fields::{Fields, Known, list_members};
+
+/// The one protocol that a connection may turn into (RFC 6455).
+pub const WEBSOCKET: &[u8] = b"websocket";
+
+/// Whether `Upgrade` names WebSocket.
+pub fn names_websocket(fields: &Fields) -> bool {
+    let mut protocols = fields.values(Known::Upgrade).flat_map(list_members);
+    protocols.any(|protocol| protocol.eq_ignore_ascii_case(WEBSOCKET))
+}

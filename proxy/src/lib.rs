@@ -5,6 +5,7 @@
 
 pub mod server;
 
+pub mod chain;
 pub mod fields;
 pub mod http1;
 pub mod listen;

@@ -68,7 +68,7 @@ impl Stated<'_> {
 /// `"minute";r=99;t=1, "month";r=12;t=2591000`
 fn write_left(limits: &Limits, now: Timestamp, out: &mut Vec<u8>) {
     if let Some(rate) = &limits.rate {
-        write_item(b"\"minute\";r=", u64::from(rate.remaining), b";t=", out);
+        write_item(b"\"minute\";r=", remaining(rate), b";t=", out);
         write_number(reset_seconds(rate), out);
     }
     if let Some(quota) = &limits.quota {
@@ -95,6 +95,11 @@ pub fn push_numbered<const N: usize>(name: &[u8; N], number: u64, fields: &mut F
     fields.push_written(name, |out| write_number(number, out));
 }
 
+/// More than a minute's calls may pass at once; more are not stated than the limit beside it.
+fn remaining(rate: &RateLeft) -> u64 {
+    u64::from(rate.remaining.min(rate.limit))
+}
+
 /// Until one more call passes when there is none left, until all are back otherwise.
 fn reset_seconds(rate: &RateLeft) -> u64 {
     let ns = if rate.remaining == 0 { rate.next_ns } else { rate.full_ns };
@@ -113,7 +118,7 @@ impl Tighter {
     fn of(limits: &Limits, now: Timestamp) -> Option<Tighter> {
         let rate = limits.rate.as_ref().map(|rate| Tighter {
             limit: u64::from(rate.limit),
-            remaining: u64::from(rate.remaining),
+            remaining: remaining(rate),
             reset_seconds: reset_seconds(rate),
         });
         let quota = limits.quota.as_ref().map(|quota| Tighter {
@@ -156,7 +161,7 @@ impl Exceeded {
         let resets_at = now.plus_ms(wait_ms as i64);
         Exceeded {
             limit: u64::from(rate.limit),
-            remaining: u64::from(rate.remaining),
+            remaining: remaining(rate),
             resets_at,
             retry_after_seconds: now.seconds_until(resets_at),
         }
@@ -197,7 +202,7 @@ pub fn own_limits(limits: &Limits, now: Timestamp) -> Vec<OwnLimit> {
         name: "minute",
         limit: u64::from(rate.limit),
         used: None,
-        remaining: u64::from(rate.remaining),
+        remaining: remaining(rate),
         resets_at: now.plus_ms(rate.full_ns.div_ceil(1_000_000) as i64).to_string(),
     });
     let quota = limits.quota.as_ref().map(|quota| OwnLimit {

@@ -9,7 +9,7 @@ pub mod node;
 
 use std::sync::Arc;
 
-use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
+use prometheus_client::encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -31,8 +31,6 @@ impl<const N: usize> EncodeLabelSet for Labels<N> {
         Ok(())
     }
 }
-
-use prometheus_client::encoding::EncodeLabel;
 
 pub struct Metrics {
     requests: Family<Labels<3>, Counter>,

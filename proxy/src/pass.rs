@@ -6,11 +6,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::fields::{Field, Fields, Known, list_members};
 
 /// Fields of an upstream's answer on their way to the caller.
-pub fn answer(fields: &Fields) -> impl Iterator<Item = Field<'_>> {
-    passing(fields, |known| match known {
+pub fn answer(status: u16, fields: &Fields) -> impl Iterator<Item = Field<'_>> {
+    // RFC 9110, section 8.6.
+    let may_have_length = status >= 200 && status != 204;
+    passing(fields, move |known| match known {
+        Known::ContentLength => may_have_length,
         Known::ApiKey
         | Known::Authorization
-        | Known::ContentLength
         | Known::Cookie
         | Known::Date
         | Known::Expect
@@ -55,14 +57,22 @@ pub fn request(fields: &Fields) -> impl Iterator<Item = Field<'_>> {
     })
 }
 
+/// Fields behind a body, on their way in either direction. What frames, routes or authenticates a message
+/// stands before it (RFC 9110, section 6.5.1).
+pub fn trailers(fields: &Fields) -> impl Iterator<Item = Field<'_>> {
+    passing(fields, |known| known == Known::Other)
+}
+
 /// The fields of one message that may go on: none that concern only the connection, none that the
 /// sender has tied to it (RFC 9110, section 7.6.1), and none that only the gateway may say.
 fn passing(fields: &Fields, may_pass: impl Fn(Known) -> bool) -> impl Iterator<Item = Field<'_>> {
     fields.iter().filter(move |field| may_pass(field.known) && !is_tied(field, fields))
 }
 
+/// A length is tied to the message and not to the connection, whatever its sender says.
 fn is_tied(field: &Field<'_>, fields: &Fields) -> bool {
-    fields.connection().names_fields
+    fields.connection().fields_named > 0
+        && field.known != Known::ContentLength
         && fields
             .values(Known::Connection)
             .flat_map(list_members)
@@ -119,7 +129,19 @@ mod tests {
         ]);
 
         assert_eq!(names(request(&fields)), ["Accept"]);
-        assert_eq!(names(answer(&fields)), ["Host", "Expect", "Accept"]);
+        assert_eq!(names(answer(200, &fields)), ["Host", "Expect", "Accept"]);
+        assert_eq!(names(trailers(&fields)), ["Accept"]);
+    }
+
+    #[test]
+    fn a_length_stays_with_its_body() {
+        let fields = fields(&[("Connection", "Content-Length"), ("Content-Length", "5")]);
+
+        assert_eq!(names(answer(200, &fields)), ["Content-Length"]);
+        assert_eq!(names(answer(304, &fields)), ["Content-Length"]);
+        assert!(names(answer(204, &fields)).is_empty());
+        assert!(names(answer(103, &fields)).is_empty());
+        assert!(names(trailers(&fields)).is_empty());
     }
 
     #[test]

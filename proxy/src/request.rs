@@ -13,7 +13,7 @@ pub struct RequestHead {
     pub host: String,
     pub fields: Fields,
     pub framing: Framing,
-    /// The caller wants to speak another protocol on this connection, such as `websocket`.
+    /// The caller wants to speak WebSocket on this connection.
     pub upgrade: bool,
     /// The caller waits for `100 Continue` before it sends the body.
     pub expects_continue: bool,

@@ -26,6 +26,9 @@ pub trait RequestBody: Send {
     /// What followed the end.
     fn trailers(&self) -> Option<&Fields>;
 
+    /// From here on no rate is asked of the body.
+    fn take_time(&mut self);
+
     /// From here on every byte of the caller belongs to a tunnel.
     fn open_tunnel(&mut self);
 

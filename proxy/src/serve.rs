@@ -1,12 +1,14 @@
 //! One request, from its head to the end of its answer.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use http::Method;
 use tollgate_common::ids::RequestId;
 use tollgate_common::refusal::Refusal;
 use tollgate_common::time::Now;
 
+use crate::chain::caller_address;
 use crate::core::Core;
 use crate::decide::{Refused, decide};
 use crate::fields::Fields;
@@ -16,6 +18,7 @@ use crate::limits::{OwnUsage, Stated, own_limits};
 use crate::refuse::{answer, refuse};
 use crate::request::RequestHead;
 use crate::respond::{RequestBody, Responder};
+use crate::snapshot::plan::PlanEntry;
 
 /// Where a connection comes from.
 #[derive(Clone, Debug)]
@@ -79,7 +82,10 @@ pub async fn serve(
             let call = Call { core, request, head, admitted, decided_at_ns, introduction };
             forward(call, body, responder).await
         }
-        Err(refused) => served(refuse_call(core, peer, request, now, &refused, responder).await),
+        Err(refused) => {
+            let caller = caller_address(&gateway.settings, peer.address.ip(), &head.fields);
+            served(refuse_call(core, caller, request, now, &refused, responder).await)
+        }
     }
 }
 
@@ -94,7 +100,7 @@ pub async fn refuse_unread(core: &Core, refusal: Refusal, responder: &mut impl R
 
 async fn refuse_call(
     core: &Core,
-    peer: &Peer,
+    caller: IpAddr,
     request: RequestId,
     now: Now,
     refused: &Refused,
@@ -104,7 +110,7 @@ async fn refuse_call(
     let Refused { product, limits, .. } = refused;
     let without_key =
         matches!(refused.refusal, Refusal::CredentialMissing | Refusal::CredentialInvalid);
-    let refusal = if without_key && gateway.flood.too_many(peer.address.ip(), now.monotonic_ns) {
+    let refusal = if without_key && gateway.flood.too_many(caller, now.monotonic_ns) {
         Refusal::Overloaded
     } else {
         refused.refusal
@@ -152,7 +158,7 @@ fn find_own(
     now: Now,
     head: &mut RequestHead,
     last: &mut LastCredential,
-) -> Result<(Caller, std::sync::Arc<crate::snapshot::plan::PlanEntry>), Refusal> {
+) -> Result<(Caller, Arc<PlanEntry>), Refusal> {
     let is_read = matches!(head.method, Method::GET | Method::HEAD);
     if head.target.first_segment().1 != "/usage" || !is_read {
         return Err(Refusal::ProductNotFound);

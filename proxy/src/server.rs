@@ -35,6 +35,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -55,6 +56,8 @@ pub struct Options {
     pub cores: usize,
     pub connections_max: usize,
     pub connections_per_address_max: usize,
+    /// Networks that may have as many connections as there is room for.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 #[derive(Clone, Debug)]
@@ -119,7 +122,11 @@ where
     let (failed, failed_watch) = watch::channel(false);
     let orders = Orders { shutdown: shutdown_watch, cut: cut_watch, failed };
     let connections_max = open_files::connections_that_fit(options.connections_max);
-    let slots = Arc::new(Slots::new(connections_max, options.connections_per_address_max));
+    let slots = Arc::new(Slots::new(
+        connections_max,
+        options.connections_per_address_max,
+        options.trusted_proxies.clone(),
+    ));
     let cores = (0..cores)
         .map(|index| {
             let listeners = share_of(index, cores, &listening, &terminators)?;

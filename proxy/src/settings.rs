@@ -23,4 +23,6 @@ pub struct Settings {
     pub http2_streams_max: u32,
     /// Networks whose word on the caller's address is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// How many of these proxies a call comes through.
+    pub trusted_hops: usize,
 }

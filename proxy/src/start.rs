@@ -307,6 +307,7 @@ fn settings(proxy: &ProxySettings) -> Settings {
         body_bytes_max: limits.body_bytes_max.bytes(),
         http2_streams_max: limits.h2_streams,
         trusted_proxies: proxy.trusted_proxies.clone(),
+        trusted_hops: proxy.trusted_hops,
     }
 }
 
@@ -329,6 +330,7 @@ fn serve(
         cores: cores.map_or(1, std::num::NonZero::get),
         connections_max: proxy.limits.connections_max,
         connections_per_address_max: proxy.limits.connections_per_address_max,
+        trusted_proxies: proxy.trusted_proxies.clone(),
     };
     let gateway = gateway.clone();
     let on_core = move |_| {

@@ -52,6 +52,26 @@ impl Target {
         if path.is_empty() { "/" } else { path }
     }
 
+    /// The path from `start` on as a server may read it that gives each segment no parameters and decodes
+    /// what a segment may hold undecoded; None where that is the path as it came.
+    pub fn plain_below(&self, start: usize) -> Option<String> {
+        let path = self.below(start);
+        memchr::memchr2(b';', b'%', path.as_bytes())?;
+        let segments: Vec<&str> = path.split('/').map(without_parameters).collect();
+        let mut plain = String::with_capacity(path.len());
+        let mut rest = &*segments.join("/");
+        while let Some((before, behind)) = rest.split_once('%') {
+            plain.push_str(before);
+            match percent_pair(behind.as_bytes()) {
+                Ok((decoded, _)) if is_segment(decoded) => plain.push(char::from(decoded)),
+                _ => plain.push_str(&rest[before.len()..before.len() + "%00".len()]),
+            }
+            rest = &behind["00".len()..];
+        }
+        plain.push_str(rest);
+        (plain != path).then_some(plain)
+    }
+
     /// Takes every occurrence of a parameter out of the query and gives back the values.
     pub fn take_query_parameter(&mut self, name: &str) -> Vec<String> {
         let Some(query) = self.query() else { return Vec::new() };
@@ -98,9 +118,9 @@ fn read_path(path: &[u8], text: &mut String) -> Result<(), Refusal> {
             _ => text.push_str(&format!("%{decoded:02X}")),
         }
     }
-    let mut segments = text.as_bytes()[start + 1..].rsplit(|byte| *byte == b'/');
+    let mut segments = text[start + 1..].rsplit('/');
     let last = segments.next().unwrap_or_default();
-    if is_dots(last) || segments.any(|segment| segment.is_empty() || is_dots(segment)) {
+    if is_ambiguous(last) || segments.any(|segment| segment.is_empty() || is_ambiguous(segment)) {
         return Err(Refusal::RequestMalformed);
     }
     Ok(())
@@ -120,8 +140,16 @@ fn push_ascii(bytes: &[u8], text: &mut String) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn is_dots(segment: &[u8]) -> bool {
-    matches!(segment, b"." | b"..")
+/// A segment that some servers take for no name: dots, or nothing, before its parameters.
+fn is_ambiguous(segment: &str) -> bool {
+    let name = without_parameters(segment);
+    matches!(name, "." | "..") || name.is_empty() && !segment.is_empty()
+}
+
+/// A segment without what servers take for its parameters (RFC 3986, section 3.3).
+fn without_parameters(segment: &str) -> &str {
+    let end = segment.find(';').into_iter().chain(segment.find("%3B")).min();
+    &segment[..end.unwrap_or(segment.len())]
 }
 
 fn read_query(query: &[u8], text: &mut String) -> Result<(), Refusal> {
@@ -154,6 +182,11 @@ fn percent_decoded(text: &str) -> Vec<u8> {
         }
     }
     decoded
+}
+
+/// What may stand in a segment undecoded (`pchar` of RFC 3986, section 3.3).
+fn is_segment(byte: u8) -> bool {
+    is_unreserved(byte) || matches!(byte, b'!' | b'$' | b'&'..=b',' | b'=' | b':' | b'@')
 }
 
 fn is_unreserved(byte: u8) -> bool {
@@ -200,6 +233,13 @@ mod tests {
             "/a/..",
             "/a/./b",
             "/a/%2e%2E/b",
+            "/a/..;/b",
+            "/a/..;x=1",
+            "/a/.;/b",
+            "/a/%2e%2e;/b",
+            "/a/..%3b/b",
+            "/a/;/b",
+            "/a/;x",
             "/a//b",
             "//a",
             "/a%2fb",
@@ -219,6 +259,21 @@ mod tests {
             "http://a/b",
         ] {
             assert_eq!(read(target), Err(Refusal::RequestMalformed), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_known_as_others_may_read_it() {
+        for (target, plain) in [
+            ("/orders/report", None),
+            ("/orders/%C3%A9", None),
+            ("/orders/report;x", Some("/report")),
+            ("/orders/a;x=1/b%3Bc", Some("/a/b")),
+            ("/orders/models%3agen%2b%40%25%2C", Some("/models:gen+@%25,")),
+            ("/orders", None),
+        ] {
+            let plain = plain.map(str::to_owned);
+            assert_eq!(read(target).unwrap().plain_below("/orders".len()), plain, "{target}");
         }
     }
 

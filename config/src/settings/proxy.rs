@@ -31,8 +31,8 @@ section! {
         allow_private_upstreams: bool = false;
         /// Load balancers in front. Only what they say in `X-Forwarded-For` is believed.
         trusted_proxies: Vec<IpNet> = Vec::new();
-        /// How many entries of `X-Forwarded-For`, from the last, may have been written by trusted
-        /// proxies.
+        /// Through how many of them a call comes: so many entries of `X-Forwarded-For`, from the last,
+        /// are believed and passed on; what a caller has written before them is not.
         trusted_hops: usize = 1, 1..=16;
         /// How long calls in flight may take to end once the process was told to stop. Longer than
         /// most calls, shorter than the patience of systemd (90 s).
@@ -77,7 +77,7 @@ section! {
         /// Connections at once from one address (an IPv6 /64 is one). Room for an office behind
         /// one address, too little to fill the house. Trusted proxies are exempt.
         connections_per_address_max: usize = 1_000, 1..=1_000_000;
-        /// Unknown keys per second that one address may try before it is answered 429 without a
+        /// Unknown keys per second that one address may try before it is answered 503 without a
         /// look-up. No one mistypes 100 keys a second.
         unknown_key_rate: u32 = 100, 1..=1_000_000;
     }

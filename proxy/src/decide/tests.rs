@@ -309,3 +309,43 @@ fn to_move_subscribers_to_new_plans_refuses_no_call() {
         assert!(refused.is_empty(), "{refused:?}");
     });
 }
+
+#[test]
+fn no_spelling_of_a_path_makes_a_call_cheaper() {
+    let gateway = start();
+    let route = |path: &str, cost| Route {
+        method: None,
+        path: path.to_owned(),
+        cost,
+        units_header: None,
+        body_bytes_max: None,
+    };
+    let routes =
+        vec![route("/report", 5), route("/models:gen", 5), route("/cheap", 0), route("/{*any}", 1)];
+    gateway.apply(3, [Entry::Product(ProductRules { routes, ..product(1) })]);
+
+    for (path, cost) in [
+        ("/report", 5),
+        ("/report;x", 5),
+        ("/rep%6Frt;x=1;y", 5),
+        ("/report%3bx", 5),
+        ("/models:gen", 5),
+        ("/models%3Agen", 5),
+        ("/cheap", 0),
+        ("/cheap;x", 1),
+        ("/other;x", 1),
+    ] {
+        let mut head = head(&format!("/product-1{path}"), Some(&secret(1)));
+        let admitted = decide_on(&gateway, &mut head).unwrap_or_else(|_| panic!("{path}"));
+        assert_eq!(admitted.weight.cost, cost, "{path}");
+    }
+}
+
+#[test]
+fn a_key_in_the_place_of_the_host_is_told_to_nobody() {
+    let gateway = start();
+    let key = secret(1);
+    let mut head = RequestHead { host: key.clone(), ..head("/product-1", Some(&key)) };
+
+    assert_eq!(refusal(&gateway, &mut head), Some(Refusal::RequestMalformed));
+}

@@ -1,16 +1,17 @@
 //! The upstream's answer on its way to the caller, metered as it passes.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use tollgate_common::outcome::Outcome;
 
-use super::Failure;
+use super::{Failure, Progress};
 use crate::counters::Limits;
-use crate::fields::{Fields, Known};
+use crate::fields::Fields;
+use crate::http1::WEBSOCKET;
 use crate::http1::patience::{Elapsed, Patience};
 use crate::http1::response::ResponseHead;
 use crate::limits::Stated;
@@ -40,8 +41,7 @@ pub struct Relay<'r, 'a> {
     pub grant: &'r mut Grant<'a>,
     pub weight: &'r Weight,
     pub limits: &'r Limits,
-    /// Bytes of the request body, counted where they pass.
-    pub bytes_in: &'r AtomicU64,
+    pub progress: &'r Progress,
     /// The longest silence.
     pub idle: Duration,
 }
@@ -90,17 +90,16 @@ impl Relay<'_, '_> {
         responder: &mut impl Responder,
     ) -> u64 {
         let now_ns = self.grant.answered();
+        self.progress.answered.store(true, Ordering::Relaxed);
         let answer = &mut self.grant.answer;
         answer.status = head.status;
         answer.outcome = Outcome::of_status(head.status);
         answer.units = self.weight.units_header.as_deref().and_then(|name| stated(head, name));
         let Admission { plan, at, .. } = &self.grant.admission;
         Stated { policy: &plan.policy, left: self.limits }.push(at.wall, own);
-        if head.status == 101
-            && let Some(protocol) = head.fields.first(Known::Upgrade)
-        {
+        if head.status == 101 {
             own.push_own(b"Connection", b"Upgrade");
-            own.push_own(b"Upgrade", protocol);
+            own.push_own(b"Upgrade", WEBSOCKET);
         }
         let ResponseHead { status, fields, framing, .. } = head;
         responder.head(&AnswerHead { status: *status, fields, own, framing: *framing });
@@ -115,7 +114,7 @@ impl Relay<'_, '_> {
     ) -> Result<Piece, Failure> {
         const PART_WAIT: Duration = Duration::from_nanos(PART_NS_MAX);
         let mut waited = Duration::ZERO;
-        let mut bytes_in = self.bytes_in.load(Ordering::Relaxed);
+        let mut bytes_in = self.progress.bytes_in();
         loop {
             let wait = PART_WAIT.min(self.idle.saturating_sub(waited));
             match patience.within(wait, body.piece()).await {
@@ -123,7 +122,7 @@ impl Relay<'_, '_> {
                 Err(Elapsed) => waited += wait,
             }
             self.progress()?;
-            let bytes_in_now = self.bytes_in.load(Ordering::Relaxed);
+            let bytes_in_now = self.progress.bytes_in();
             if bytes_in_now != bytes_in {
                 // A tunnel that only carries one way is not idle.
                 bytes_in = bytes_in_now;
@@ -136,12 +135,12 @@ impl Relay<'_, '_> {
     }
 
     fn progress(&mut self) -> Result<(), Failure> {
-        self.grant.bytes_in = self.bytes_in.load(Ordering::Relaxed);
+        self.grant.bytes_in = self.progress.bytes_in();
         self.grant.progress().map_err(|_| Failure::NotMetered)
     }
 
     async fn settle(&mut self, now_ns: u64) -> Result<(), Failure> {
-        self.grant.bytes_in = self.bytes_in.load(Ordering::Relaxed);
+        self.grant.bytes_in = self.progress.bytes_in();
         self.grant.settle_durably(now_ns).await.map_err(|_| Failure::NotMetered)
     }
 }

@@ -6,6 +6,7 @@ use memchr::memmem;
 
 use super::Call;
 use crate::fields::{Field, Fields, Known, write_field};
+use crate::http1::WEBSOCKET;
 use crate::http1::response::write_number;
 use crate::pass;
 use crate::request::{Framing, RequestHead};
@@ -44,10 +45,7 @@ pub fn write_head(call: &Call<'_>, upstream: &Upstream, own: &Fields, out: &mut 
     out.extend_from_slice(b" HTTP/1.1\r\n");
     write_field(b"Host", host(call, upstream).as_bytes(), out);
     for field in passing(call) {
-        match without_key(field.value(), &call.admitted.credential) {
-            Cow::Borrowed(_) => out.extend_from_slice(field.line),
-            Cow::Owned(clean) => write_field(field.name(), &clean, out),
-        }
+        write_without_key(&field, &call.admitted.credential, out);
     }
     out.extend_from_slice(own.lines());
     out.extend_from_slice(call.introduction.lines());
@@ -55,12 +53,21 @@ pub fn write_head(call: &Call<'_>, upstream: &Upstream, own: &Fields, out: &mut 
     out.extend_from_slice(b"\r\n");
 }
 
-/// Fields of the caller that go on. A field that is only the key does not.
+/// Fields of the caller that go on. A field that is only the key, or named so, does not.
 pub fn passing<'a>(call: &'a Call<'_>) -> impl Iterator<Item = Field<'a>> {
     let credential = &call.admitted.credential;
     pass::request(&call.head.fields).filter(move |field| {
-        field.known != Known::Authorization || !contains(field.value(), credential)
+        let is_key = field.known == Known::Authorization && contains(field.value(), credential);
+        !is_key && !contains(field.name(), credential)
     })
+}
+
+/// Writes a field of the caller as HTTP/1.1 has it.
+pub fn write_without_key(field: &Field<'_>, key: &[u8], out: &mut Vec<u8>) {
+    match without_key(field.value(), key) {
+        Cow::Borrowed(_) => out.extend_from_slice(field.line),
+        Cow::Owned(clean) => write_field(field.name(), &clean, out),
+    }
 }
 
 /// The value with the key taken out: callers put keys into cookies and send them on in `Referer`.
@@ -99,11 +106,9 @@ fn write_framing(head: &RequestHead, out: &mut Vec<u8>) {
         }
         Framing::Empty => {}
     }
-    if head.upgrade
-        && let Some(protocol) = head.fields.first(Known::Upgrade)
-    {
+    if head.upgrade {
         write_field(b"Connection", b"Upgrade", out);
-        write_field(b"Upgrade", protocol, out);
+        write_field(b"Upgrade", WEBSOCKET, out);
     }
 }
 

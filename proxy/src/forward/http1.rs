@@ -1,17 +1,19 @@
 //! The exchange with an upstream that speaks HTTP/1.1, inside the caller's own task.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::Method;
+use tokio::time::Instant;
 use tollgate_common::refusal::Refusal;
 
 use super::answer::{AnswerBody, AnswerBroken, Piece, Relay};
-use super::fields::write_head;
-use super::{Broken, Call, Failure};
+use super::fields::{write_head, write_without_key};
+use super::{Broken, Call, Failure, Progress};
 use crate::fields::Fields;
 use crate::http1::body::{BodyDecoder, BodyMalformed, Decoded};
+use crate::http1::names_websocket;
 use crate::http1::patience::{Elapsed, Patience};
 use crate::http1::response::{ResponseHead, take, write_chunk_size};
 use crate::http1::socket::Socket;
@@ -68,12 +70,13 @@ pub(super) async fn exchange(
         return Err(Broken { failure: Failure::UpstreamBroke, unseen: *reused });
     }
 
-    let bytes_in = AtomicU64::new(0);
-    let sent = AtomicBool::new(call.head.framing == Framing::Empty);
+    let progress = &Progress::of(call.head.framing);
     let bytes_max = call.body_bytes_max();
-    let sending = Sending { socket, out, bytes_in: &bytes_in, sent: &sent, bytes_max };
+    let key = &*call.admitted.credential;
+    let sending = Sending { socket, out, progress, bytes_max, key };
     let is_upgrade = call.head.upgrade;
-    let mut answering = Answering { socket, buffer, head, patience, sent: &sent, is_upgrade };
+    let mut answering =
+        Answering { socket, buffer, head, patience, progress, is_upgrade, has_heard: false };
 
     let received = if is_upgrade {
         // Nothing of the caller's may pass before the upstream has agreed.
@@ -103,7 +106,7 @@ pub(super) async fn exchange(
             grant: &mut call.admitted.grant,
             weight: &call.admitted.weight,
             limits: &call.admitted.limits,
-            bytes_in: &bytes_in,
+            progress,
             idle: Duration::from_millis(upstream.settings().idle_timeout_ms),
         };
         relay.run(answering.head, &mut source, own, answering.patience, responder).await
@@ -113,16 +116,17 @@ pub(super) async fn exchange(
         received = receiving => received,
         failure = sending => Err(failure),
     };
+    let has_heard = answering.has_heard;
     match ended {
         Ok(()) => {
             let keeps = line.head.keeps_connection && line.buffer.is_empty() && !tunnel;
             line.reused = true;
-            Ok((keeps && sent.load(Ordering::Relaxed)).then_some(line))
+            Ok((keeps && progress.is_sent()).then_some(line))
         }
         Err(failure) => {
-            let answered = call.admitted.grant.answer.status != 0;
-            let is_cut = failure == Failure::UpstreamBroke && line.buffer.is_empty();
-            Err(Broken { failure, unseen: is_cut && line.reused && !answered })
+            call.admitted.grant.bytes_in = progress.bytes_in();
+            let is_cut = failure == Failure::UpstreamBroke && !has_heard;
+            Err(Broken { failure, unseen: is_cut && line.reused })
         }
     }
 }
@@ -131,10 +135,10 @@ pub(super) async fn exchange(
 struct Sending<'a> {
     socket: &'a Socket<UpstreamStream>,
     out: &'a mut Vec<u8>,
-    bytes_in: &'a AtomicU64,
-    /// The request has been sent to its last byte.
-    sent: &'a AtomicBool,
+    progress: &'a Progress,
     bytes_max: u64,
+    /// The caller's key, which does not go on.
+    key: &'a [u8],
 }
 
 impl Sending<'_> {
@@ -161,8 +165,8 @@ impl Sending<'_> {
             return Ok(());
         }
         let chunked = framing == Framing::Chunked;
-        while let Some(piece) = body.piece().await.map_err(Stopped::Caller)? {
-            let passed = self.bytes_in.fetch_add(piece.len() as u64, Ordering::Relaxed);
+        while let Some(piece) = self.progress.piece(body).await.map_err(Stopped::Caller)? {
+            let passed = self.progress.bytes_in.fetch_add(piece.len() as u64, Ordering::Relaxed);
             if framing != Framing::UntilClose && passed + piece.len() as u64 > self.bytes_max {
                 return Err(Stopped::Caller(BodyEnd::Refused(Refusal::ContentTooLarge)));
             }
@@ -175,13 +179,13 @@ impl Sending<'_> {
         if chunked {
             self.out.clear();
             self.out.extend_from_slice(b"0\r\n");
-            for field in body.trailers().into_iter().flat_map(pass::request) {
-                self.out.extend_from_slice(field.line);
+            for field in body.trailers().into_iter().flat_map(pass::trailers) {
+                write_without_key(&field, self.key, self.out);
             }
             self.out.extend_from_slice(b"\r\n");
             self.socket.write_all(self.out).await.map_err(|_| Stopped::Upstream)?;
         }
-        self.sent.store(true, Ordering::Relaxed);
+        self.progress.sent.store(true, Ordering::Relaxed);
         Ok(())
     }
 
@@ -209,8 +213,10 @@ struct Answering<'a> {
     buffer: &'a mut BytesMut,
     head: &'a mut ResponseHead,
     patience: &'a mut Patience,
-    sent: &'a AtomicBool,
+    progress: &'a Progress,
     is_upgrade: bool,
+    /// Something has come, be it an interim head.
+    has_heard: bool,
 }
 
 /// Interim heads that one answer may have: more is a flood.
@@ -226,8 +232,9 @@ impl Answering<'_> {
     ) -> Result<(), Failure> {
         for _ in 0..INTERIM_HEADS_MAX {
             self.next_head(method, timeout).await?;
-            // To change the protocol unasked is to say something else than HTTP.
-            if self.head.status == 101 && !self.is_upgrade {
+            // To change to a protocol unasked is to say something else than HTTP.
+            let is_agreed = self.is_upgrade && names_websocket(&self.head.fields);
+            if self.head.status == 101 && !is_agreed {
                 return Err(Failure::UpstreamMalformed);
             }
             if !self.head.is_interim() {
@@ -241,21 +248,31 @@ impl Answering<'_> {
         Err(Failure::UpstreamMalformed)
     }
 
+    /// Waits for the first byte of a head, and no longer than that again for its last.
     async fn next_head(&mut self, method: &Method, timeout: Duration) -> Result<(), Failure> {
         let mut seen = 0;
+        let mut deadline = None;
         loop {
             let whole = take(self.buffer, seen, method, self.head);
             if whole.map_err(|_| Failure::UpstreamMalformed)? {
                 return Ok(());
             }
             seen = self.buffer.len();
-            let was_sent = self.sent.load(Ordering::Relaxed);
-            match self.patience.within(timeout, self.socket.read(self.buffer)).await {
-                Ok(Ok(read)) if read > 0 => {}
+            if seen > 0 {
+                deadline.get_or_insert_with(|| Instant::now() + timeout);
+            }
+            let was_sent = self.progress.is_sent();
+            let read = self.socket.read(self.buffer);
+            let read = match deadline {
+                Some(deadline) => self.patience.by(deadline, read).await,
+                None => self.patience.within(timeout, read).await,
+            };
+            match read {
+                Ok(Ok(read)) if read > 0 => self.has_heard = true,
                 Ok(_) => return Err(Failure::UpstreamBroke),
                 // While the body is still on its way, its own limits apply.
                 Err(Elapsed) if was_sent => return Err(Failure::UpstreamSilent),
-                Err(Elapsed) => {}
+                Err(Elapsed) => deadline = None,
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The exchange with an upstream that speaks HTTP/2, through hyper's client.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,10 +9,11 @@ use http::{Request, Response, Uri, Version};
 use http_body_util::channel::{Channel, Sender};
 use http_body_util::{BodyExt, Either, Empty};
 use hyper::body::{Body, Incoming};
+use tollgate_common::refusal::Refusal;
 
 use super::answer::{AnswerBody, AnswerBroken, Piece, Relay};
 use super::fields::{host, passing, without_key, write_target};
-use super::{Broken, Call, Failure};
+use super::{Broken, Call, Failure, Progress};
 use crate::fields::Fields;
 use crate::http1::patience::{Elapsed, Patience};
 use crate::http1::response::ResponseHead;
@@ -53,16 +54,16 @@ pub(super) async fn exchange(
     own.push_request_id(call.request);
     let request = request(call, upstream, &own, request_body)?;
     let timeout = Duration::from_millis(upstream.settings().response_timeout_ms);
-    let bytes_in = AtomicU64::new(0);
-    let sent = AtomicBool::new(framing == Framing::Empty);
+    let progress = &Progress::of(framing);
     let bytes_max = call.body_bytes_max();
-    let sending = Sending { sender, bytes_in: &bytes_in, sent: &sent, bytes_max };
+    let key = &*call.admitted.credential;
+    let sending = Sending { sender, progress, bytes_max, key };
     let sending = sending.run(body);
     let receiving = async {
         let mut patience = Patience::default();
         let mut answer = std::pin::pin!(stream.send(request));
         let response = loop {
-            let was_sent = sent.load(Ordering::Relaxed);
+            let was_sent = progress.is_sent();
             match patience.within(timeout, answer.as_mut()).await {
                 Ok(answer) => break answer,
                 Err(Elapsed) if was_sent => return Err(Failure::UpstreamSilent.into()),
@@ -73,22 +74,26 @@ pub(super) async fn exchange(
             failure: Failure::UpstreamBroke,
             unseen: error.is_refused || error.unsent.is_some(),
         })?;
-        let (head, mut source) = read_answer(response);
+        let (head, mut source) = read_answer(response)?;
         let mut relay = Relay {
             grant: &mut call.admitted.grant,
             weight: &call.admitted.weight,
             limits: &call.admitted.limits,
-            bytes_in: &bytes_in,
+            progress,
             idle: Duration::from_millis(upstream.settings().idle_timeout_ms),
         };
         let relayed = relay.run(&head, &mut source, &mut own, &mut patience, responder);
         relayed.await.map_err(Broken::from)
     };
-    tokio::select! {
+    let ended = tokio::select! {
         biased;
         received = receiving => received,
         failure = sending => Err(failure.into()),
+    };
+    if ended.is_err() {
+        call.admitted.grant.bytes_in = progress.bytes_in();
     }
+    ended
 }
 
 fn request(
@@ -136,9 +141,10 @@ pub fn insert(fields: &mut HeaderMap, name: &[u8], value: &[u8]) {
 struct Sending<'a> {
     /// None: there is no body.
     sender: Option<Sender<Bytes, BodyCut>>,
-    bytes_in: &'a AtomicU64,
-    sent: &'a AtomicBool,
+    progress: &'a Progress,
     bytes_max: u64,
+    /// The caller's key, which does not go on.
+    key: &'a [u8],
 }
 
 impl Sending<'_> {
@@ -158,7 +164,7 @@ impl Sending<'_> {
                 }
             }
         }
-        self.sent.store(true, Ordering::Relaxed);
+        self.progress.sent.store(true, Ordering::Relaxed);
         body.gone().await;
         Failure::CallerGone
     }
@@ -168,11 +174,11 @@ impl Sending<'_> {
         sender: &mut Sender<Bytes, BodyCut>,
         body: &mut impl RequestBody,
     ) -> Result<bool, BodyEnd> {
-        while let Some(piece) = body.piece().await? {
+        while let Some(piece) = self.progress.piece(body).await? {
             let length = piece.len() as u64;
-            if self.bytes_in.fetch_add(length, Ordering::Relaxed) + length > self.bytes_max {
-                let refusal = tollgate_common::refusal::Refusal::ContentTooLarge;
-                return Err(BodyEnd::Refused(refusal));
+            let passed = self.progress.bytes_in.fetch_add(length, Ordering::Relaxed);
+            if passed + length > self.bytes_max {
+                return Err(BodyEnd::Refused(Refusal::ContentTooLarge));
             }
             if sender.send_data(piece).await.is_err() {
                 return Ok(false);
@@ -180,8 +186,8 @@ impl Sending<'_> {
         }
         if let Some(trailers) = body.trailers() {
             let mut map = HeaderMap::new();
-            for field in pass::request(trailers) {
-                insert(&mut map, field.name(), field.value());
+            for field in pass::trailers(trailers) {
+                insert(&mut map, field.name(), &without_key(field.value(), self.key));
             }
             return Ok(sender.send_trailers(map).await.is_ok());
         }
@@ -189,11 +195,15 @@ impl Sending<'_> {
     }
 }
 
-fn read_answer(response: Response<Incoming>) -> (ResponseHead, Source) {
+fn read_answer(response: Response<Incoming>) -> Result<(ResponseHead, Source), Failure> {
     let (parts, body) = response.into_parts();
     let mut fields = Fields::default();
     for (name, value) in &parts.headers {
         fields.push(name.as_str().as_bytes(), value.as_bytes());
+    }
+    // hyper holds a body to its length, but only to one that is called by its right name.
+    if fields.frames_in_disguise() {
+        return Err(Failure::UpstreamMalformed);
     }
     let length = fields.named("content-length");
     let length = length.and_then(|length| str::from_utf8(length).ok()?.parse().ok());
@@ -204,7 +214,7 @@ fn read_answer(response: Response<Incoming>) -> (ResponseHead, Source) {
     };
     let status = parts.status.as_u16();
     let head = ResponseHead { status, fields, framing, keeps_connection: true };
-    (head, Source { body, trailers: None })
+    Ok((head, Source { body, trailers: None }))
 }
 
 /// The body of an answer on a stream.

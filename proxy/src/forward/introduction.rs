@@ -4,8 +4,9 @@ use std::sync::{Arc, Weak};
 
 use tollgate_common::ids::SubscriptionId;
 
+use crate::chain::believed_chain;
 use crate::core::Core;
-use crate::fields::{Fields, Known};
+use crate::fields::Fields;
 use crate::meter::Admission;
 use crate::request::RequestHead;
 use crate::serve::Peer;
@@ -32,7 +33,7 @@ impl Introduction {
         head: &RequestHead,
         admission: &Admission,
     ) -> &Fields {
-        let chain = trusted_chain(core, peer, head).unwrap_or_default();
+        let chain = believed_chain(&core.gateway.settings, peer.address.ip(), &head.fields);
         let subscription = Some(admission.subscriber.id());
         let is_known = self.subscription == subscription
             && self.plan.as_ptr() == Arc::as_ptr(&admission.plan)
@@ -42,8 +43,7 @@ impl Introduction {
             self.subscription = subscription;
             self.plan = Arc::downgrade(&admission.plan);
             self.host.clone_from(&head.host);
-            self.chain.clear();
-            self.chain.extend_from_slice(chain);
+            self.chain = chain;
             self.write(peer, admission);
         }
         &self.fields
@@ -60,7 +60,7 @@ impl Introduction {
         fields.push_id(b"X-Tollgate-Subscription", subscriber.id().0);
     }
 
-    /// `X-Forwarded-*` and `Forwarded` (RFC 7239), written anew but for the chain.
+    /// `X-Forwarded-*` and `Forwarded` (RFC 7239), written anew but for what is believed.
     fn push_forwarded(&mut self, peer: &Peer) {
         let Self { fields, host, chain, .. } = self;
         let proto: &[u8] = if peer.secure { b"https" } else { b"http" };
@@ -82,13 +82,4 @@ impl Introduction {
             text.extend_from_slice(proto);
         });
     }
-}
-
-/// The `X-Forwarded-For` that came, if a trusted proxy wrote it: it is continued. From anyone else
-/// it is not believed.
-fn trusted_chain<'a>(core: &Core, peer: &Peer, head: &'a RequestHead) -> Option<&'a [u8]> {
-    let address = peer.address.ip();
-    let trusted = &core.gateway.settings.trusted_proxies;
-    let is_trusted = trusted.iter().any(|network| network.contains(&address));
-    if is_trusted { head.fields.first(Known::ForwardedFor) } else { None }
 }

@@ -62,6 +62,19 @@ impl BodyDecoder {
         self.state == State::Done
     }
 
+    /// Bytes of the body that are still to come, where its framing says how many.
+    pub fn left(&self) -> Option<u64> {
+        match self.state {
+            State::Done => Some(0),
+            State::Length(left) => Some(left),
+            State::ChunkSize
+            | State::ChunkData(_)
+            | State::ChunkEnd
+            | State::Trailers
+            | State::UntilClose => None,
+        }
+    }
+
     /// Whether the end of the connection is the end of the body.
     pub fn ends_with_connection(&self) -> bool {
         self.state == State::UntilClose

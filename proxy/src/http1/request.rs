@@ -6,6 +6,7 @@ use tollgate_common::refusal::Refusal;
 use super::head::{
     FIELDS_MAX, HeadLimits, check_line_ends, content_length, empty_line, take_fields,
 };
+use super::names_websocket;
 use crate::fields::{Known, list_members};
 use crate::request::{Framing, RequestHead};
 
@@ -41,6 +42,9 @@ pub fn read(
         return Err(Refusal::VersionNotSupported);
     }
     take_fields(bytes, parsed.headers, &mut head.fields);
+    if head.fields.connection().is_flood() {
+        return Err(Refusal::HeaderFieldsTooLarge);
+    }
     read_host(head)?;
     read_target(parsed.path.unwrap_or_default(), limits, head)?;
     read_framing(head)?;
@@ -145,11 +149,13 @@ fn read_expectation(head: &mut RequestHead) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Reads `Connection`, `Upgrade` and `TE`; says whether the connection is to be kept.
+/// Reads `Connection`, `Upgrade` and `TE`; says whether the connection is to be kept. Of all protocols
+/// only WebSocket is offered on: one that carries requests of its own, as `h2c` does, would take them
+/// past keys, limits and the journal. To leave an offer out is to decline it (RFC 9110, section 7.8).
 fn read_connection(head: &mut RequestHead) -> bool {
     let connection = head.fields.connection();
     head.upgrade =
-        connection.upgrade && head.fields.has(Known::Upgrade) && head.framing == Framing::Empty;
+        connection.upgrade && names_websocket(&head.fields) && head.framing == Framing::Empty;
     head.takes_trailers = head
         .fields
         .values(Known::Te)
@@ -272,6 +278,9 @@ mod tests {
 
         let many = "A: b\r\n".repeat(100);
         assert_eq!(with_fields(&many).err(), Some(Refusal::HeaderFieldsTooLarge));
+        let tied = format!("Connection: close{}\r\n", ", a".repeat(33));
+        assert_eq!(with_fields(&tied).err(), Some(Refusal::HeaderFieldsTooLarge));
+        assert!(with_fields(&tied.replacen(", a", "", 1)).is_ok());
     }
 
     #[test]
@@ -290,5 +299,22 @@ mod tests {
 
         let (head, keep) = with_fields("Connection: close\r\nTE: trailers\r\n").unwrap();
         assert!(!keep && !head.upgrade && head.takes_trailers);
+    }
+
+    #[test]
+    fn no_protocol_but_websocket_is_offered_on() {
+        for (protocols, is_offered) in [
+            ("Upgrade: WebSocket\r\n", true),
+            ("Upgrade: h2c, websocket\r\n", true),
+            ("Upgrade: h2c\r\nUpgrade: websocket\r\n", true),
+            ("Upgrade: h2c\r\n", false),
+            ("Upgrade: HTTP/2.0\r\n", false),
+            ("Upgrade: TLS/1.2\r\n", false),
+            ("Upgrade: websocket/h2c\r\n", false),
+            ("", false),
+        ] {
+            let fields = format!("Connection: Upgrade\r\n{protocols}");
+            assert_eq!(with_fields(&fields).unwrap().0.upgrade, is_offered, "{protocols}");
+        }
     }
 }

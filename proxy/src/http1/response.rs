@@ -73,6 +73,9 @@ fn read(
         return Err(ResponseMalformed);
     }
     take_fields(bytes, parsed.headers, &mut head.fields);
+    if head.fields.connection().is_flood() {
+        return Err(ResponseMalformed);
+    }
     let is_1_1 = parsed.version == Some(1);
     head.framing = framing(method, head)?;
     let asks_to_close = head.fields.connection().close;

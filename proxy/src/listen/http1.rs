@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tollgate_common::refusal::Refusal;
 
-use self::body::Http1Body;
+use self::body::{Http1Body, Rest};
 use self::responder::Http1Responder;
 use crate::core::Core;
 use crate::http1::head::may_be_whole;
@@ -172,20 +172,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             &mut self.writing,
             settings.write_timeout,
         );
-        responder.begin(&self.head, keep, drain);
+        let rest = Rest::default();
+        responder.begin(&self.head, keep, drain, &rest);
         let mut body = Http1Body::new(
             &self.socket,
             &mut self.buffer,
             &mut self.reading,
             &self.head,
             settings.body_rate_min,
+            &rest,
         );
         let served =
             serve(core, peer, &mut self.head, &mut self.last, &mut body, &mut responder).await;
-        let body_is_read = body.is_read();
         match served {
-            Served::Answered if responder.keeps() && body_is_read => After::Keep,
-            Served::Answered if body_is_read => After::Close,
+            Served::Answered if responder.keeps() && body.skip().await => After::Keep,
+            Served::Answered if body.is_read() => After::Close,
             Served::Answered => After::Linger,
             Served::Broken => After::Close,
         }

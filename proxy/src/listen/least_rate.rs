@@ -1,8 +1,11 @@
 //! The least rate of a request body: a sender may pause, but not trickle.
 
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::http1::patience::{Elapsed, Patience};
 
 /// A sender may pause this long; over it, the average rate counts.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -13,21 +16,47 @@ pub struct LeastRate {
     bytes_per_second: u64,
     taken: u64,
     since: Option<Instant>,
+    is_waived: bool,
 }
 
 impl LeastRate {
     pub const fn new(bytes_per_second: u64) -> Self {
-        Self { bytes_per_second, taken: 0, since: None }
+        Self { bytes_per_second, taken: 0, since: None, is_waived: false }
     }
 
     pub fn took(&mut self, bytes: usize) {
         self.taken += bytes as u64;
     }
 
-    /// When more must have come. The time begins with the first question.
-    pub fn deadline(&mut self) -> Instant {
+    /// No rate is asked any more.
+    pub fn waive(&mut self) {
+        self.is_waived = true;
+    }
+
+    /// What is left of the body is waited for as if it were a body of its own.
+    pub fn begin_anew(&mut self) {
+        *self = Self::new(self.bytes_per_second);
+    }
+
+    /// When more must have come; None: whenever. The time begins with the first question.
+    pub fn deadline(&mut self) -> Option<Instant> {
+        if self.is_waived {
+            return None;
+        }
         let since = *self.since.get_or_insert_with(Instant::now);
-        since + WINDOW + Duration::from_secs(self.taken / self.bytes_per_second.max(1))
+        Some(since + WINDOW + Duration::from_secs(self.taken / self.bytes_per_second.max(1)))
+    }
+
+    /// Waits for what the sender sends next, as long as it keeps to the rate.
+    pub async fn of<F: Future>(
+        &mut self,
+        patience: &mut Patience,
+        next: F,
+    ) -> Result<F::Output, Elapsed> {
+        match self.deadline() {
+            Some(deadline) => patience.by(deadline, next).await,
+            None => Ok(next.await),
+        }
     }
 }
 
@@ -38,12 +67,12 @@ mod tests {
     #[test]
     fn each_second_of_rate_that_was_taken_is_a_second_more() {
         let mut rate = LeastRate::new(100);
-        let first = rate.deadline();
+        let first = rate.deadline().unwrap();
 
         rate.took(250);
-        assert_eq!(rate.deadline() - first, Duration::from_secs(2));
+        assert_eq!(rate.deadline().unwrap() - first, Duration::from_secs(2));
         rate.took(50);
-        assert_eq!(rate.deadline() - first, Duration::from_secs(3));
+        assert_eq!(rate.deadline().unwrap() - first, Duration::from_secs(3));
     }
 
     #[test]
@@ -51,6 +80,17 @@ mod tests {
         let mut rate = LeastRate::new(0);
         let first = rate.deadline();
 
+        assert!(first.is_some());
         assert_eq!(rate.deadline(), first);
+    }
+
+    #[test]
+    fn a_rate_that_is_waived_is_asked_again_of_what_begins_anew() {
+        let mut rate = LeastRate::new(100);
+
+        rate.waive();
+        assert_eq!(rate.deadline(), None);
+        rate.begin_anew();
+        assert!(rate.deadline().is_some());
     }
 }

@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
+use ipnet::IpNet;
 
 /// Counts connections. An address takes room only while it has a connection.
 #[derive(Debug)]
 pub struct Slots {
     all_max: usize,
     per_address_max: usize,
+    /// Networks of proxies, which bring the connections of many.
+    exempt: Vec<IpNet>,
     all: AtomicUsize,
     by_address: DashMap<IpAddr, usize, foldhash::fast::RandomState>,
     refused: AtomicU64,
@@ -21,14 +24,16 @@ pub struct Slots {
 #[derive(Debug)]
 pub struct Slot {
     slots: Arc<Slots>,
-    address: IpAddr,
+    /// None: it is not counted by address.
+    address: Option<IpAddr>,
 }
 
 impl Slots {
-    pub fn new(all_max: usize, per_address_max: usize) -> Self {
+    pub fn new(all_max: usize, per_address_max: usize, exempt: Vec<IpNet>) -> Self {
         Self {
             all_max,
             per_address_max,
+            exempt,
             all: AtomicUsize::new(0),
             by_address: DashMap::default(),
             refused: AtomicU64::new(0),
@@ -37,27 +42,32 @@ impl Slots {
 
     /// Room for a connection from `peer`, if both limits leave some.
     pub fn take(self: &Arc<Self>, peer: IpAddr) -> Option<Slot> {
-        let slot = self.try_take(network(peer));
+        let is_exempt = self.exempt.iter().any(|exempt| exempt.contains(&peer.to_canonical()));
+        let slot = self.try_take((!is_exempt).then(|| network(peer)));
         if slot.is_none() {
             self.refused.fetch_add(1, Ordering::Relaxed);
         }
         slot
     }
 
-    fn try_take(self: &Arc<Self>, address: IpAddr) -> Option<Slot> {
+    fn try_take(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Slot> {
         if self.all.fetch_add(1, Ordering::Relaxed) >= self.all_max {
             self.all.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        let mut count = self.by_address.entry(address).or_insert(0);
-        if *count >= self.per_address_max {
-            drop(count);
+        if address.is_some_and(|address| !self.has_counted(address)) {
             self.all.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        *count += 1;
-        drop(count);
         Some(Slot { slots: self.clone(), address })
+    }
+
+    /// Counts one more from an address, unless it has as many as it may.
+    fn has_counted(&self, address: IpAddr) -> bool {
+        let mut count = self.by_address.entry(address).or_insert(0);
+        let has_room = *count < self.per_address_max;
+        *count += usize::from(has_room);
+        has_room
     }
 
     pub fn in_use(&self) -> usize {
@@ -72,7 +82,9 @@ impl Slots {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if let Entry::Occupied(mut entry) = self.slots.by_address.entry(self.address) {
+        if let Some(address) = self.address
+            && let Entry::Occupied(mut entry) = self.slots.by_address.entry(address)
+        {
             *entry.get_mut() -= 1;
             if *entry.get() == 0 {
                 entry.remove();
@@ -103,8 +115,20 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_brings_as_many_as_there_is_room_for() {
+        let slots = Arc::new(Slots::new(3, 1, vec!["192.0.2.0/24".parse().unwrap()]));
+        let taken: Vec<_> = (0..4).map(|_| slots.take(ip("::ffff:192.0.2.1"))).collect();
+
+        assert_eq!(taken.iter().flatten().count(), 3);
+        drop(taken);
+        let _first = slots.take(ip("198.51.100.1")).unwrap();
+        assert!(slots.take(ip("198.51.100.1")).is_none());
+        assert_eq!(slots.in_use(), 1);
+    }
+
+    #[test]
     fn one_address_cannot_take_all_the_room() {
-        let slots = Arc::new(Slots::new(10, 2));
+        let slots = Arc::new(Slots::new(10, 2, vec![]));
         let _first = slots.take(ip("192.0.2.1")).unwrap();
         let _second = slots.take(ip("192.0.2.1")).unwrap();
 
@@ -116,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_whole_ipv6_network_counts_as_one_address() {
-        let slots = Arc::new(Slots::new(10, 1));
+        let slots = Arc::new(Slots::new(10, 1, vec![]));
         let _held = slots.take(ip("2001:db8:1:2::1")).unwrap();
 
         assert!(slots.take(ip("2001:db8:1:2:ffff::9")).is_none());
@@ -125,7 +149,7 @@ mod tests {
 
     #[test]
     fn room_comes_back_and_leaves_nothing_behind() {
-        let slots = Arc::new(Slots::new(1, 1));
+        let slots = Arc::new(Slots::new(1, 1, vec![]));
         let held = slots.take(ip("192.0.2.1")).unwrap();
         assert!(slots.take(ip("192.0.2.2")).is_none());
 

@@ -27,6 +27,7 @@ fn options(cores: usize) -> Options {
         cores,
         connections_max: 100,
         connections_per_address_max: 100,
+        trusted_proxies: vec![],
     }
 }
 

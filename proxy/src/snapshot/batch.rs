@@ -3,6 +3,8 @@
 //! Owns the rules of `Begin .. Commit`, for the feed and the file alike. It must not know where
 //! frames come from or what a catalog is made of.
 
+use std::sync::Arc;
+
 use tollgate_common::snapshot::wire::{Frame, FrameError};
 use tollgate_common::snapshot::{Entry, Revision};
 
@@ -20,7 +22,7 @@ pub trait Sink {
     fn begin(&self, full: bool) -> Self::Batch<'_>;
 }
 
-impl<S: Sink> Sink for std::sync::Arc<S> {
+impl<S: Sink> Sink for Arc<S> {
     type Batch<'a>
         = S::Batch<'a>
     where

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use http::Method;
 use tollgate_common::ids::ProductId;
-use tollgate_common::route::{RouteTable, Unusable};
+use tollgate_common::route::{Route, RouteTable, Unusable};
 use tollgate_common::snapshot::ProductRules;
 
 use crate::metrics::ProductMetrics;
+use crate::target::Target;
 use crate::upstream::Upstream;
 
 pub struct ProductEntry {
@@ -44,9 +45,18 @@ impl ProductEntry {
         self.rules.id
     }
 
-    /// The weight of a call to `path`, which begins below the product.
-    pub fn weight(&self, method: &Method, path: &str) -> Weight {
-        match self.routes.find(method.as_str(), path) {
+    /// The weight of a call to what begins at `path_start` of its target. Where a path can be read in two
+    /// ways, the dearer route counts: no spelling makes a call cheaper.
+    pub fn weight(&self, method: &Method, target: &Target, path_start: usize) -> Weight {
+        let find = |path: &str| self.routes.find(method.as_str(), path);
+        let cost = |route: Option<&Route>| route.map_or(DEFAULT_COST, |route| route.cost);
+        let as_it_came = find(target.below(path_start));
+        let plain = target.plain_below(path_start).map(|plain| find(&plain));
+        let route = match plain {
+            Some(plain) if cost(plain) >= cost(as_it_came) => plain.or(as_it_came),
+            Some(_) | None => as_it_came,
+        };
+        match route {
             Some(route) => Weight {
                 cost: route.cost,
                 units_header: route.units_header.clone(),

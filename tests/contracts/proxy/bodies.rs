@@ -13,7 +13,7 @@ async fn answers_without_a_body_end_where_they_should() {
     let house = House::open().await;
     house.origin.answer("/head", "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nX: y\r\n\r\n");
     house.origin.answer("/chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-    house.origin.answer("/204", "HTTP/1.1 204 No Content\r\n\r\n");
+    house.origin.answer("/204", "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n");
     house
         .origin
         .answer("/304", "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nContent-Length: 9\r\n\r\n");
@@ -97,6 +97,7 @@ async fn an_upstream_may_answer_before_it_has_read_the_body() {
     let answer = client.answer().await.unwrap();
 
     assert_eq!((answer.status, answer.text().as_str()), (403, "no"));
+    assert_eq!(answer.header("connection"), Some("close"));
     assert!(client.is_closed().await);
     let (seen, records) = house.accepted(1).await;
     assert_eq!((seen.len(), records[0].status, records[0].truncated), (1, 403, false));
@@ -134,6 +135,7 @@ async fn a_caller_that_is_refused_is_not_asked_for_its_body() {
         .await;
 
     assert_eq!((answer.status, answer.interim.len()), (401, 0));
+    assert_eq!(answer.header("connection"), Some("close"));
     let odd = house.request("POST", "/x", "Content-Length: 5\r\nExpect: 200-ok\r\n");
     assert!(matches!(house.ask(odd).await.status, 400 | 417));
     house.accepted(0).await;
@@ -157,4 +159,52 @@ async fn interim_answers_of_the_upstream_are_passed_on_but_not_for_ever() {
     assert!(flooded.interim.len() < 100, "{}", flooded.interim.len());
     let (_, records) = house.accepted(2).await;
     assert_eq!([records[0].status, records[1].status], [200, 502]);
+}
+
+/// Or else the next call on the connection would be lost.
+#[tokio::test]
+async fn a_connection_outlives_a_refusal_or_is_said_to_end() {
+    let house = House::open().await;
+    let mut client = house.connect().await;
+    let stranger = |lines: &str| format!("POST /orders/x HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
+
+    for sends in [&["hello"][..], &["", "hello"], &["he", "llo"]] {
+        let mut rest = sends.iter();
+        let first = rest.next().unwrap();
+        client.send(stranger("Content-Length: 5\r\n") + first).await;
+        let answer = client.answer().await.unwrap();
+        assert_eq!((answer.status, answer.header("connection")), (401, None));
+        for piece in rest {
+            client.send(piece).await;
+        }
+        assert_eq!(client.get("/orders/x", house.key()).await.unwrap().status, 200);
+    }
+    client.send(house.request("GET", "/x", "").replace("/orders/x", "/.tollgate/usage")).await;
+    assert_eq!(client.answer().await.unwrap().status, 200);
+    for (lines, body) in [
+        ("Content-Length: 1000000\r\n", "hello"),
+        ("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n"),
+    ] {
+        let mut client = house.connect().await;
+        client.send(stranger(lines) + body).await;
+        let answer = client.answer().await.unwrap();
+        assert_eq!((answer.status, answer.header("connection")), (401, Some("close")), "{lines}");
+        assert!(client.is_closed().await);
+    }
+    house.accepted(3).await;
+}
+
+#[tokio::test]
+async fn an_answer_has_an_end_however_its_upstream_ties_the_length() {
+    let house = House::open().await;
+    let tied = "HTTP/1.1 200 OK\r\nConnection: Content-Length\r\n";
+    house.origin.answer("/five", format!("{tied}Content-Length: 5\r\n\r\nhello"));
+    house.origin.answer("/none", format!("{tied}Content-Length: 0\r\n\r\n"));
+    let mut client = house.connect().await;
+
+    for (path, text) in [("/orders/five", "hello"), ("/orders/none", ""), ("/orders/five", "hello")]
+    {
+        assert_eq!(client.get(path, house.key()).await.unwrap().text(), text);
+    }
+    house.accepted(3).await;
 }

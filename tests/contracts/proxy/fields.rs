@@ -114,13 +114,22 @@ async fn a_caller_cannot_untie_what_the_gateway_says() {
 
 #[tokio::test]
 async fn the_chain_of_a_trusted_proxy_is_continued() {
-    let house = House::with_settings(&[("TOLLGATE_PROXY__TRUSTED_PROXIES", "127.0.0.0/8")]).await;
-    let lines = "X-Forwarded-For: 6.6.6.6, 203.0.113.7\r\n";
+    let trusted = ("TOLLGATE_PROXY__TRUSTED_PROXIES", "127.0.0.0/8");
+    let one_line = "X-Forwarded-For: 6.6.6.6, 203.0.113.7, 10.0.0.8\r\n";
+    let two_lines = "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 203.0.113.7, 10.0.0.8\r\n";
+    for (hops, believed) in [("1", "10.0.0.8"), ("2", "203.0.113.7, 10.0.0.8")] {
+        let house = House::with_settings(&[trusted, ("TOLLGATE_PROXY__TRUSTED_HOPS", hops)]).await;
 
-    house.ask(house.request("GET", "/x", lines)).await;
+        for lines in [one_line, two_lines] {
+            house.ask(house.request("GET", "/x", lines)).await;
+        }
 
-    let (seen, _) = house.accepted(1).await;
-    assert_eq!(seen[0].values("X-Forwarded-For"), ["6.6.6.6, 203.0.113.7, 127.0.0.1"]);
+        let (seen, _) = house.accepted(2).await;
+        for seen in seen {
+            let chain = format!("{believed}, 127.0.0.1");
+            assert_eq!(seen.values("X-Forwarded-For"), [chain], "{hops}");
+        }
+    }
 }
 
 /// What was said of the call before is kept for the next on the connection, so each part of it varies.

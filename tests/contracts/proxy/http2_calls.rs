@@ -1,6 +1,7 @@
 //! HTTP/2 as it should be sent, and gRPC-like calls over both protocols of an upstream.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -268,6 +269,8 @@ async fn a_grpc_call_streams_both_ways_and_ends_with_its_trailers() {
     }
     let mut sum = HeaderMap::new();
     sum.insert("x-sum", "3".parse().unwrap());
+    sum.insert("authorization", format!("Bearer {}", offer.key).parse().unwrap());
+    sum.insert("x-note", offer.key.parse().unwrap());
     stream.send_trailers(sum).unwrap();
     assert!(body.data().await.is_none());
     let trailers = body.trailers().await.unwrap().unwrap();
@@ -282,7 +285,10 @@ async fn a_grpc_call_streams_both_ways_and_ends_with_its_trailers() {
     assert_eq!(received[0].headers["te"], "trailers");
     assert!(!received[0].headers.contains_key("x-api-key"));
     assert_eq!(received[0].headers["x-tollgate-product"], "grpc");
-    assert_eq!(received[0].trailers.as_ref().unwrap()["x-sum"], "3");
+    let sum = received[0].trailers.as_ref().unwrap();
+    assert_eq!(sum["x-sum"], "3");
+    assert_eq!(sum["x-note"], "tg_redacted");
+    assert!(!sum.contains_key("authorization"));
     let records = house.has_recorded(1).await;
     assert_eq!((records.len(), records[0].bytes_in, records[0].bytes_out), (1, 11, 11));
 }
@@ -370,4 +376,55 @@ async fn an_http_1_caller_is_served_by_an_http_2_upstream() {
     assert_eq!(client.chunk().await.unwrap(), "hello");
     assert_eq!(client.chunk().await.unwrap(), "");
     assert_eq!(client.trailers().await.unwrap(), ["grpc-status: 0"]);
+}
+
+#[tokio::test]
+async fn a_cookie_that_comes_in_crumbs_goes_on_as_one() {
+    let house = House::open().await;
+    let mut client = connect(&house).await.ready().await.unwrap();
+    let mut call = request("GET", "/orders/x", house.key());
+    for crumb in ["a=1", "b=2"] {
+        call.headers_mut().append("cookie", crumb.parse().unwrap());
+    }
+
+    let answer = client.send_request(call, true).unwrap().0.await.unwrap();
+
+    assert_eq!(answer.status(), 200);
+    let (seen, _) = house.accepted(1).await;
+    assert_eq!(seen[0].values("Cookie"), ["a=1; b=2"]);
+}
+
+/// Longer than a body may be silent before its answer.
+#[tokio::test]
+async fn in_a_conversation_both_sides_may_be_silent_for_a_while() {
+    const SILENCE: Duration = Duration::from_secs(12);
+    let house = House::open().await;
+    let upstream = Grpc::start().await;
+    let offer = sell_grpc(&house, &upstream).await;
+    let mut client = connect(&house).await.ready().await.unwrap();
+    let call = request("POST", "/grpc/shop.Orders/Watch", &offer.key);
+    let (answer, mut stream) = client.send_request(call, false).unwrap();
+    let mut body = answer.await.unwrap().into_body();
+    house
+        .origin
+        .play("/x", [send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), Step::Echo]);
+    let mut over_http1 = house.connect().await;
+    over_http1.send(house.request("POST", "/x", "Transfer-Encoding: chunked\r\n")).await;
+    assert_eq!(over_http1.head().await.unwrap().0, 200);
+
+    for message in ["one", "two"] {
+        send_all(&mut stream, Bytes::from_static(message.as_bytes()), false).await;
+        assert_eq!(body.data().await.unwrap().unwrap(), message);
+        over_http1.send(format!("3\r\n{message}\r\n")).await;
+        assert_eq!(over_http1.chunk().await.unwrap(), message);
+        tokio::time::sleep(SILENCE).await;
+    }
+    stream.send_data(Bytes::new(), true).unwrap();
+    assert!(body.data().await.is_none());
+    assert_eq!(body.trailers().await.unwrap().unwrap()["grpc-status"], "0");
+    over_http1.send("0\r\n\r\n").await;
+    assert!(over_http1.chunk().await.unwrap().is_empty());
+
+    let records = house.has_recorded(2).await;
+    assert!(records.iter().all(|record| !record.truncated), "{records:?}");
 }

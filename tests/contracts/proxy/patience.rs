@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use serde_json::json;
+use tokio::time::{sleep, timeout};
 use tollgate_common::outcome::Outcome;
 use tollgate_test_support::raw_http1::RawHttp1;
 use tollgate_test_support::raw_http2::{
@@ -182,4 +183,58 @@ async fn a_caller_that_says_hello_in_no_tls_is_let_go() {
     };
     // The handshake has a deadline of its own, whatever that of heads is.
     timeout(PATIENCE, all).await.expect("all are let go");
+}
+
+#[tokio::test]
+async fn an_answer_whose_head_comes_byte_by_byte_is_given_up() {
+    let upstream = json!({ "response_timeout_ms": 1_000, "retries": 0 });
+    let house = House::with_product(json!({ "upstream": upstream })).await;
+    let head = b"HTTP/1.1 200 OK\r\nX: and so on, and so on, and so on";
+    house.origin.play("/x", head.map(|byte| [send([byte]), Step::Wait]).concat());
+    let mut client = house.connect().await;
+    client.send(house.request("GET", "/x", "")).await;
+
+    let dripping = async {
+        for _ in head {
+            sleep(Duration::from_millis(250)).await;
+            house.origin.go_on();
+        }
+        panic!("the whole head came through");
+    };
+    let answer = tokio::select! {
+        answer = client.answer() => answer.unwrap(),
+        () = dripping => unreachable!(),
+    };
+
+    refused(&answer, 504, "upstream-timeout");
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_is_not_blamed_for_whom_it_brings() {
+    let house = House::with_settings(&[
+        ("TOLLGATE_PROXY__TRUSTED_PROXIES", "127.0.0.0/8"),
+        ("TOLLGATE_PROXY__LIMITS__UNKNOWN_KEY_RATE", "5"),
+        ("TOLLGATE_PROXY__LIMITS__CONNECTIONS_PER_ADDRESS_MAX", "2"),
+    ])
+    .await;
+    let stranger = |from: &str| {
+        format!(
+            "GET /orders/x HTTP/1.1\r\nHost: a\r\nX-API-Key: tg_wrong\r\nX-Forwarded-For: {from}\r\n\r\n"
+        )
+    };
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        clients.push(house.connect().await);
+    }
+
+    let mut last = 0;
+    for _ in 0..50 {
+        clients[0].send(stranger("6.6.6.6")).await;
+        last = clients[0].answer().await.unwrap().status;
+    }
+    assert_eq!(last, 503);
+    for client in &mut clients {
+        client.send(stranger("203.0.113.7")).await;
+        assert_eq!(client.answer().await.unwrap().status, 401);
+    }
 }

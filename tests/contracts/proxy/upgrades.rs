@@ -1,4 +1,4 @@
-//! WebSockets, and whatever else a connection may turn into.
+//! WebSockets, the one thing that a connection may turn into.
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -65,14 +65,15 @@ async fn a_websocket_carries_messages_both_ways_and_ends_with_its_close() {
 #[tokio::test]
 async fn a_tunnel_carries_any_bytes_once_the_upstream_has_agreed() {
     let house = House::open().await;
-    let agreed =
-        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: any\r\n\r\nwelcome";
+    let agreed = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\n\
+        welcome";
     house.origin.play("/x", [send(agreed), Step::Echo]);
     let mut client = house.connect().await;
-    client.send(house.request("GET", "/x", "Connection: upgrade\r\nUpgrade: any\r\n")).await;
+    let wish = "Connection: upgrade\r\nUpgrade: h2c, WebSocket\r\n";
+    client.send(house.request("GET", "/x", wish)).await;
 
     let answer = client.answer().await.unwrap();
-    assert_eq!((answer.status, answer.header("upgrade")), (101, Some("any")));
+    assert_eq!((answer.status, answer.header("upgrade")), (101, Some("websocket")));
     assert_eq!(
         answer.header("connection").map(str::to_ascii_lowercase).as_deref(),
         Some("upgrade")
@@ -83,7 +84,7 @@ async fn a_tunnel_carries_any_bytes_once_the_upstream_has_agreed() {
 
     assert_eq!(rest, b"welcomeGET /hidden HTTP/1.1\r\n\r\n\0\xff");
     let (seen, _) = house.accepted(1).await;
-    assert_eq!(seen[0].values("Upgrade"), ["any"]);
+    assert_eq!(seen[0].values("Upgrade"), ["websocket"]);
     assert_eq!(seen[0].values("Connection"), ["Upgrade"]);
 }
 
@@ -116,4 +117,28 @@ async fn a_wish_to_upgrade_that_is_half_said_is_none() {
 
     let (seen, _) = house.accepted(3).await;
     assert!(seen.iter().all(|seen| seen.values("Upgrade").is_empty()), "{seen:?}");
+}
+
+/// Whatever carries requests of its own would take them past the key, the limits and the journal.
+#[tokio::test]
+async fn no_other_protocol_is_offered_to_the_upstream_or_taken_from_it() {
+    let house = House::open().await;
+    let switched =
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+    house.origin.play("/eager", [send(switched), Step::Echo]);
+
+    for protocol in ["h2c", "HTTP/2.0", "TLS/1.3", "spdy/3.1", "any"] {
+        let lines = format!(
+            "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: {protocol}\r\nHTTP2-Settings: AAMAAABk\r\n"
+        );
+        assert_eq!(house.ask(house.request("GET", "/x", &lines)).await.status, 200, "{protocol}");
+    }
+    let wish = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    assert_eq!(house.ask(house.request("GET", "/eager", wish)).await.status, 502);
+
+    let (seen, _) = house.accepted(6).await;
+    for seen in &seen[..5] {
+        assert!(seen.values("Upgrade").is_empty(), "{}", seen.head);
+        assert!(seen.values("Connection").is_empty(), "{}", seen.head);
+    }
 }

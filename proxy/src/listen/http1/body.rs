@@ -1,5 +1,7 @@
 //! The body of a request on an HTTP/1.1 connection.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tollgate_common::refusal::Refusal;
@@ -15,6 +17,20 @@ use crate::respond::{BodyEnd, RequestBody};
 /// What a caller may send ahead of the answer that it waits for: the head of a next request.
 const AHEAD_BYTES_MAX: usize = READ_BYTES;
 
+/// A body of which no more than this is left is read to its end after an answer that came before it, so
+/// that the connection can serve the next request.
+const SKIP_BYTES_MAX: u64 = 64 << 10;
+
+/// What the answer may know of the body: whether the next request will be found behind it.
+#[derive(Debug, Default)]
+pub struct Rest(AtomicBool);
+
+impl Rest {
+    pub fn is_short(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 pub struct Http1Body<'a, S> {
     socket: &'a Socket<S>,
     buffer: &'a mut BytesMut,
@@ -23,6 +39,7 @@ pub struct Http1Body<'a, S> {
     /// `100 Continue` is owed before the body is waited for.
     owes_continue: bool,
     rate: LeastRate,
+    rest: &'a Rest,
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Http1Body<'a, S> {
@@ -32,15 +49,37 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Http1Body<'a, S> {
         patience: &'a mut Patience,
         head: &RequestHead,
         rate_min: u64,
+        rest: &'a Rest,
     ) -> Self {
-        Self {
+        let body = Self {
             socket,
             patience,
             decoder: BodyDecoder::new(head.framing),
             owes_continue: head.expects_continue && buffer.is_empty(),
             buffer,
             rate: LeastRate::new(rate_min),
+            rest,
+        };
+        body.note_rest();
+        body
+    }
+
+    /// A caller that waits for `100 Continue` may send no body at all once it has an answer.
+    fn note_rest(&self) {
+        let left = self.decoder.left().filter(|_| !self.owes_continue);
+        let is_short = left.is_some_and(|left| left <= SKIP_BYTES_MAX);
+        self.rest.0.store(is_short, Ordering::Relaxed);
+    }
+
+    /// Reads what is left of a body that nobody waits for any more. False: its end did not come.
+    pub async fn skip(&mut self) -> bool {
+        self.rate.begin_anew();
+        while !self.is_read() {
+            if self.piece().await.is_err() {
+                return false;
+            }
         }
+        true
     }
 
     /// Whether the whole body has been taken, so that what follows is the next request.
@@ -56,24 +95,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Http1Body<'a, S> {
         }
     }
 
-    /// Waits for more, as long as the sender keeps to the least rate.
-    async fn read_more(&mut self) -> Result<(), BodyEnd> {
-        if std::mem::take(&mut self.owes_continue) {
-            let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
-            self.socket.write_all(interim).await.map_err(|_| BodyEnd::Gone)?;
-        }
-        match self.patience.by(self.rate.deadline(), self.socket.read(self.buffer)).await {
-            Ok(Ok(read)) if read > 0 => Ok(()),
-            Ok(_) => Err(BodyEnd::Gone),
-            Err(Elapsed) => Err(BodyEnd::Refused(Refusal::RequestTimeout)),
-        }
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> RequestBody for Http1Body<'_, S> {
-    async fn piece(&mut self) -> Result<Option<Bytes>, BodyEnd> {
+    async fn next_piece(&mut self) -> Result<Option<Bytes>, BodyEnd> {
         loop {
             let decoded = self.decoder.decode(self.buffer);
+            self.note_rest();
             match decoded.map_err(|_| BodyEnd::Refused(Refusal::RequestMalformed))? {
                 Decoded::Data(piece) => {
                     self.rate.took(piece.len());
@@ -86,8 +111,36 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> RequestBody for Http1Body<'_, S> 
         }
     }
 
+    /// Waits for more, as long as the sender keeps to the least rate.
+    async fn read_more(&mut self) -> Result<(), BodyEnd> {
+        if std::mem::take(&mut self.owes_continue) {
+            let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
+            self.socket.write_all(interim).await.map_err(|_| BodyEnd::Gone)?;
+        }
+        match self.rate.of(self.patience, self.socket.read(self.buffer)).await {
+            Ok(Ok(read)) if read > 0 => Ok(()),
+            Ok(_) => Err(BodyEnd::Gone),
+            Err(Elapsed) => Err(BodyEnd::Refused(Refusal::RequestTimeout)),
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> RequestBody for Http1Body<'_, S> {
+    async fn piece(&mut self) -> Result<Option<Bytes>, BodyEnd> {
+        let piece = self.next_piece().await;
+        if piece.is_err() {
+            // Its end will not be found.
+            self.rest.0.store(false, Ordering::Relaxed);
+        }
+        piece
+    }
+
     fn trailers(&self) -> Option<&Fields> {
         Some(self.decoder.trailers()).filter(|trailers| !trailers.is_empty())
+    }
+
+    fn take_time(&mut self) {
+        self.rate.waive();
     }
 
     fn open_tunnel(&mut self) {

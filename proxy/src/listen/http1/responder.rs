@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::Method;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::body::Rest;
 use crate::fields::{Fields, write_field};
 use crate::http1::patience::{Elapsed, Patience};
 use crate::http1::response::{write_chunk_size, write_status};
@@ -19,6 +20,12 @@ use crate::server::Drain;
 /// A piece up to this size is copied behind the head; a larger one is written from where it is.
 const COPY_BYTES_MAX: usize = 16 << 10;
 
+/// What of a request decides whether its connection is kept.
+struct Answered<'a> {
+    drain: &'a Drain,
+    body: &'a Rest,
+}
+
 pub struct Http1Responder<'a, S> {
     socket: &'a Socket<S>,
     /// What waits to be written.
@@ -28,7 +35,7 @@ pub struct Http1Responder<'a, S> {
     write_timeout: Duration,
     keep: bool,
     /// None: the connection is not kept in any case.
-    drain: Option<&'a Drain>,
+    request: Option<Answered<'a>>,
     is_head_request: bool,
     chunked: bool,
     upgraded: bool,
@@ -48,7 +55,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Http1Responder<'a, S> {
             patience,
             write_timeout,
             keep: true,
-            drain: None,
+            request: None,
             is_head_request: false,
             chunked: false,
             upgraded: false,
@@ -56,9 +63,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Http1Responder<'a, S> {
     }
 
     /// Begins the answer to a request. `keep`: the connection may serve another, unless the gateway
-    /// is stopping when the answer's head is written.
-    pub fn begin(&mut self, head: &RequestHead, keep: bool, drain: &'a Drain) {
-        self.drain = Some(drain);
+    /// is stopping when the answer's head is written, or much of the request is still to come.
+    pub fn begin(&mut self, head: &RequestHead, keep: bool, drain: &'a Drain, body: &'a Rest) {
+        self.request = Some(Answered { drain, body });
         self.is_head_request = head.method == Method::HEAD;
         // What came behind a wish to upgrade is not a request if the upstream goes on in HTTP.
         self.keep = keep && !head.upgrade;
@@ -97,8 +104,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Http1Responder<'a, S> {
             }
             Framing::Chunked | Framing::UntilClose | Framing::Length(_) | Framing::Empty => {}
         }
-        if self.drain.is_some_and(Drain::is_draining) {
-            self.keep = false;
+        if let Some(Answered { drain, body }) = &self.request {
+            self.keep &= !drain.is_draining() && body.is_short();
         }
         if !self.keep && !self.upgraded {
             self.out.extend_from_slice(b"Connection: close\r\n");
@@ -114,7 +121,7 @@ fn says_emptiness(head: &AnswerHead<'_>, is_head_request: bool) -> bool {
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Responder for Http1Responder<'_, S> {
     async fn interim(&mut self, status: u16, fields: &Fields) -> io::Result<()> {
         write_status(status, self.out);
-        for field in pass::answer(fields) {
+        for field in pass::answer(status, fields) {
             self.out.extend_from_slice(field.line);
         }
         self.out.extend_from_slice(b"\r\n");
@@ -123,7 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Responder for Http1Responder<'_, 
 
     fn head(&mut self, head: &AnswerHead<'_>) {
         write_status(head.status, self.out);
-        for field in pass::answer(head.fields) {
+        for field in pass::answer(head.status, head.fields) {
             self.out.extend_from_slice(field.line);
         }
         if head.fields.first(crate::fields::Known::Date).is_none() {
@@ -173,7 +180,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Responder for Http1Responder<'_, 
             self.out.extend_from_slice(b"\r\n");
         }
         self.out.extend_from_slice(b"0\r\n");
-        for field in trailers.into_iter().flat_map(pass::answer) {
+        for field in trailers.into_iter().flat_map(pass::trailers) {
             self.out.extend_from_slice(field.line);
         }
         self.out.extend_from_slice(b"\r\n");

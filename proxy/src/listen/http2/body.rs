@@ -37,7 +37,7 @@ impl Http2Body {
 impl RequestBody for Http2Body {
     async fn piece(&mut self) -> Result<Option<Bytes>, BodyEnd> {
         while !self.is_done {
-            let frame = match self.patience.by(self.rate.deadline(), self.body.frame()).await {
+            let frame = match self.rate.of(&mut self.patience, self.body.frame()).await {
                 Ok(Some(frame)) => frame.map_err(|_| BodyEnd::Gone)?,
                 Ok(None) => break,
                 Err(Elapsed) => return Err(BodyEnd::Refused(Refusal::RequestTimeout)),
@@ -62,6 +62,10 @@ impl RequestBody for Http2Body {
 
     fn trailers(&self) -> Option<&Fields> {
         self.trailers.as_ref()
+    }
+
+    fn take_time(&mut self) {
+        self.rate.waive();
     }
 
     fn open_tunnel(&mut self) {

@@ -4,8 +4,9 @@
 //! `TE` other than `trailers`, upper-case names, pseudo-fields that are missing or doubled, control
 //! characters. What is left is held to the same rules as HTTP/1.1.
 
-use http::Method;
+use http::header::COOKIE;
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method};
 use hyper::body::{Body, Incoming};
 use tollgate_common::refusal::Refusal;
 
@@ -27,9 +28,10 @@ pub fn read(
         return Err(Refusal::HeaderFieldsTooLarge);
     }
     head.method = parts.method.clone();
-    for (name, value) in &parts.headers {
+    for (name, value) in parts.headers.iter().filter(|(name, _)| *name != COOKIE) {
         head.fields.push(name.as_str().as_bytes(), value.as_bytes());
     }
+    read_cookies(&parts.headers, head);
     read_host(parts, head)?;
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     if target.len() > limits.target_bytes_max {
@@ -39,6 +41,14 @@ pub fn read(
     head.framing = framing(body, head)?;
     head.takes_trailers = head.fields.first(Known::Te).is_some();
     Ok(())
+}
+
+/// HTTP/2 lets a cookie come in crumbs; everything else knows it as one field (RFC 9113, 8.2.3).
+fn read_cookies(fields: &HeaderMap, head: &mut RequestHead) {
+    let crumbs: Vec<&[u8]> = fields.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if !crumbs.is_empty() {
+        head.fields.push(b"cookie", &crumbs.join(&b"; "[..]));
+    }
 }
 
 /// `:authority`, or `Host` in its place; two that differ are two readings (RFC 9113, 8.3.1).

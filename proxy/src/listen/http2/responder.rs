@@ -95,7 +95,7 @@ impl Responder for Http2Responder {
         *response.status_mut() =
             StatusCode::from_u16(head.status).expect("an upstream's status has three digits");
         let fields = response.headers_mut();
-        push_all(fields, pass::answer(head.fields));
+        push_all(fields, pass::answer(head.status, head.fields));
         if head.fields.first(Known::Date).is_none() {
             with_date(|date| push(fields, b"date", date));
         }
@@ -120,7 +120,7 @@ impl Responder for Http2Responder {
         }
         if let Some(trailers) = trailers {
             let mut map = HeaderMap::new();
-            push_all(&mut map, pass::answer(trailers));
+            push_all(&mut map, pass::trailers(trailers));
             self.send_frame(Frame::trailers(map)).await?;
         }
         self.body = None;
