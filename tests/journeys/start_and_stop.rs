@@ -102,6 +102,23 @@ fn a_second_signal_ends_a_process_that_waits_for_its_calls() {
 }
 
 #[test]
+fn a_file_in_the_place_of_the_upgrade_socket_is_left_as_it_is() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let place = data_dir.path().join("tollgate.db");
+    std::fs::write(&place, "the ledger").unwrap();
+    let mut command = tollgate::command(BINARY, &["run"]);
+    command.envs(on_free_ports(&data_dir)).env("TOLLGATE_PROXY__UPGRADE_SOCKET", &place);
+
+    let output = command.output().unwrap();
+
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("proxy.upgrade_socket"), "{said}");
+    assert!(said.contains(place.to_str().unwrap()), "{said}");
+    assert_eq!(std::fs::read_to_string(&place).unwrap(), "the ledger");
+}
+
+#[test]
 fn every_line_of_the_log_is_json() {
     let data_dir = tempfile::tempdir().unwrap();
     let mut tollgate = start("run", &data_dir, &["proxy"]);

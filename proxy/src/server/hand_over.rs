@@ -2,7 +2,8 @@
 //!
 //! The running process offers its sockets at a path ([`Offer`]); a new one asks there first
 //! ([`ask`]), starts to accept from the same queues, and says so. Only then does the old one stop.
-//! If the new one fails before, nothing has happened: the old one never stopped accepting.
+//! If the new one fails before, nothing has happened: the old one never stopped accepting. The path
+//! is taken from a socket or from nothing; what else may be there is somebody's, and is left alone.
 //!
 //! ```text
 //! let inherited = hand_over::ask(&path)?;              // None: nobody runs
@@ -19,7 +20,7 @@ use std::fs;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
 use std::process;
@@ -60,6 +61,7 @@ pub struct Offer {
 impl Offer {
     /// Takes the place of whoever offered at `path` before. Needs a runtime.
     pub fn new(path: &Path, sockets: Sockets) -> io::Result<Self> {
+        is_taken(path)?;
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(format!(".{}", process::id()));
         let temporary = PathBuf::from(temporary);
@@ -118,6 +120,9 @@ impl Inherited {
 
 /// Asks whoever offers at `path` for its sockets. None: nobody does. Blocks for a moment.
 pub fn ask(path: &Path) -> io::Result<Option<Inherited>> {
+    if !is_taken(path)? {
+        return Ok(None);
+    }
     let mut predecessor = match BlockingStream::connect(path) {
         Ok(stream) => stream,
         Err(error) if is_nobody(error.kind()) => return Ok(None),
@@ -136,7 +141,25 @@ fn is_nobody(error: ErrorKind) -> bool {
     matches!(error, ErrorKind::NotFound | ErrorKind::ConnectionRefused)
 }
 
+/// Whether a socket is at the path. Anything else there is an error, a link to a socket too.
+fn is_taken(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => Ok(true),
+        Ok(_) => {
+            let path = path.display();
+            let said =
+                format!("proxy.upgrade_socket takes the place of a socket, which {path} is not");
+            Err(io::Error::new(ErrorKind::AlreadyExists, said))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 fn remove(path: &Path) -> io::Result<()> {
+    if !is_taken(path)? {
+        return Ok(());
+    }
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),

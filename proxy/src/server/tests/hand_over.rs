@@ -130,6 +130,39 @@ async fn without_a_predecessor_there_is_nothing_to_inherit() {
 }
 
 #[tokio::test]
+async fn what_is_no_socket_is_named_and_left_as_it_is() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("tollgate.db");
+    let link = directory.path().join("link");
+    std::fs::write(&file, "the ledger").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+
+    for path in [&file, &link] {
+        for refused in [ask(path).unwrap_err(), Offer::new(path, Sockets::default()).unwrap_err()] {
+            let said = refused.to_string();
+            assert!(said.contains("proxy.upgrade_socket"), "{said}");
+            assert!(said.contains(path.to_str().unwrap()), "{said}");
+        }
+    }
+
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "the ledger");
+    assert!(link.is_symlink());
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2);
+}
+
+#[tokio::test]
+async fn a_file_where_the_next_socket_is_made_ready_is_left_as_it_is() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("upgrade.sock");
+    let beside = directory.path().join(format!("upgrade.sock.{}", std::process::id()));
+    std::fs::write(&beside, "a backup").unwrap();
+
+    Offer::new(&path, Sockets::default()).unwrap_err();
+
+    assert_eq!(std::fs::read_to_string(&beside).unwrap(), "a backup");
+}
+
+#[tokio::test]
 async fn only_the_same_user_may_ask() {
     use std::os::unix::fs::PermissionsExt;
     let directory = TempDir::new().unwrap();
