@@ -78,18 +78,26 @@ pub fn open(disk: &dyn Disk, root: &Path, company: Company) -> Result<Directory,
 pub fn begin_epoch(disk: &dyn Disk, root: &Path, now: Timestamp) -> Result<u64, OpenError> {
     let _starting = starting_lock(root)?;
     let path = root.join("epoch");
-    let mut last = match text(&path)? {
-        Some(text) => text.trim().parse().map_err(|_| OpenError::Damaged(path.clone()))?,
-        None => 0,
-    };
+    let (mut last, mut said_by) = (last_epoch(root)?.unwrap_or(0), path.clone());
     for number in lane_numbers(root)? {
-        let newest =
-            segment_files(&lane_path(root, number))?.last().map_or(0, |(name, _)| name.epoch);
-        last = last.max(newest);
+        if let Some((name, path)) = segment_files(&lane_path(root, number))?.pop()
+            && name.epoch > last
+        {
+            (last, said_by) = (name.epoch, path);
+        }
     }
-    let epoch = u64::try_from(now.0).unwrap_or(0).max(last + 1);
+    let next = last.checked_add(1).ok_or(OpenError::Damaged(said_by))?;
+    let epoch = u64::try_from(now.0).unwrap_or(0).max(next);
     replace(disk, &path, |mut file| writeln!(file, "{epoch}"))?;
     Ok(epoch)
+}
+
+/// The last epoch that was begun; None if none was. One that nothing can follow never was.
+fn last_epoch(root: &Path) -> Result<Option<u64>, OpenError> {
+    let path = root.join("epoch");
+    let Some(text) = text(&path)? else { return Ok(None) };
+    let epoch = text.trim().parse().ok().filter(|epoch| *epoch < u64::MAX);
+    epoch.map(Some).ok_or(OpenError::Damaged(path))
 }
 
 /// Takes a lane if no process holds it.
@@ -162,10 +170,8 @@ struct Lanes {
     next: usize,
 }
 
-fn lanes(root: &Path) -> Result<Lanes, FileError> {
-    let mut numbers: Vec<usize> =
-        names(root)?.iter().filter_map(|name| name.strip_prefix("lane-")?.parse().ok()).collect();
-    numbers.sort_unstable();
+fn lanes(root: &Path) -> Result<Lanes, OpenError> {
+    let numbers = lane_numbers(root)?;
     let next = numbers.last().map_or(0, |last| last + 1);
     let (mut held, mut busy) = (Vec::new(), Vec::new());
     for number in numbers {
@@ -178,12 +184,15 @@ fn lanes(root: &Path) -> Result<Lanes, FileError> {
     Ok(Lanes { held, busy, next })
 }
 
-/// The numbers of the lanes there are, in order.
-pub fn lane_numbers(root: &Path) -> Result<Vec<usize>, FileError> {
+/// The numbers of the lanes there are, in order. There is one more for a new lane.
+pub fn lane_numbers(root: &Path) -> Result<Vec<usize>, OpenError> {
     let mut numbers: Vec<usize> =
         names(root)?.iter().filter_map(|name| name.strip_prefix("lane-")?.parse().ok()).collect();
     numbers.sort_unstable();
-    Ok(numbers)
+    match numbers.last() {
+        Some(&usize::MAX) => Err(OpenError::Damaged(lane_path(root, usize::MAX))),
+        Some(_) | None => Ok(numbers),
+    }
 }
 
 fn new_lane(disk: &dyn Disk, root: &Path, number: usize) -> Result<HeldLane, OpenError> {

@@ -103,6 +103,44 @@ fn an_epoch_is_later_than_all_before_and_than_the_clock() {
 }
 
 #[test]
+fn an_epoch_that_none_can_follow_is_damage() {
+    let dir = directory();
+    drop(open(dir.path()));
+    let path = dir.path().join("journal/epoch");
+    fs::write(&path, u64::MAX.to_string()).unwrap();
+
+    let refused = Journal::open(options(dir.path()), NOW).map(drop).unwrap_err();
+
+    assert!(matches!(&refused, OpenError::Damaged(named) if *named == path), "{refused}");
+}
+
+#[test]
+fn a_segment_of_an_epoch_that_none_can_follow_is_damage() {
+    let dir = directory();
+    let journal = open(dir.path());
+    append(&journal, 1..=5);
+    drop(journal);
+    let path = lane(dir.path()).join(format!("{}-00000000.segment", u64::MAX));
+    fs::rename(&segments(dir.path())[0], &path).unwrap();
+
+    let refused = Journal::open(options(dir.path()), NOW).map(drop).unwrap_err();
+
+    assert!(matches!(&refused, OpenError::Damaged(named) if *named == path), "{refused}");
+}
+
+#[test]
+fn a_lane_that_none_can_follow_is_damage() {
+    let dir = directory();
+    drop(open(dir.path()));
+    let path = dir.path().join(format!("journal/lane-{}", usize::MAX));
+    fs::create_dir(&path).unwrap();
+
+    let refused = Journal::open(options(dir.path()), NOW).map(drop).unwrap_err();
+
+    assert!(matches!(&refused, OpenError::Damaged(named) if *named == path), "{refused}");
+}
+
+#[test]
 fn a_node_on_an_empty_disk_has_a_new_epoch() {
     let (dir, replaced) = (directory(), directory());
     let first = open(dir.path());
