@@ -28,11 +28,12 @@ fn inspect(dir: &Path) -> Result<ExitCode, Failure> {
 
 /// A torn tail is sound: it is what a kill leaves, and no response stands behind it.
 fn is_sound(inspection: &Inspection) -> bool {
-    inspection.lanes.iter().all(|lane| {
+    let lanes_sound = inspection.lanes.iter().all(|lane| {
         let segments_sound = lane.segments.iter().all(|segment| match segment.content {
             SegmentContent::Records { damaged, .. } => damaged == 0,
             SegmentContent::Headless { .. } | SegmentContent::OtherVersion(_) => false,
         });
         segments_sound && lane.damaged_files.is_empty() && lane.quarantine.is_empty()
-    })
+    });
+    lanes_sound && inspection.damaged_files.is_empty()
 }

@@ -40,9 +40,29 @@ fn damage_is_shown_and_ends_with_a_failure() {
 }
 
 #[test]
-fn a_directory_that_is_no_journal_is_an_error() {
-    let output = inspect(std::path::Path::new("/nowhere"));
+fn a_file_without_which_a_gateway_does_not_start_is_damage_too() {
+    for file in ["node", "epoch"] {
+        let directory = tempfile::tempdir().unwrap();
+        let dir = directory.path().join("journal");
+        drop(Journal::open(JournalOptions::new(&dir), Timestamp(0)).unwrap());
+        std::fs::write(dir.join(file), "").unwrap();
 
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stderr).unwrap().starts_with("tollgate: "));
+        let output = inspect(&dir);
+
+        assert_eq!(output.status.code(), Some(1), "{file}");
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.contains(&format!("DAMAGED {file}\n")), "{said}");
+    }
+}
+
+#[test]
+fn a_directory_that_is_no_journal_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    for dir in [directory.path(), std::path::Path::new("/nowhere")] {
+        let output = inspect(dir);
+
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.starts_with("tollgate: ") && said.contains(dir.to_str().unwrap()), "{said}");
+    }
 }

@@ -93,7 +93,7 @@ pub fn begin_epoch(disk: &dyn Disk, root: &Path, now: Timestamp) -> Result<u64, 
 }
 
 /// The last epoch that was begun; None if none was. One that nothing can follow never was.
-fn last_epoch(root: &Path) -> Result<Option<u64>, OpenError> {
+pub fn last_epoch(root: &Path) -> Result<Option<u64>, OpenError> {
     let path = root.join("epoch");
     let Some(text) = text(&path)? else { return Ok(None) };
     let epoch = text.trim().parse().ok().filter(|epoch| *epoch < u64::MAX);
@@ -219,19 +219,23 @@ fn write_in_place(lane: &Path) -> io::Result<()> {
 }
 
 fn node(disk: &dyn Disk, root: &Path) -> Result<NodeId, OpenError> {
-    let path = root.join("node");
-    if let Some(text) = text(&path)? {
-        return match text.trim().parse::<NodeId>() {
-            Ok(node) if node.0 != Uuid::nil() => Ok(node),
-            Ok(_) | Err(_) => Err(OpenError::Damaged(path)),
-        };
+    if let Some(node) = known_node(root)? {
+        return Ok(node);
     }
     let node = NodeId(Uuid::now_v7());
-    replace(disk, &path, |mut file| writeln!(file, "{node}"))?;
+    replace(disk, &root.join("node"), |mut file| writeln!(file, "{node}"))?;
     Ok(node)
 }
 
-pub fn text(path: &Path) -> Result<Option<String>, OpenError> {
+/// Whose directory it is; None if nobody has begun to write there.
+pub fn known_node(root: &Path) -> Result<Option<NodeId>, OpenError> {
+    let path = root.join("node");
+    let Some(text) = text(&path)? else { return Ok(None) };
+    let node = text.trim().parse::<NodeId>().ok().filter(|node| node.0 != Uuid::nil());
+    node.map(Some).ok_or(OpenError::Damaged(path))
+}
+
+fn text(path: &Path) -> Result<Option<String>, OpenError> {
     match contents(path) {
         Ok(bytes) => match String::from_utf8(bytes) {
             Ok(text) => Ok(Some(text)),

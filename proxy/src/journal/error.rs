@@ -29,7 +29,7 @@ pub(super) fn at<'a>(
     move |source| FileError { action, path: path.to_owned(), source }
 }
 
-/// Why a journal cannot be opened. The node does not start.
+/// Why a journal cannot be opened or looked at. The node does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error(
@@ -48,6 +48,8 @@ pub enum OpenError {
     Busy(PathBuf),
     #[error("{0} must be the journal directory, but it is not a directory")]
     NotADirectory(PathBuf),
+    #[error("{0} is no journal directory: it has neither a node, nor an epoch, nor a lane")]
+    NoJournal(PathBuf),
     #[error("the journal directory {0} cannot be made: the directory above it does not exist")]
     NoParent(PathBuf),
     #[error("{path} belongs to user {owner}, but this process runs as user {user}")]

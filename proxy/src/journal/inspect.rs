@@ -1,6 +1,6 @@
 //! Shows what is in a journal directory without changing anything, also while it is in use.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use tollgate_common::ids::NodeId;
 use tollgate_common::usage::UsageRecord;
 
 use super::checkpoint::{self, Checkpoint, Marks};
-use super::directory::{lane_numbers, lane_path, text};
+use super::directory::{known_node, lane_numbers, lane_path, last_epoch};
 use super::document::Loaded;
 use super::error::{FileError, OpenError};
 use super::header::Header;
@@ -21,6 +21,8 @@ pub struct Inspection {
     pub node: Option<NodeId>,
     /// The last that was begun.
     pub epoch: Option<u64>,
+    /// `node` and `epoch`, where they are not what was written. A gateway does not start then.
+    pub damaged_files: BTreeSet<&'static str>,
     pub lanes: Vec<LaneInspection>,
 }
 
@@ -83,18 +85,46 @@ impl LaneInspection {
         });
         counts.sum()
     }
+
+    /// Who wrote the segments.
+    fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        self.segments.iter().filter_map(|segment| match segment.content {
+            SegmentContent::Records { node, .. } => Some(node),
+            SegmentContent::Headless { .. } | SegmentContent::OtherVersion(_) => None,
+        })
+    }
 }
 
 /// Looks at each file of a journal directory. A segment that is being appended to is seen as it is
 /// at that moment.
 pub fn inspect(dir: &Path) -> Result<Inspection, OpenError> {
-    let numbers = lane_numbers(dir)?;
-    let lanes = numbers.into_iter().map(|number| inspect_lane(&lane_path(dir, number), number));
-    Ok(Inspection {
-        node: text(&dir.join("node"))?.and_then(|text| text.trim().parse().ok()),
-        epoch: text(&dir.join("epoch"))?.and_then(|text| text.trim().parse().ok()),
-        lanes: lanes.collect::<Result<_, FileError>>()?,
-    })
+    let lanes = lane_numbers(dir)?
+        .into_iter()
+        .map(|number| inspect_lane(&lane_path(dir, number), number))
+        .collect::<Result<Vec<_>, FileError>>()?;
+    let mut damaged_files = BTreeSet::new();
+    let node = unless_damaged(known_node(dir), "node", &mut damaged_files)?;
+    let epoch = unless_damaged(last_epoch(dir), "epoch", &mut damaged_files)?;
+    if node.is_none() && epoch.is_none() && damaged_files.is_empty() && lanes.is_empty() {
+        return Err(OpenError::NoJournal(dir.to_owned()));
+    }
+    if lanes.iter().flat_map(LaneInspection::nodes).any(|writer| node != Some(writer)) {
+        damaged_files.insert("node");
+    }
+    Ok(Inspection { node, epoch, damaged_files, lanes })
+}
+
+/// What a file says. One that is damaged is noted, and says nothing.
+fn unless_damaged<T>(
+    read: Result<Option<T>, OpenError>,
+    name: &'static str,
+    damaged_files: &mut BTreeSet<&'static str>,
+) -> Result<Option<T>, OpenError> {
+    if let Err(OpenError::Damaged(_)) = read {
+        damaged_files.insert(name);
+        return Ok(None);
+    }
+    read
 }
 
 fn inspect_lane(dir: &Path, number: usize) -> Result<LaneInspection, FileError> {
@@ -180,6 +210,9 @@ impl fmt::Display for Inspection {
         }
         if let Some(epoch) = self.epoch {
             writeln!(f, "last epoch {epoch}")?;
+        }
+        for file in &self.damaged_files {
+            writeln!(f, "DAMAGED {file}")?;
         }
         self.lanes.iter().try_for_each(|lane| lane.fmt(f))
     }

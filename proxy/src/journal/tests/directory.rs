@@ -295,3 +295,48 @@ fn an_inspection_shows_what_is_there_and_changes_nothing() {
         assert_eq!(fs::read(path).unwrap(), fs::read(copy).unwrap());
     }
 }
+
+#[test]
+fn an_inspection_names_the_files_that_keep_a_gateway_from_starting() {
+    let dir = directory();
+    let journal = open(dir.path());
+    append(&journal, 1..=5);
+    drop(journal);
+    let other = Uuid::from_u128(77).to_string();
+    for (file, text) in [
+        ("node", Some("")),
+        ("node", Some("nobody")),
+        ("node", Some(other.as_str())),
+        ("node", None),
+        ("epoch", Some("")),
+        ("epoch", Some("never")),
+    ] {
+        let damaged = image(dir.path());
+        let path = damaged.path().join("journal").join(file);
+        match text {
+            Some(text) => fs::write(path, text).unwrap(),
+            None => fs::remove_file(path).unwrap(),
+        }
+
+        let found = inspect(&damaged.path().join("journal")).unwrap();
+
+        assert!(found.damaged_files.iter().eq([&file]), "{file}: {text:?}");
+        assert!(found.to_string().contains(&format!("\nDAMAGED {file}\n")), "{found}");
+        assert!(Journal::open(options(damaged.path()), NOW).is_err(), "{file}: {text:?}");
+    }
+}
+
+#[test]
+fn an_inspection_of_what_is_no_journal_is_an_error() {
+    let dir = directory();
+    drop(open(dir.path()));
+    assert!(inspect(&dir.path().join("journal")).unwrap().damaged_files.is_empty());
+
+    // The directory above, and a journal of which nothing is left but the lock.
+    let refused = inspect(dir.path()).unwrap_err();
+    assert!(matches!(refused, OpenError::NoJournal(_)), "{refused}");
+    let empty = directory();
+    fs::write(empty.path().join("lock"), "").unwrap();
+    let refused = inspect(empty.path()).unwrap_err();
+    assert!(matches!(refused, OpenError::NoJournal(_)), "{refused}");
+}
