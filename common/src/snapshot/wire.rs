@@ -35,6 +35,9 @@ pub const FRAME_BYTES_MAX: usize = 4 << 20;
 
 const PREFIX_BYTES: usize = 8;
 
+/// The longest content of a commit: which frame it is, and two numbers of up to ten bytes.
+const COMMIT_BYTES_MAX: usize = 21;
+
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     #[error("a frame of {0} bytes is over the limit of {FRAME_BYTES_MAX}")]
@@ -61,12 +64,9 @@ pub fn encode(frame: &Frame, bytes: &mut Vec<u8>) {
 /// Reads one frame from the front of `bytes`: the frame and how many bytes it took, or None when
 /// it has not arrived whole.
 pub fn decode(bytes: &[u8]) -> Result<Option<(Frame, usize)>, FrameError> {
-    let Some((prefix, rest)) = bytes.split_first_chunk::<PREFIX_BYTES>() else {
+    let Some((length, checksum, rest)) = split_prefix(bytes) else {
         return Ok(None);
     };
-    let [length, checksum] = [&prefix[..4], &prefix[4..]]
-        .map(|part| u32::from_le_bytes(part.try_into().expect("four bytes")));
-    let length = length as usize;
     if length > FRAME_BYTES_MAX {
         return Err(FrameError::TooLong(length));
     }
@@ -78,6 +78,30 @@ pub fn decode(bytes: &[u8]) -> Result<Option<(Frame, usize)>, FrameError> {
     }
     let frame = postcard::from_bytes(content).map_err(FrameError::Content)?;
     Ok(Some((frame, PREFIX_BYTES + length)))
+}
+
+/// Whether bytes that [`decode`] finds too few, and that none follow, hold more than the front of
+/// one frame: then the length of that frame is wrong. So it is when the checksum is that of the
+/// bytes there are, or when the commit of a batch stands among them.
+pub fn is_past_its_frame(bytes: &[u8]) -> bool {
+    let Some((_, checksum, rest)) = split_prefix(bytes) else {
+        return false;
+    };
+    crc32c::crc32c(rest) == checksum || (0..rest.len()).any(|at| begins_with_commit(&rest[at..]))
+}
+
+/// Looks closer only at what is as short as a commit, so that asking at every byte costs little.
+fn begins_with_commit(bytes: &[u8]) -> bool {
+    split_prefix(bytes).is_some_and(|(length, ..)| length <= COMMIT_BYTES_MAX)
+        && matches!(decode(bytes), Ok(Some((Frame::Commit { .. }, _))))
+}
+
+/// Length and checksum of a frame's content, and what comes after them.
+fn split_prefix(bytes: &[u8]) -> Option<(usize, u32, &[u8])> {
+    let (prefix, rest) = bytes.split_first_chunk::<PREFIX_BYTES>()?;
+    let [length, checksum] = [&prefix[..4], &prefix[4..]]
+        .map(|part| u32::from_le_bytes(part.try_into().expect("four bytes")));
+    Some((length as usize, checksum, rest))
 }
 
 #[cfg(test)]
@@ -132,6 +156,25 @@ mod tests {
     fn a_huge_length_is_refused_before_anything_is_waited_for() {
         assert_eq!(decode(&[0xff; 8]), Err(FrameError::TooLong(u32::MAX as usize)));
     }
+
+    #[test]
+    fn a_frame_that_ends_early_is_told_from_one_whose_length_is_wrong() {
+        let mut batch = two_frames();
+        let commit = batch.len();
+        encode(&Frame::Commit { revision: u64::MAX, entries: u64::MAX }, &mut batch);
+        for cut in 0..batch.len() - commit {
+            assert!(!is_past_its_frame(&batch[commit..commit + cut]));
+        }
+
+        for frame in [0, commit] {
+            let mut longer = batch[frame..].to_vec();
+            longer[1] ^= 1;
+
+            assert_eq!(decode(&longer), Ok(None));
+            assert!(is_past_its_frame(&longer));
+        }
+    }
+
     /// When this fails, bytes on the disks of gateways are no longer what they were: raise
     /// [`FORMAT`] together with what is expected here.
     #[test]

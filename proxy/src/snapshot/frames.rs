@@ -31,6 +31,11 @@ impl Frames {
         self.buffer.split_to(std::mem::take(&mut self.read)).freeze()
     }
 
+    /// The bytes that are no whole frame yet.
+    pub fn rest(&self) -> &[u8] {
+        &self.buffer[self.read..]
+    }
+
     /// Lets go of the frames that were read since the last call: how many bytes they had.
     pub fn skip_read(&mut self) -> usize {
         let read = std::mem::take(&mut self.read);
@@ -64,5 +69,8 @@ mod tests {
         assert_eq!(seen, [begin, Frame::Commit { revision: 9, entries: 0 }]);
         assert_eq!(bytes, sent);
         assert_eq!(frames.skip_read(), 0);
+        frames.push(&sent[..3]);
+        assert_eq!(frames.next(), Ok(None));
+        assert_eq!(frames.rest(), &sent[..3]);
     }
 }

@@ -1,9 +1,18 @@
 //! The last good snapshot as a file, so that a gateway can serve without the admin.
 //!
 //! The file is a header, one full batch, and after it the batches of changes since, in the frames of
-//! [`wire`]. Owns its bytes, its lock and what is done about
-//! damage: what follows the last whole batch is cut; a file whose full batch is damaged is moved
-//! aside. It must not know where batches come from.
+//! [`wire`]. Owns its bytes, its lock and what is done about damage. It must not know where batches
+//! come from.
+//!
+//! A batch of changes is written in one piece, and its commit is the end of it. One that a death of
+//! the process or the machine tore is therefore the front of a batch and the end of the file: its
+//! frames are good, the last one may end early, and none is a commit. It was never kept, and is cut.
+//!
+//! Anything else behind the last good batch is damage: a frame that cannot be read or stands where
+//! it cannot, or one that says that it goes on behind the end of the file and does not
+//! ([`wire::is_past_its_frame`]). What cannot be read may have taken a key back that the batches
+//! before it let in, so nothing of such a file is believed: it is moved aside, as is one whose full
+//! batch is not whole, and the start is one without a snapshot.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -11,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use tollgate_common::snapshot::{Revision, wire};
 
-use super::batch::{Assembly, BatchError, Sink, Step};
+use super::batch::{Assembly, Batch, BatchError, Sink, Step};
 use super::frames::Frames;
 
 const DIRECTORY: &str = "snapshot";
@@ -81,6 +90,8 @@ enum Damage {
     Batch(#[from] BatchError),
     #[error("it ends before the catalog is whole")]
     Short,
+    #[error("a frame of it has the wrong length")]
+    Length,
 }
 
 impl Place {
@@ -111,14 +122,18 @@ impl Place {
         Ok(self.locked)
     }
 
-    /// Reads the snapshot into `sink`, batch by batch. Blocks; for before anything is served.
+    /// Reads the snapshot into `sink`, batch by batch. Of a damaged one nothing stays there. Blocks;
+    /// for before anything is served.
     pub fn load<S: Sink>(&self, sink: &S) -> Found {
         let path = self.path(FILE);
         let result = File::open(&path).map_err(Damage::from).and_then(|file| read(file, sink));
         match result {
             Ok(found) => self.cut(found),
             Err(Damage::Io(error)) if error.kind() == io::ErrorKind::NotFound => Found::default(),
-            Err(damage) => self.set_aside(&damage),
+            Err(damage) => {
+                forget(sink);
+                self.set_aside(&damage)
+            }
         }
     }
 
@@ -228,8 +243,7 @@ fn header() -> [u8; HEADER_BYTES as usize] {
     header
 }
 
-/// Applies all whole batches. An error only when not even the full batch is good: one that is
-/// followed by damage is still a catalog that was in force once, and the admin sends the rest.
+/// Applies all whole batches. After an error some of them are in force.
 fn read<S: Sink>(mut file: File, sink: &S) -> Result<Found, Damage> {
     let mut start = [0; HEADER_BYTES as usize];
     file.read_exact(&mut start).map_err(|error| match error.kind() {
@@ -240,45 +254,50 @@ fn read<S: Sink>(mut file: File, sink: &S) -> Result<Found, Damage> {
         return Err(Damage::Header);
     }
     let mut assembly = Assembly::onto(sink, None);
-    let mut extent = None;
-    let damage = batches(&mut file, &mut assembly, &mut extent);
-    let (Some(revision), Some(good)) = (assembly.revision(), extent) else {
-        return Err(damage.err().unwrap_or(Damage::Short));
-    };
-    let bytes_cut = file.metadata()?.len().saturating_sub(good.bytes);
-    Ok(Found { revision: Some(revision), bytes_cut, damaged: false, extent })
+    let extent = batches(&mut file, &mut assembly)?.ok_or(Damage::Short)?;
+    let bytes_cut = file.metadata()?.len().saturating_sub(extent.bytes);
+    Ok(Found { revision: assembly.revision(), bytes_cut, damaged: false, extent: Some(extent) })
 }
 
+/// How far the file is good; None when there is no whole batch in it. What is behind was torn.
 fn batches<S: Sink>(
     file: &mut File,
     assembly: &mut Assembly<'_, S>,
-    extent: &mut Option<Extent>,
-) -> Result<(), Damage> {
+) -> Result<Option<Extent>, Damage> {
     let mut frames = Frames::default();
     let mut piece = vec![0; READ_BYTES];
     let mut bytes = HEADER_BYTES;
+    let mut extent: Option<Extent> = None;
     loop {
         let count = file.read(&mut piece)?;
         if count == 0 {
-            return Ok(());
+            break;
         }
         frames.push(&piece[..count]);
         while let Some(frame) = frames.next().map_err(BatchError::from)? {
             let step = assembly.take(frame)?;
             bytes += frames.skip_read() as u64;
             if matches!(step, Step::Committed { .. }) {
-                let full_bytes = extent.map_or(bytes, |extent: Extent| extent.full_bytes);
-                *extent = Some(Extent { full_bytes, bytes });
+                let full_bytes = extent.map_or(bytes, |extent| extent.full_bytes);
+                extent = Some(Extent { full_bytes, bytes });
             }
         }
     }
+    if wire::is_past_its_frame(frames.rest()) { Err(Damage::Length) } else { Ok(extent) }
+}
+
+/// Puts a catalog of nothing into force, as there was before anything was read.
+fn forget<S: Sink>(sink: &S) {
+    sink.begin(true).commit(0).expect("a batch of nothing names nothing that could be missing");
 }
 
 #[cfg(test)]
 mod tests {
+    use tollgate_common::snapshot::wire::Frame;
+
     use super::*;
     use crate::snapshot::shelf::{Shelf, key, key_removed};
-    use crate::test_admin::batch;
+    use crate::test_admin::{batch, frame};
 
     /// A place with a full batch at revision 7 and two batches of changes.
     fn kept(data: &Path) {
@@ -341,17 +360,42 @@ mod tests {
     }
 
     #[test]
-    fn damage_among_the_changes_leaves_what_was_in_force_before_them() {
+    fn whichever_bit_is_wrong_no_key_is_honoured_that_was_removed() {
         let data = tempfile::tempdir().unwrap();
         kept(data.path());
-        let full = HEADER_BYTES as usize + batch(true, 7, vec![key(1), key(2)]).len();
-        change(data.path(), |bytes| bytes[full + 20] ^= 1);
+        let path = data.path().join("snapshot/last-good");
+        let good = fs::read(&path).unwrap();
+        let place = Place::open(data.path()).unwrap();
+        for bit in 0..good.len() * 8 {
+            let mut damaged = good.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&path, &damaged).unwrap();
+            let shelf = Shelf::default();
 
-        let (found, keys) = load(data.path());
+            let found = place.load(&shelf);
 
-        assert_eq!(found.revision, Some(7));
-        assert!(found.bytes_cut > 0);
-        assert_eq!(keys, [1, 2]);
+            assert_eq!(found, Found { damaged: true, ..Found::default() }, "bit {bit}");
+            assert!(shelf.keys().is_empty(), "bit {bit}");
+            assert!(!path.exists());
+            let aside = fs::read(data.path().join("snapshot/last-good.damaged")).unwrap();
+            assert!(aside == damaged, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn frames_that_cannot_follow_are_damage() {
+        let data = tempfile::tempdir().unwrap();
+        let back = batch(false, 6, vec![key(4)]);
+        let outside = frame(&Frame::Commit { revision: 10, entries: 0 });
+        for strange in [back, outside] {
+            kept(data.path());
+            change(data.path(), |bytes| bytes.extend(strange));
+
+            let (found, keys) = load(data.path());
+
+            assert_eq!((found.damaged, found.revision), (true, None));
+            assert!(keys.is_empty());
+        }
     }
 
     #[test]
