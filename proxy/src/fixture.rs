@@ -159,7 +159,7 @@ pub fn catalog() -> Catalog {
     catalog_with(Metrics::register(&mut Registry::default()))
 }
 
-fn catalog_with(metrics: Arc<Metrics>) -> Catalog {
+pub fn catalog_with(metrics: Arc<Metrics>) -> Catalog {
     static BACKGROUND: LazyLock<Runtime> = LazyLock::new(|| {
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
     });

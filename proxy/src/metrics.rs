@@ -1,11 +1,12 @@
 //! What Prometheus reads of the data plane.
 //!
-//! Handles live with the product or plan that they count for, so a call looks up no series. No
-//! label carries a key, a consumer, a path or anything else that a caller chooses; series are as
-//! many as products, plans, outcomes and reasons.
+//! Handles live with the product or plan that they count for, so a call looks up no series, and what
+//! has left the catalog has none. No label carries a key, a consumer, a path or anything else that a
+//! caller chooses; series are as many as products, plans, outcomes and reasons.
 
 mod durations;
 pub mod node;
+mod series;
 
 use std::sync::Arc;
 
@@ -14,9 +15,9 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use tollgate_common::outcome::Outcome;
-use tollgate_common::refusal::Refusal;
 
+use self::series::Series;
+pub use self::series::{PlanMetrics, ProductMetrics};
 use crate::durations::Durations;
 
 /// Label pairs by position; every family here has its own fixed names.
@@ -33,10 +34,7 @@ impl<const N: usize> EncodeLabelSet for Labels<N> {
 }
 
 pub struct Metrics {
-    requests: Family<Labels<3>, Counter>,
-    refusals: Family<Labels<2>, Counter>,
-    usage_calls: Family<Labels<2>, Counter>,
-    usage_units: Family<Labels<3>, Counter>,
+    series: Arc<Series>,
     /// Seconds from the end of the request head to the end of the response.
     pub request_duration: Durations,
     /// Seconds from the request being sent to the upstream to the head of its response.
@@ -51,22 +49,6 @@ pub struct Metrics {
     pub unrouted: ProductMetrics,
 }
 
-/// Counts of one product.
-#[derive(Clone, Debug)]
-pub struct ProductMetrics {
-    refusals: [Counter; Refusal::ALL.len()],
-}
-
-/// Counts of one plan.
-#[derive(Clone, Debug)]
-pub struct PlanMetrics {
-    requests: [Counter; Outcome::ALL.len()],
-    /// Calls that are billed.
-    pub usage_calls: Counter,
-    /// Units that are billed.
-    pub usage_units: Counter,
-}
-
 /// From a tenth of a millisecond to a minute, doubling or so.
 static DURATION_SECONDS: [f64; 14] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 10.0, 60.0];
@@ -77,33 +59,18 @@ static DECISION_SECONDS: [f64; 10] =
 
 impl Metrics {
     pub fn register(registry: &mut Registry) -> Arc<Self> {
-        let refusals = Family::default();
+        let series = Series::register(registry);
         let bytes = Family::<Labels<1>, Counter>::default();
         let metrics = Self {
-            requests: Family::default(),
-            usage_calls: Family::default(),
-            usage_units: Family::default(),
             request_duration: Durations::new(&DURATION_SECONDS),
             upstream_duration: Durations::new(&DURATION_SECONDS),
             decision_duration: Durations::new(&DECISION_SECONDS),
             bytes_in: bytes.get_or_create_owned(&Labels([("direction", "in".into())])),
             bytes_out: bytes.get_or_create_owned(&Labels([("direction", "out".into())])),
             connections: Gauge::default(),
-            unrouted: ProductMetrics::of(&refusals, ""),
-            refusals,
+            unrouted: series.product(""),
+            series,
         };
-        registry.register(
-            "tollgate_requests",
-            "Admitted calls by how they ended",
-            metrics.requests.clone(),
-        );
-        registry.register(
-            "tollgate_refusals",
-            "Refused requests by reason; product is empty where none was found",
-            metrics.refusals.clone(),
-        );
-        registry.register("tollgate_usage_calls", "Billed calls", metrics.usage_calls.clone());
-        registry.register("tollgate_usage_units", "Billed units", metrics.usage_units.clone());
         registry.register("tollgate_bytes", "Bytes of bodies and tunnels", bytes);
         registry.register(
             "tollgate_request_duration_seconds",
@@ -129,47 +96,10 @@ impl Metrics {
     }
 
     pub fn product(&self, product: &str) -> ProductMetrics {
-        ProductMetrics::of(&self.refusals, product)
+        self.series.product(product)
     }
 
     pub fn plan(&self, product: &str, plan: &str) -> PlanMetrics {
-        let product: Arc<str> = product.into();
-        let plan: Arc<str> = plan.into();
-        let both = [("product", product.clone()), ("plan", plan.clone())];
-        let meter =
-            [("product", product.clone()), ("plan", plan.clone()), ("meter", "units".into())];
-        PlanMetrics {
-            requests: Outcome::ALL.map(|outcome| {
-                let labels = [
-                    ("product", product.clone()),
-                    ("plan", plan.clone()),
-                    ("outcome", outcome.label().into()),
-                ];
-                self.requests.get_or_create_owned(&Labels(labels))
-            }),
-            usage_calls: self.usage_calls.get_or_create_owned(&Labels(both)),
-            usage_units: self.usage_units.get_or_create_owned(&Labels(meter)),
-        }
-    }
-}
-
-impl ProductMetrics {
-    fn of(refusals: &Family<Labels<2>, Counter>, product: &str) -> Self {
-        let product: Arc<str> = product.into();
-        let refusals = Refusal::ALL.map(|reason| {
-            let labels = [("product", product.clone()), ("reason", reason.code().into())];
-            refusals.get_or_create_owned(&Labels(labels))
-        });
-        Self { refusals }
-    }
-
-    pub fn refused(&self, reason: Refusal) {
-        self.refusals[reason as usize].inc();
-    }
-}
-
-impl PlanMetrics {
-    pub fn ended(&self, outcome: Outcome) {
-        self.requests[outcome as usize].inc();
+        self.series.plan(product, plan)
     }
 }

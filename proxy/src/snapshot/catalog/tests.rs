@@ -1,10 +1,14 @@
 //! What holds of the catalog in memory, whatever batches come.
 
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
 use tollgate_common::catalog::SubscriptionStatus;
+use tollgate_common::refusal::Refusal;
 
 use super::*;
 use crate::fixture::{
-    apply, catalog, digest, key, plan, plan_id, product, subscription, subscription_id,
+    apply, catalog, catalog_with, digest, key, plan, plan_id, product, subscription,
+    subscription_id,
 };
 
 /// Product 1 with plan 1, subscription 1 on it, and its key 1.
@@ -27,6 +31,31 @@ fn with_one_of_each() -> Catalog {
 fn plan_of_key(catalog: &Catalog, number: u8) -> Option<PlanId> {
     let subscriber = catalog.key(&digest(number))?.subscriber;
     catalog.tables().plan(subscriber.plan()).map(|plan| plan.id())
+}
+
+/// One of each, and what Prometheus reads of it.
+fn observed() -> (Catalog, Registry) {
+    let mut registry = Registry::default();
+    let catalog = catalog_with(Metrics::register(&mut registry));
+    apply(&catalog, true, 1, one_of_each()).unwrap();
+    (catalog, registry)
+}
+
+/// The plan that calls of subscription 1 are decided by.
+fn held_plan(catalog: &Catalog) -> Arc<PlanEntry> {
+    let subscriber = catalog.subscriber(subscription_id(1)).unwrap();
+    catalog.tables().plan(subscriber.plan()).unwrap().clone()
+}
+
+fn shown(registry: &Registry) -> String {
+    let mut text = String::new();
+    encode(&mut text, registry).unwrap();
+    text
+}
+
+/// How many series have this label.
+fn series(registry: &Registry, label: &str) -> usize {
+    shown(registry).lines().filter(|line| line.contains(label)).count()
 }
 
 fn product_at(catalog: &Catalog, host: &str) -> Option<ProductId> {
@@ -307,4 +336,94 @@ fn a_changed_product_is_that_of_its_plans() {
     let tables = catalog.tables();
     let plan = tables.plan(held.plan()).unwrap();
     assert!(Arc::ptr_eq(&plan.product, tables.product_by_name("renamed").unwrap()));
+}
+
+#[test]
+fn the_series_of_what_is_removed_go_with_the_last_call() {
+    let (catalog, registry) = observed();
+    let in_flight = held_plan(&catalog);
+
+    let removed = [
+        Entry::SubscriptionRemoved(subscription_id(1)),
+        Entry::PlanRemoved(plan_id(1)),
+        Entry::ProductRemoved(product(1).id),
+    ];
+    apply(&catalog, false, 2, removed).unwrap();
+    in_flight.metrics.usage_calls.inc();
+    let counted = r#"tollgate_usage_calls_total{product="product-1",plan="plan-1"} 1"#;
+    assert_eq!(series(&registry, counted), 1);
+    drop(in_flight);
+
+    assert_eq!(series(&registry, r#"product="product-1""#), 0, "{}", shown(&registry));
+    apply(&catalog, false, 3, one_of_each()).unwrap();
+    let anew = r#"tollgate_usage_calls_total{product="product-1",plan="plan-1"} 0"#;
+    assert_eq!(series(&registry, anew), 1, "{}", shown(&registry));
+}
+
+#[test]
+fn the_series_of_what_a_full_batch_does_not_name_go() {
+    let (catalog, registry) = observed();
+    let more = [Entry::Product(product(2)), Entry::Plan(plan(2))];
+    apply(&catalog, false, 2, more).unwrap();
+    assert!(series(&registry, r#"product="product-2""#) > 0);
+
+    apply(&catalog, true, 3, one_of_each()).unwrap();
+
+    assert_eq!(series(&registry, r#"product="product-2""#), 0, "{}", shown(&registry));
+    assert_eq!(series(&registry, r#"plan="plan-2""#), 0, "{}", shown(&registry));
+    assert!(series(&registry, r#"plan="plan-1""#) > 0);
+}
+
+#[test]
+fn the_series_of_a_renamed_product_have_its_new_name() {
+    let (catalog, registry) = observed();
+    let before = series(&registry, r#"product="product-1""#);
+
+    let renamed = ProductRules { name: "renamed".into(), ..product(1) };
+    apply(&catalog, false, 2, [Entry::Product(renamed)]).unwrap();
+
+    assert_eq!(series(&registry, r#"product="product-1""#), 0, "{}", shown(&registry));
+    assert_eq!(series(&registry, r#"product="renamed""#), before);
+}
+
+#[test]
+fn an_edit_keeps_the_series_and_what_they_count() {
+    let (catalog, registry) = observed();
+    let edits = [
+        (false, vec![Entry::Plan(PlanRules { quota: Some(9), ..plan(1) })]),
+        (false, vec![with_hosts(1, &["api.example.com"])]),
+        (true, one_of_each().to_vec()),
+        (false, vec![Entry::PlanRemoved(plan_id(1)), Entry::Plan(plan(1))]),
+    ];
+    for (count, (full, edit)) in (1..).zip(edits) {
+        let plan = held_plan(&catalog);
+        plan.metrics.usage_calls.inc();
+        plan.product.metrics.refused(Refusal::QuotaExceeded);
+        drop(plan);
+
+        apply(&catalog, full, count + 1, edit.clone()).unwrap();
+
+        for counted in [
+            r#"tollgate_usage_calls_total{product="product-1",plan="plan-1"}"#,
+            r#"tollgate_refusals_total{product="product-1",reason="quota-exceeded"}"#,
+        ] {
+            let counted = format!("{counted} {count}");
+            assert_eq!(series(&registry, &counted), 1, "{edit:?}: {}", shown(&registry));
+        }
+    }
+}
+
+#[test]
+fn a_batch_that_is_dropped_leaves_no_series() {
+    let (catalog, registry) = observed();
+    let before = shown(&registry);
+    let mut batch = catalog.begin(false);
+    for entry in [Entry::Product(product(2)), Entry::Plan(plan(2))] {
+        batch.entry(entry).unwrap();
+    }
+    assert!(series(&registry, r#"product="product-2""#) > 0);
+
+    drop(batch);
+
+    assert_eq!(shown(&registry).lines().count(), before.lines().count());
 }
