@@ -12,6 +12,7 @@ use tollgate_common::ids::KeyId;
 use tollgate_common::time::Timestamp;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::json::Text;
 use crate::problem::{FieldError, Problem};
 use crate::store::catalog::{AuditPlace, Page};
 
@@ -55,12 +56,18 @@ pub struct Params {
 }
 
 impl Params {
+    /// The text of a parameter, by the rule for texts of bodies: what holds a NUL is cut there by
+    /// SQLite and refused by PostgreSQL.
     pub fn take(&mut self, name: &str) -> Option<String> {
         let position = self.pairs.iter().position(|(known, _)| known == name)?;
         let (_, value) = self.pairs.remove(position);
         if self.pairs.iter().any(|(known, _)| known == name) {
             self.pairs.retain(|(known, _)| known != name);
             self.reject(name, "is there twice");
+        }
+        if let Err(message) = Text::ANY.check(&value) {
+            self.reject(name, &message);
+            return None;
         }
         Some(value)
     }

@@ -166,6 +166,8 @@ pub async fn find(
     {
         return Ok(product);
     }
-    let named = catalog.product_named(id_or_name).await?;
-    named.ok_or_else(|| Problem::not_found("product"))
+    let unknown = || Problem::not_found("product");
+    // What can be no name is none, and need not be a text that the store can take.
+    fields::parse_name(id_or_name).map_err(|_| unknown())?;
+    catalog.product_named(id_or_name).await?.ok_or_else(unknown)
 }

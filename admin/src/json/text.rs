@@ -11,7 +11,7 @@ pub struct Text {
 
 impl Text {
     /// Whatever parses it says what is wrong.
-    pub(super) const ANY: Text = Text { length_min: 0, length_max: 4_096, lines: false };
+    pub const ANY: Text = Text { length_min: 0, length_max: 4_096, lines: false };
 
     pub const fn line(length_min: usize, length_max: usize) -> Self {
         Self { length_min, length_max, lines: false }

@@ -350,7 +350,13 @@ async fn its_files_may_be_kept_for_ever_and_what_is_not_there_is_a_page() {
         assert_eq!(file.status(), StatusCode::OK);
         assert!(file.headers()["cache-control"].to_str().unwrap().contains("immutable"));
     }
-    for path in ["/dashboard/assets/console.css", "/dashboard/nowhere", "/dashboard/admin/apis/x/edit"] {
+    for path in [
+        "/dashboard/assets/console.css",
+        "/dashboard/nowhere",
+        "/dashboard/admin/apis/x/edit",
+        "/dashboard/admin/apis/%00/edit",
+        "/dashboard/admin/usage?product=%00",
+    ] {
         let page = browser.get(path).await;
         assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
         page.shows("<!DOCTYPE html>");

@@ -64,6 +64,21 @@ async fn what_is_wrong_is_named_and_nothing_is_saved(
 }
 
 #[tokio::test]
+async fn consumers_are_found_by_all_of_a_text_or_not_at_all() {
+    let admin = Admin::start().await;
+    admin.consumer("Ada").await;
+
+    let found = admin.get(&format!("{CONSUMERS}?text=ad")).await.expect(200);
+    let none = admin.get(&format!("{CONSUMERS}?text=ad%20zz")).await.expect(200);
+    let cut = admin.get(&format!("{CONSUMERS}?text=ad%00zz")).await;
+
+    assert_eq!(found["items"][0]["name"], "Ada");
+    assert_eq!(none["items"], json!([]));
+    cut.expect_problem(400, "fields-invalid");
+    assert_eq!(cut.bad_fields(), ["text"]);
+}
+
+#[tokio::test]
 async fn a_consumer_with_live_subscriptions_stays() {
     let admin = Admin::start().await;
     let (_, _, subscription) = admin.subscribed().await;

@@ -74,6 +74,8 @@ async fn every_list_is_paged() {
 #[case("after=!!", "after")]
 #[case("after=AAAA", "after")]
 #[case("page=2", "page")]
+#[case("text=%00", "text")]
+#[case("text=a%0Ab", "text")]
 #[tokio::test]
 async fn a_page_that_cannot_be_is_refused(#[case] query: &str, #[case] field: &str) {
     let admin = Admin::start().await;

@@ -361,7 +361,11 @@ async fn deleting_a_product_ends_all_that_hangs_on_it() {
 #[tokio::test]
 async fn an_unknown_product_is_not_found() {
     let admin = Admin::start().await;
-    let paths = ["/api/v1/products/none", "/api/v1/products/01890000-0000-7000-8000-000000000000"];
+    let paths = [
+        "/api/v1/products/none",
+        "/api/v1/products/01890000-0000-7000-8000-000000000000",
+        "/api/v1/products/%00",
+    ];
 
     for path in paths {
         admin.get(path).await.expect_problem(404, "not-found");

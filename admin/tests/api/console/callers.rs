@@ -45,6 +45,9 @@ async fn a_consumer_is_added_found_edited_and_deleted() {
     assert!(!shown.text.contains("<img"));
     browser.get(&format!("{CONSUMERS}?text=a%40b")).await.shows("&lt;img");
     browser.get(&format!("{CONSUMERS}?text=zzz")).await.shows("No consumer is like that");
+    let cut = browser.get(&format!("{CONSUMERS}?text=a%40b%00")).await;
+    assert_eq!(cut.status, StatusCode::BAD_REQUEST);
+    cut.shows("<code>text</code> must not contain control characters");
 
     let edit = browser.get(&format!("{}/edit", added.to)).await;
     edit.shows("stripe=cus_1");
