@@ -65,6 +65,7 @@ async fn a_plan_is_answered_as_it_was_made() {
 #[case::period(json!({ "period": "week" }), &["period"])]
 #[case::zone(json!({ "time_zone": "Mars/Olympus" }), &["time_zone"])]
 #[case::zone_offset(json!({ "time_zone": "+02:00" }), &["time_zone"])]
+#[case::zone_of_the_machine(json!({ "time_zone": "localtime" }), &["time_zone"])]
 #[case::outcomes(json!({ "counted_outcomes": ["success", "luck", "success", 1] }),
     &["counted_outcomes[1]", "counted_outcomes[2]", "counted_outcomes[3]"])]
 #[case::billed(json!({ "billed_outcomes": "success" }), &["billed_outcomes"])]

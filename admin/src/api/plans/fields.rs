@@ -15,6 +15,10 @@ pub const READ_ONLY: [&str; 4] = ["id", "product_id", "created_at", "updated_at"
 const NAME: Text = Text::line(1, 100);
 const PRICE_LABEL: Text = Text::line(0, 100);
 
+/// What stands among the zones of a machine and says how that machine is set up, or that it is not.
+/// The directories `posix` and `right`, with all zones once more, are left out by the library.
+const NOT_ZONES: [&str; 3] = ["localtime", "posixrules", "Factory"];
+
 /// Reads a whole plan. Without anything but a name it is free, without limits, over calendar months
 /// in UTC; whatever the upstream answered except 5xx counts and is billed.
 pub fn read(object: Object) -> Result<PlanFields, Problem> {
@@ -44,14 +48,19 @@ pub fn read(object: Object) -> Result<PlanFields, Problem> {
     Ok(plan)
 }
 
-/// A zone by its name in the IANA database, in the spelling that it has there.
 fn read_time_zone(fields: &mut Fields) -> String {
     let zone = fields.parsed_defaulted("time_zone", |text| {
-        let zone = TimeZone::get(text).ok();
-        let name = zone.as_ref().and_then(TimeZone::iana_name).map(str::to_owned);
-        name.ok_or_else(|| "is not the name of a time zone, such as Europe/Berlin".to_owned())
+        let unknown = "is not the name of a time zone, such as Europe/Berlin";
+        zone_name(text).ok_or_else(|| unknown.to_owned())
     });
     zone.unwrap_or_else(|| "UTC".to_owned())
+}
+
+/// A zone by its name in the IANA database, in the spelling that it has there: the same zone on
+/// every machine.
+fn zone_name(text: &str) -> Option<String> {
+    let zone = TimeZone::get(text).ok()?;
+    zone.iana_name().filter(|name| !NOT_ZONES.contains(name)).map(str::to_owned)
 }
 
 fn read_outcomes(fields: &mut Fields, name: &str) -> OutcomeSet {
@@ -84,5 +93,19 @@ mod tests {
         let plan = read_json(json!({ "name": "a", "time_zone": "europe/berlin" })).unwrap();
 
         assert_eq!(plan.time_zone, "Europe/Berlin");
+    }
+
+    #[test]
+    fn a_time_zone_is_the_same_on_every_machine() {
+        for zone in ["localtime", "LocalTime", "posixrules", "Factory", "posix/UTC", "right/UTC"] {
+            let problem = read_json(json!({ "name": "a", "time_zone": zone })).unwrap_err();
+
+            let [error] = &problem.errors[..] else { panic!("{problem:?}") };
+            assert_eq!(error.field, "time_zone");
+            assert!(error.message.starts_with("is not the name of a time zone"), "{zone}");
+        }
+        for zone in ["UTC", "Etc/GMT-3", "EST5EDT", "America/Argentina/Buenos_Aires"] {
+            assert!(read_json(json!({ "name": "a", "time_zone": zone })).is_ok(), "{zone}");
+        }
     }
 }
