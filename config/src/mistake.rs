@@ -1,6 +1,6 @@
 //! What is wrong with the settings, and where.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::path::PathBuf;
 
 /// Where a setting was found.
@@ -50,6 +50,18 @@ impl Mistakes {
     }
 }
 
+/// Long enough to recognise what was written, short enough for one line.
+const SHOWN_CHARS_MAX: usize = 60;
+
+/// What was written, in a form that neither begins a line nor steers a terminal.
+pub(crate) fn shown(text: &str) -> String {
+    let mut shown = String::new();
+    for char in text.chars().take(SHOWN_CHARS_MAX) {
+        write!(shown, "{}", char.escape_debug()).expect("writing to a String cannot fail");
+    }
+    shown
+}
+
 /// One line each, in the form `file:line:column: setting: message` that editors understand.
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,12 +74,12 @@ impl fmt::Display for Mistakes {
                     write!(f, "{}:{line}:{column}: ", file.display())?;
                 }
                 (Place::File { line, column }, None) => write!(f, "{line}:{column}: ")?,
-                (Place::Environment(variable), _) => write!(f, "{variable}: ")?,
+                (Place::Environment(variable), _) => write!(f, "{}: ", shown(variable))?,
                 (Place::Missing, Some(file)) => write!(f, "{}: ", file.display())?,
                 (Place::Missing, None) => {}
             }
             if !mistake.setting.is_empty() {
-                write!(f, "{}: ", mistake.setting)?;
+                write!(f, "{}: ", shown(&mistake.setting))?;
             }
             f.write_str(&mistake.message)?;
         }

@@ -1,9 +1,8 @@
 //! How a section of settings is declared, read and described: once, in one place per setting.
 
-use std::fmt::Write;
 use std::ops::RangeInclusive;
 
-use crate::mistake::{Mistake, Place};
+use crate::mistake::{Mistake, Place, shown};
 use crate::tree::{Content, Key, Node};
 use crate::value::{Fault, Value};
 
@@ -242,17 +241,6 @@ impl<T: Value> Field for Vec<T> {
 
 pub(crate) fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
-}
-
-/// Long enough to recognise what was written, short enough for one line.
-const SHOWN_CHARS_MAX: usize = 60;
-
-fn shown(text: &str) -> String {
-    let mut shown = String::new();
-    for char in text.chars().take(SHOWN_CHARS_MAX) {
-        write!(shown, "{}", char.escape_debug()).expect("writing to a String cannot fail");
-    }
-    shown
 }
 
 pub(crate) fn unknown(name: &str, known: &[&str]) -> String {

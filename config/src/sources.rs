@@ -263,6 +263,23 @@ mod tests {
     }
 
     #[test]
+    fn a_name_forges_no_line_and_steers_no_terminal() {
+        let all = mistakes(concat!(
+            "\"a\\nb.yaml:9:9: proxy.listen\": 1\n",
+            "\"\\e[2J\": 2\n",
+            "\"\\e[2J\": 3\n",
+        ));
+        let variable = variables(&[("TOLLGATE_A\nB", "1")]).unwrap_err();
+
+        assert_snapshot!(all, @r"
+        t.yaml:1:1: a\nb.yaml:9:9: proxy.listen: there is no such setting
+        t.yaml:2:1: \u{1b}[2J: there is no such setting
+        t.yaml:3:1: `\u{1b}[2J` is set twice
+        ");
+        assert_snapshot!(variable, @r"TOLLGATE_A\nB: a\nb: there is no such setting");
+    }
+
+    #[test]
     fn what_does_not_fit_together_is_named() {
         let all = mistakes(concat!(
             "proxy:\n",

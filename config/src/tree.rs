@@ -5,7 +5,7 @@
 
 use granit_parser::{Event, Options, Parser, ScalarStyle, Span, StrInput};
 
-use crate::mistake::{Mistake, Place};
+use crate::mistake::{Mistake, Place, shown};
 
 /// Deeper than any setting, and far from the end of the stack.
 const NESTING_MAX: usize = 16;
@@ -134,7 +134,7 @@ impl<'t> Builder<'t, '_> {
                 continue;
             };
             if entries.iter().any(|(key, _)| key.name == name) {
-                self.note(key_node.place, &format!("`{name}` is set twice"));
+                self.note(key_node.place, &format!("`{}` is set twice", shown(&name)));
                 continue;
             }
             entries.push((Key { name, place: key_node.place }, value));
