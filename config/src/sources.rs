@@ -1,6 +1,9 @@
 //! From a file and variables to settings.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 
 use crate::mistake::{Mistake, Mistakes, Place};
 use crate::rules::{self, Role};
@@ -30,11 +33,7 @@ impl Settings {
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, LoadError> {
         let Some(path) = file else { return Ok(Self::parse(None, environment)?) };
-        let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
-        if std::fs::metadata(path).map_err(unreadable)?.len() > FILE_BYTES_MAX {
-            return Err(LoadError::TooLarge { path: path.to_owned() });
-        }
-        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        let text = String::from_utf8(read(path)?).map_err(|error| not_text(path, &error))?;
         Ok(Self::parse(Some((path, &text)), environment)?)
     }
 
@@ -66,6 +65,28 @@ impl Settings {
             mistakes => Err(Mistakes::new(None, mistakes)),
         }
     }
+}
+
+/// Reads no more than shows that a file is too large: a pipe or a device does not say its length.
+fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
+    let file = File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(LoadError::TooLarge { path: path.to_owned() });
+    }
+    Ok(bytes)
+}
+
+/// Names the first byte that is not text.
+fn not_text(path: &Path, error: &FromUtf8Error) -> Mistakes {
+    let text = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+    let line_start = text.rfind('\n').map_or(0, |end| end + 1);
+    let (line, column) = (text.matches('\n').count() + 1, text[line_start..].chars().count() + 1);
+    let message = "not UTF-8, which settings are written in".to_owned();
+    let mistake = Mistake { place: Place::File { line, column }, setting: String::new(), message };
+    Mistakes::new(Some(path.to_owned()), vec![mistake])
 }
 
 /// The variable that overrides a setting.
@@ -302,6 +323,17 @@ mod tests {
         assert_snapshot!(mistakes("proxy:\n  listen: [1, 2\nadmin: {}\n"), @"t.yaml:3:6: not YAML: illegal placement of ':' indicator");
         assert_snapshot!(mistakes("- proxy\n- admin\n"), @"t.yaml:1:1: must be settings of the form `name: value`");
         assert_snapshot!(mistakes("data_dir: a\n---\ndata_dir: b\n"), @"t.yaml:2:1: a second document: settings are one document");
+    }
+
+    #[test]
+    fn what_is_not_text_is_named_with_its_place() {
+        let said = |bytes: &[u8]| {
+            let error = String::from_utf8(bytes.to_vec()).unwrap_err();
+            not_text(Path::new("t.yaml"), &error).to_string()
+        };
+
+        assert_snapshot!(said(b"\xff\xfe"), @"t.yaml:1:1: not UTF-8, which settings are written in");
+        assert_snapshot!(said(b"proxy:\n  # \xc3\xa4 \xe4\n"), @"t.yaml:2:7: not UTF-8, which settings are written in");
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! `tollgate check-config`: every mistake with its place, and an exit code for scripts.
 
-use std::process::Output;
+use std::io::Write;
+use std::process::{Output, Stdio};
 
 use tollgate_test_support::tollgate;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tollgate");
 
-fn check(text: &str) -> Output {
+fn check(text: impl AsRef<[u8]>) -> Output {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("t.yaml");
     std::fs::write(&file, text).unwrap();
@@ -39,10 +40,34 @@ fn every_mistake_is_a_line_that_begins_with_its_place() {
 }
 
 #[test]
+fn what_is_not_text_has_its_place_too() {
+    let output = check(b"proxy:\n  listen: \xff\n");
+
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(stdout(&output), "t.yaml:2:11: not UTF-8, which settings are written in\n");
+}
+
+#[test]
 fn a_file_that_is_missing_is_said_on_standard_error() {
     let output = tollgate::command(BINARY, &["check-config", "/nowhere/t.yaml"]).output().unwrap();
 
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.starts_with("tollgate: cannot read /nowhere/t.yaml: "), "{said}");
+}
+
+#[test]
+fn a_pipe_is_read_up_to_the_bound_of_a_file() {
+    let mut command = tollgate::command(BINARY, &["check-config", "/dev/stdin"]);
+    command.stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = command.spawn().unwrap();
+    let mut pipe = running.stdin.take().unwrap();
+    pipe.write_all(&vec![b'#'; (1 << 20) + 1]).unwrap();
+    drop(pipe);
+
+    let output = running.wait_with_output().unwrap();
+
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("/dev/stdin is larger than 1048576 bytes"), "{said}");
 }
