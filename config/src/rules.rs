@@ -67,8 +67,10 @@ pub(crate) fn check(settings: &Settings, root: &Node, mistakes: &mut Vec<Mistake
 fn check_openid(openid: &OpenIdSettings, note: &mut dyn FnMut(&[&str], String)) {
     let unprotected = "must be https, unless it is on this machine";
     let Some(issuer) = &openid.issuer else {
-        if openid.client_id.is_some() || openid.redirect_url.is_some() {
-            note(&["openid.issuer"], "must be given, so that the rest of openid counts".to_owned());
+        let given = given_beside_issuer(openid).join(", ");
+        if !given.is_empty() {
+            let message = format!("must be given, so that the rest of openid counts: {given}");
+            note(&["openid.issuer"], message);
         }
         return;
     };
@@ -87,9 +89,7 @@ fn check_openid(openid: &OpenIdSettings, note: &mut dyn FnMut(&[&str], String)) 
         }
         Some(_) => {}
     }
-    let roles = &openid.roles;
-    let given = [&roles.platform_owner, &roles.operator, &roles.auditor];
-    if given.iter().all(|values| values.is_empty()) {
+    if !gives_roles(openid) {
         let message = "must give somebody a role, since nobody could sign in".to_owned();
         let involved = [
             "openid.roles",
@@ -99,6 +99,25 @@ fn check_openid(openid: &OpenIdSettings, note: &mut dyn FnMut(&[&str], String)) 
         ];
         note(&involved, message);
     }
+}
+
+/// The settings that are nothing without a provider, as far as they differ from their defaults.
+fn given_beside_issuer(openid: &OpenIdSettings) -> Vec<&'static str> {
+    let settings = [
+        ("client_id", openid.client_id.is_some()),
+        ("client_secret", openid.client_secret.is_some()),
+        ("redirect_url", openid.redirect_url.is_some()),
+        ("scopes", !openid.scopes.is_empty()),
+        ("role_claim", openid.role_claim != OpenIdSettings::default().role_claim),
+        ("roles", gives_roles(openid)),
+    ];
+    settings.into_iter().filter(|(_, is_given)| *is_given).map(|(name, _)| name).collect()
+}
+
+fn gives_roles(openid: &OpenIdSettings) -> bool {
+    let roles = &openid.roles;
+    let values = [&roles.platform_owner, &roles.operator, &roles.auditor];
+    values.iter().any(|values| !values.is_empty())
 }
 
 /// Notes what a role cannot start without.

@@ -201,6 +201,23 @@ mod tests {
     }
 
     #[test]
+    fn what_counts_only_with_a_provider_is_named_without_one() {
+        for (setting, name) in [
+            ("client_secret: a", "client_secret"),
+            ("scopes: [a]", "scopes"),
+            ("role_claim: a", "role_claim"),
+            ("roles: {auditor: [a]}", "roles"),
+            ("client_id: a, client_secret: b, scopes: [c]", "client_id, client_secret, scopes"),
+        ] {
+            let found = mistakes(&format!("openid: {{{setting}}}\n"));
+
+            let rule = "openid.issuer: must be given, so that the rest of openid counts";
+            assert_eq!(found, format!("t.yaml:1:1: {rule}: {name}"));
+        }
+        assert!(parse("openid: {scopes: [], role_claim: groups, roles: {auditor: []}}\n").is_ok());
+    }
+
+    #[test]
     fn sections_may_be_left_empty_or_commented_out() {
         let settings = parse("proxy:\n  # listen: nowhere\n\nadmin: {}\nlog: ~\n").unwrap();
 
