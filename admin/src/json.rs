@@ -3,6 +3,7 @@
 mod fields;
 mod merge;
 mod text;
+mod time;
 mod unique;
 
 use serde_json::{Map, Value};
@@ -10,6 +11,7 @@ use serde_json::{Map, Value};
 pub use self::fields::Fields;
 pub use self::merge::merge;
 pub use self::text::Text;
+pub use self::time::parse_time;
 use self::unique::UniqueNames;
 use crate::problem::{Code, Problem};
 

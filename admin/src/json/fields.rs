@@ -8,6 +8,7 @@ use tollgate_common::time::Timestamp;
 
 use super::Object;
 use super::text::{Text, shown};
+use super::time::parse_time;
 use crate::problem::{FieldError, Problem};
 
 /// Mistakes that one answer names; who made more has another problem than their spelling.
@@ -403,10 +404,8 @@ impl Fields {
     /// A moment in the form of RFC 3339.
     pub fn time_optional(&mut self, name: &str) -> Option<Timestamp> {
         self.parsed_optional(name, |text| {
-            let time: jiff::Timestamp = text
-                .parse()
-                .map_err(|_| "must be a time such as 2026-11-22T12:00:00Z".to_owned())?;
-            Ok(Timestamp(time.as_millisecond()))
+            let expected = "must be a time such as 2026-11-22T12:00:00Z";
+            parse_time(text).ok_or_else(|| expected.to_owned())
         })
     }
 }

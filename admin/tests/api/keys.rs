@@ -25,6 +25,7 @@ async fn a_further_key_can_have_an_end() {
 #[rstest]
 #[case::past(json!({ "expires_at": "2001-01-01T00:00:00Z" }), "expires_at")]
 #[case::no_time(json!({ "expires_at": "tomorrow" }), "expires_at")]
+#[case::offset(json!({ "expires_at": "2999-01-01T00:00:00+25:00" }), "expires_at")]
 #[case::unknown(json!({ "name": "a" }), "name")]
 #[tokio::test]
 async fn a_wrong_key_is_not_made(#[case] wrong: Value, #[case] field: &str) {

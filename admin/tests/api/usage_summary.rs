@@ -37,3 +37,16 @@ async fn a_bad_question_names_all_that_is_wrong() {
         ["after", "from", "group_by", "limit", "plan_id", "product_id", "tier", "window"]
     );
 }
+
+#[tokio::test]
+async fn a_bound_is_a_time_in_the_form_of_rfc_3339() {
+    let admin = Admin::start().await;
+
+    for path in ["/api/v1/usage", "/api/v1/usage/summary"] {
+        let zoned = "2026-11-01T00:00:00Z%5BEurope/Berlin%5D";
+        let reply = admin.get(&format!("{path}?from={zoned}")).await;
+
+        reply.expect_problem(400, "fields-invalid");
+        assert_eq!(reply.bad_fields(), ["from"], "{path}");
+    }
+}

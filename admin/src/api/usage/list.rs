@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::api::page::{Cursor, List, Params, cursor_text};
 use crate::control::Control;
+use crate::json::parse_time;
 use crate::ledger::usage::{Position, RANGE_DAYS_MAX, Scope, UsageItem, UsageQuery};
 use crate::ledger::window::{Minute, TIME_END, Window};
 use crate::problem::{Problem, ProblemBody};
@@ -118,9 +119,7 @@ pub fn reject_range(params: &mut Params, from: Timestamp, to: Timestamp) {
 }
 
 pub fn parse_moment(text: &str) -> Option<Timestamp> {
-    let moment: jiff::Timestamp = text.parse().ok()?;
-    let moment = Timestamp(moment.as_millisecond());
-    (Timestamp(0)..TIME_END).contains(&moment).then_some(moment)
+    parse_time(text).filter(|moment| (Timestamp(0)..TIME_END).contains(moment))
 }
 
 fn view(item: UsageItem) -> UsageEntry {
