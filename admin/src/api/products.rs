@@ -38,7 +38,8 @@ pub struct Product {
 /// What an owner sets.
 #[derive(Serialize, ToSchema)]
 pub struct ProductFields {
-    /// The first path segment under which the product is called: `a-z`, `0-9` and `-`, unique.
+    /// The first path segment under which the product is called: `a-z`, `0-9` and `-`, unique, and
+    /// not in the form of an id.
     #[schema(min_length = 1, max_length = 63, pattern = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")]
     pub name: String,
     /// How people call it. By default the name.

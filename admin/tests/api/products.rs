@@ -125,6 +125,8 @@ async fn a_name_alone_makes_a_draft() {
 #[case::name_hyphen(json!({ "name": "-a" }), &["name"])]
 #[case::name_foreign(json!({ "name": "w\u{e9}ather" }), &["name"])]
 #[case::name_long(json!({ "name": "a".repeat(64) }), &["name"])]
+#[case::name_like_an_id(json!({ "name": "01890000-0000-7000-8000-000000000000" }), &["name"])]
+#[case::name_like_a_plain_id(json!({ "name": "0189000000007000800000000000000a" }), &["name"])]
 #[case::title_long(json!({ "title": "a".repeat(201) }), &["title"])]
 #[case::title_line(json!({ "title": "a\r\nb" }), &["title"])]
 #[case::title_null(json!({ "title": null }), &["title"])]

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use tollgate_common::catalog::ProductStatus;
 use tollgate_common::catalog::product::{Balance, HealthCheck, UpstreamProtocol, UpstreamSettings};
 use tollgate_common::endpoint::{AddressPolicy, Authority, Endpoint, Host};
+use tollgate_common::ids::ProductId;
 use tollgate_common::route::{Route, RouteTable, Unusable};
 
 use crate::change::ProductFields;
@@ -41,7 +42,7 @@ const HEALTH_THRESHOLD_MAX: u32 = 100;
 pub fn read(object: Object, policy: &AddressPolicy) -> Result<ProductFields, Problem> {
     let mut fields = Fields::new(object);
     fields.refuse_read_only(&READ_ONLY);
-    let name = fields.parsed_required("name", parse_name).unwrap_or_default();
+    let name = fields.parsed_required("name", parse_product_name).unwrap_or_default();
     let product = ProductFields {
         title: fields
             .text_defaulted("title", TITLE)
@@ -69,6 +70,15 @@ pub fn read(object: Object, policy: &AddressPolicy) -> Result<ProductFields, Pro
         ));
     }
     Ok(product)
+}
+
+/// A product is asked for by its id or its name, so that no name may be another's id.
+pub fn parse_product_name(text: &str) -> Result<String, String> {
+    let name = parse_name(text)?;
+    if name.parse::<ProductId>().is_ok() {
+        return Err("must not have the form of an id".to_owned());
+    }
+    Ok(name)
 }
 
 pub fn parse_name(text: &str) -> Result<String, String> {

@@ -3,7 +3,7 @@
 use tollgate_common::catalog::Product;
 use tollgate_common::ids::ProductId;
 
-use crate::api::products::fields::{NAME_LENGTH_MAX, parse_name};
+use crate::api::products::fields::{NAME_LENGTH_MAX, parse_product_name};
 use crate::frontier::products::body::NAME;
 use crate::problem::{Code, Problem};
 use crate::store::CatalogRead;
@@ -19,13 +19,14 @@ pub async fn choose(
     catalog: &mut dyn CatalogRead,
     name: &str,
 ) -> Result<(String, Option<String>), Problem> {
-    if parse_name(name).is_ok() {
+    if parse_product_name(name).is_ok() {
         return Ok((name.to_owned(), None));
     }
     let stem = stem(name);
     for number in 1..=LOOK_ALIKES_MAX {
         let candidate = if number == 1 { stem.clone() } else { format!("{stem}-{number}") };
-        if catalog.product_named(&candidate).await?.is_none() {
+        let is_name = parse_product_name(&candidate).is_ok();
+        if is_name && catalog.product_named(&candidate).await?.is_none() {
             return Ok((candidate, Some(name.to_owned())));
         }
     }
@@ -84,6 +85,8 @@ mod tests {
         assert_eq!(chosen("starter_access").await, ("starter-access".into(), alias));
         assert_eq!(chosen("\u{1f600}\u{1f600}\u{1f600}").await.0, "product");
         assert_eq!(chosen("-- a b --").await.0, "a-b");
+        let id = "01890000-0000-7000-8000-000000000000";
+        assert_eq!(chosen(id).await, (format!("{id}-2"), Some(id.into())));
         let long = "x".repeat(200);
         assert_eq!(chosen(&long).await, ("x".repeat(59), Some(long.clone())));
     }
