@@ -134,6 +134,8 @@ async fn a_name_alone_makes_a_draft() {
 #[case::status_unknown(json!({ "status": "live" }), &["status"])]
 #[case::status_object(json!({ "status": { "draft": null } }), &["status"])]
 #[case::endpoint_missing(json!({ "gateway_endpoint": null }), &["gateway_endpoint"])]
+#[case::endpoint_missing_too(json!({ "name": "BAD NAME", "gateway_endpoint": null }),
+    &["name", "gateway_endpoint"])]
 #[case::endpoint_scheme(json!({ "gateway_endpoint": "ftp://a.example" }), &["gateway_endpoint"])]
 #[case::endpoint_empty(json!({ "gateway_endpoint": "" }), &["gateway_endpoint"])]
 #[case::endpoint_user(json!({ "gateway_endpoint": "http://a@b.example" }), &["gateway_endpoint"])]

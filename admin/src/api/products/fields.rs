@@ -62,13 +62,12 @@ pub fn read(object: Object, policy: &AddressPolicy) -> Result<ProductFields, Pro
         body_bytes_max: fields.integer_optional("body_bytes_max", 0, INTEGER_MAX),
         metadata: read_metadata(&mut fields),
     };
-    fields.finish()?;
-    if product.status == ProductStatus::Active && product.gateway_endpoint.is_none() {
-        return Err(Problem::field(
-            "gateway_endpoint",
-            "is required: a product without a gateway endpoint can only be a draft",
-        ));
+    let is_missing = product.gateway_endpoint.is_none() && !fields.has_error_at("gateway_endpoint");
+    if product.status == ProductStatus::Active && is_missing {
+        let message = "is required: a product without a gateway endpoint can only be a draft";
+        fields.reject("gateway_endpoint", message);
     }
+    fields.finish()?;
     Ok(product)
 }
 
