@@ -1,6 +1,10 @@
 //! The control plane in this process.
 
+use std::fs::{File, OpenOptions, TryLockError};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 use secrecy::{ExposeSecret, SecretString};
@@ -11,11 +15,11 @@ use tollgate_admin::openid::{OpenIdOptions, RoleRules};
 use tollgate_admin::options::AdminOptions;
 use tollgate_admin::server::{self, Listeners, Running};
 use tollgate_common::endpoint::AddressPolicy;
-use tollgate_config::Settings;
 use tollgate_config::settings::OpenIdSettings;
+use tollgate_config::{Settings, StoreUrl};
 use tollgate_proxy::server::{CertificateFiles, Terminator};
 
-use super::Ground;
+use super::{Ground, at};
 use crate::command::Failure;
 
 /// Characters of a bootstrap token that cannot be guessed: 64 bits in hexadecimal.
@@ -27,10 +31,15 @@ pub struct Admin {
     private_address: Option<SocketAddr>,
     terminator: Option<Terminator>,
     stop: CancellationToken,
+    _store_lock: Option<Arc<File>>,
 }
 
 pub fn start(ground: &Ground, registry: &mut Registry) -> Result<Admin, Failure> {
     let settings = &ground.settings;
+    let store_lock = match settings.store_url() {
+        StoreUrl::Sqlite(path) => Some(lock(&path, ground.relieves)?),
+        StoreUrl::Postgres(_) => None,
+    };
     let terminator = match &settings.admin.tls {
         Some(tls) => Some(Terminator::new(CertificateFiles {
             certificate: tls.certificate.clone(),
@@ -53,7 +62,28 @@ pub fn start(ground: &Ground, registry: &mut Registry) -> Result<Admin, Failure>
     let listeners = Listeners { public, private };
     let start = server::start_on(listeners, options, registry, stop.clone());
     let running = ground.runtime.block_on(start)?;
-    Ok(Admin { running, private_address, terminator, stop })
+    Ok(Admin { running, private_address, terminator, stop, _store_lock: store_lock })
+}
+
+/// Takes a SQLite file for this process alone: a second control plane would not hear of what is changed
+/// here. A process that relieves another has it once that one has ended.
+fn lock(database: &Path, relieves: bool) -> Result<Arc<File>, Failure> {
+    let path = database.with_added_extension("lock");
+    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+    let file = Arc::new(file.map_err(|error| at(&path, error))?);
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) if relieves => {
+            let file = file.clone();
+            std::thread::Builder::new().name("store-lock".into()).spawn(move || file.lock())?;
+        }
+        Err(TryLockError::WouldBlock) => {
+            let database = database.display();
+            return Err(format!("{database}: another process uses this database").into());
+        }
+        Err(TryLockError::Error(error)) => return Err(at(&path, error)),
+    }
+    Ok(file)
 }
 
 fn warn_of_short_token(settings: &Settings) {

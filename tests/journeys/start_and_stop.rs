@@ -80,7 +80,7 @@ fn two_processes_do_not_share_a_directory() {
 
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("journal"), "{said}");
+    assert!(said.contains("another process uses"), "{said}");
 }
 
 #[test]
@@ -116,6 +116,23 @@ fn a_file_in_the_place_of_the_upgrade_socket_is_left_as_it_is() {
     assert!(said.contains("proxy.upgrade_socket"), "{said}");
     assert!(said.contains(place.to_str().unwrap()), "{said}");
     assert_eq!(std::fs::read_to_string(&place).unwrap(), "the ledger");
+}
+
+#[test]
+fn two_control_planes_do_not_share_a_file() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let first = start("admin", &data_dir, &["admin"]);
+    for role in ["admin", "run"] {
+        let mut second = tollgate::command(BINARY, &[role]);
+
+        let output = second.envs(on_free_ports(&data_dir)).output().unwrap();
+
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("another process uses this database"), "{said}");
+    }
+    drop(first);
+    start("admin", &data_dir, &["admin"]);
 }
 
 #[test]

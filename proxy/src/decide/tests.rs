@@ -322,7 +322,8 @@ fn no_spelling_of_a_path_makes_a_call_cheaper() {
     };
     let routes =
         vec![route("/report", 5), route("/models:gen", 5), route("/cheap", 0), route("/{*any}", 1)];
-    gateway.apply(3, [Entry::Product(ProductRules { routes, ..product(1) })]);
+    let without_limits = Entry::Plan(plan(1));
+    gateway.apply(3, [Entry::Product(ProductRules { routes, ..product(1) }), without_limits]);
 
     for (path, cost) in [
         ("/report", 5),
