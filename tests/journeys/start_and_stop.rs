@@ -124,8 +124,9 @@ fn two_control_planes_do_not_share_a_file() {
     let first = start("admin", &data_dir, &["admin"]);
     for role in ["admin", "run"] {
         let mut second = tollgate::command(BINARY, &[role]);
+        second.envs(on_free_ports(&data_dir)).env("TOLLGATE_NODE_TOKEN", "node-token");
 
-        let output = second.envs(on_free_ports(&data_dir)).output().unwrap();
+        let output = second.output().unwrap();
 
         assert_eq!(output.status.code(), Some(1));
         let said = String::from_utf8(output.stderr).unwrap();

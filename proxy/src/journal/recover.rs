@@ -175,11 +175,11 @@ impl Epoch<'_> {
                         let (path, found) = (scan.path, scan.header.node);
                         return Err(OpenError::OtherNode { path, found, node: self.node });
                     }
-                    self.next_number = self.next_number.max(scan.name.number + 1);
+                    self.next_number = self.next_number.max(scan.name.number.saturating_add(1));
                     scans.push(scan);
                 }
                 Seen::Headless { name, path, written, .. } => {
-                    self.next_number = self.next_number.max(name.number + 1);
+                    self.next_number = self.next_number.max(name.number.saturating_add(1));
                     if written == 0 {
                         self.disk.remove(&path).map_err(at("remove", &path))?;
                         continue;
