@@ -118,7 +118,7 @@ fn read_path(path: &[u8], text: &mut String) -> Result<(), Refusal> {
             _ => text.push_str(&format!("%{decoded:02X}")),
         }
     }
-    let mut segments = text[start + 1..].rsplit('/');
+    let mut segments = text.as_bytes()[start + 1..].rsplit(|byte| *byte == b'/');
     let last = segments.next().unwrap_or_default();
     if is_ambiguous(last) || segments.any(|segment| segment.is_empty() || is_ambiguous(segment)) {
         return Err(Refusal::RequestMalformed);
@@ -141,14 +141,19 @@ fn push_ascii(bytes: &[u8], text: &mut String) -> Result<(), Refusal> {
 }
 
 /// A segment that some servers take for no name: dots, or nothing, before its parameters.
-fn is_ambiguous(segment: &str) -> bool {
-    let name = without_parameters(segment);
-    matches!(name, "." | "..") || name.is_empty() && !segment.is_empty()
+fn is_ambiguous(segment: &[u8]) -> bool {
+    let name = segment.strip_prefix(b".").unwrap_or(segment);
+    let behind = name.strip_prefix(b".").unwrap_or(name);
+    !segment.is_empty() && (behind.is_empty() || begins_parameters(behind))
 }
 
-/// A segment without what servers take for its parameters (RFC 3986, section 3.3).
+/// What servers take for the parameters of a segment begins so (RFC 3986, section 3.3).
+fn begins_parameters(rest: &[u8]) -> bool {
+    rest.starts_with(b";") || rest.starts_with(b"%3B")
+}
+
 fn without_parameters(segment: &str) -> &str {
-    let end = segment.find(';').into_iter().chain(segment.find("%3B")).min();
+    let end = (0..segment.len()).find(|at| begins_parameters(&segment.as_bytes()[*at..]));
     &segment[..end.unwrap_or(segment.len())]
 }
 
