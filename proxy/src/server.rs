@@ -122,11 +122,11 @@ where
     let (failed, failed_watch) = watch::channel(false);
     let orders = Orders { shutdown: shutdown_watch, cut: cut_watch, failed };
     let connections_max = open_files::connections_that_fit(options.connections_max);
-    let slots = Arc::new(Slots::new(
-        connections_max,
-        options.connections_per_address_max,
-        options.trusted_proxies.clone(),
-    ));
+    // In a house that turns out smaller, one address gets as much less.
+    let share =
+        options.connections_per_address_max * connections_max / options.connections_max.max(1);
+    let slots = Slots::new(connections_max, share.max(1), options.trusted_proxies.clone());
+    let slots = Arc::new(slots);
     let cores = (0..cores)
         .map(|index| {
             let listeners = share_of(index, cores, &listening, &terminators)?;
