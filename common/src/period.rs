@@ -15,6 +15,12 @@ pub mod calendar;
 
 pub use calendar::Calendar;
 
+/// How far a time zone is from UTC, at most.
+const ZONE_MS_MAX: i64 = 14 * 3_600_000;
+
+/// Within which a day begins in all time zones: 26 hours, and one more where the clocks are changed.
+pub const START_SPREAD_MS: i64 = 27 * 3_600_000;
+
 /// From `start`, included, to `end`, excluded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Period {
@@ -31,10 +37,9 @@ impl Period {
         self.end.0.saturating_sub(self.start.0)
     }
 
-    /// Whether this is the period that began at `start` by another calendar: in another time zone, the
-    /// same day begins up to 26 hours apart, and an hour more where the clocks are changed.
+    /// Whether this is the period that began at `start`, by a calendar in any time zone.
     pub const fn began_with(self, start: Timestamp) -> bool {
-        self.start.0.abs_diff(start.0) <= 27 * 3_600_000
+        self.start.0.abs_diff(start.0) <= START_SPREAD_MS.unsigned_abs()
     }
 
     /// What both hold; None when that is nothing.
@@ -80,11 +85,19 @@ pub fn running(
     now: Timestamp,
     starts: impl Iterator<Item = Timestamp>,
 ) -> Period {
-    let current = Period::of(kind, time_zone, started_at, now);
+    let of = |moment| Period::of(kind, time_zone, started_at, moment);
+    let current = of(now);
     let Some(start) = starts.filter(|start| *start <= now).max() else { return current };
-    let next = zoned(start, time_zone).date().saturating_add(1.month());
-    let begun = Period { start, end: start_of(next, time_zone) };
-    if start != current.start && begun.contains(now) { begun } else { current }
+    let here = of(start);
+    let alike = [here, of(here.end)].into_iter().find(|period| period.began_with(start));
+    let end = alike.map_or_else(|| month_end_latest(start), |period| period.end);
+    if start != current.start && now < end { Period { start, end } } else { current }
+}
+
+/// Where a month is over that began at `start`, whichever time zone had midnight then.
+fn month_end_latest(start: Timestamp) -> Timestamp {
+    let date = zoned(start.plus_ms(ZONE_MS_MAX), &TimeZone::UTC).date();
+    start_of(date.saturating_add(1.month()), &TimeZone::UTC).plus_ms(ZONE_MS_MAX)
 }
 
 fn zoned(moment: Timestamp, time_zone: &TimeZone) -> Zoned {
@@ -270,9 +283,13 @@ mod tests {
         let day_15 = "2026-11-15T00:00:00Z";
 
         is(month("Europe/Berlin", &[utc], "2026-11-20T00:00:00Z"), "11-01T00", "11-30T23");
-        is(month("UTC", &[berlin], "2026-11-20T00:00:00Z"), "10-31T23", "11-30T00");
-        is(anniversary(&[utc], "2026-11-20T00:00:00Z"), "11-01T00", "12-01T00");
-        is(anniversary(&[utc], "2026-12-01T00:00:00Z"), "11-15T00", "12-15T00");
+        is(month("UTC", &[berlin], "2026-11-20T00:00:00Z"), "10-31T23", "12-01T00");
+        is(month("America/Los_Angeles", &[utc], "2026-11-30T00:00:00Z"), "11-01T00", "12-01T08");
+        is(month("America/Los_Angeles", &[utc], "2026-12-01T03:00:00Z"), "11-01T00", "12-01T08");
+        is(month("America/Los_Angeles", &[utc], "2026-12-01T08:00:00Z"), "12-01T08", "01-01T08");
+        is(anniversary(&[utc], "2026-11-20T00:00:00Z"), "11-01T00", "12-01T14");
+        is(anniversary(&[berlin], "2026-11-30T22:00:00Z"), "10-31T23", "12-01T14");
+        is(anniversary(&[utc], "2026-12-01T14:00:00Z"), "11-15T00", "12-15T00");
         is(month("UTC", &[utc, day_15], "2026-12-10T00:00:00Z"), "11-15T00", "12-15T00");
         is(month("UTC", &[utc, day_15], "2026-12-15T00:00:00Z"), "12-01T00", "01-01T00");
     }

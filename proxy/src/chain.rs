@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::fields::{Fields, Known, list_members};
 use crate::settings::Settings;
 
-/// The entries that trusted proxies have written, the outermost first; nothing from anyone else.
+/// The addresses that trusted proxies have written, the outermost first; nothing from anyone else.
 pub fn believed_chain(settings: &Settings, peer: IpAddr, fields: &Fields) -> Vec<u8> {
     let peer = peer.to_canonical();
     if !settings.trusted_proxies.iter().any(|network| network.contains(&peer)) {
@@ -20,7 +20,8 @@ pub fn believed_chain(settings: &Settings, peer: IpAddr, fields: &Fields) -> Vec
         .filter(|field| field.known == Known::ForwardedFor && !field.name().contains(&b'_'));
     let entries: Vec<&[u8]> = lines.flat_map(|field| list_members(field.value())).collect();
     let first = entries.len().saturating_sub(settings.trusted_hops);
-    entries[first..].join(&b", "[..])
+    let addresses = entries[first..].iter().filter(|entry| address(entry).is_some());
+    addresses.copied().collect::<Vec<_>>().join(&b", "[..])
 }
 
 /// The address of the caller: whom the outermost trusted proxy was called by, or else the peer.
@@ -29,10 +30,11 @@ pub fn caller_address(settings: &Settings, peer: IpAddr, fields: &Fields) -> IpA
     list_members(&chain).next().and_then(address).unwrap_or(peer)
 }
 
-/// Some proxies write the port too.
+/// Some proxies write the port too, or an IPv6 address in brackets.
 fn address(entry: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(entry).ok()?;
-    text.parse().ok().or_else(|| text.parse().ok().map(|address: SocketAddr| address.ip()))
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    bare.parse().ok().or_else(|| text.parse().ok().map(|address: SocketAddr| address.ip()))
 }
 
 #[cfg(test)]
@@ -66,6 +68,7 @@ mod tests {
         assert_eq!(chain(2, &two), ("203.0.113.7, 10.0.0.8".into(), "203.0.113.7".into()));
         assert_eq!(chain(9, &two), ("6.6.6.6, 203.0.113.7, 10.0.0.8".into(), "6.6.6.6".into()));
         assert_eq!(chain(1, &[]), (String::new(), PEER.into()));
+        assert_eq!(chain(9, &[(name, "tg_key, 203.0.113.7")]).0, "203.0.113.7");
     }
 
     #[test]
@@ -74,7 +77,9 @@ mod tests {
             ("203.0.113.7:4711", "203.0.113.7"),
             ("2001:db8::1", "2001:db8::1"),
             ("[2001:db8::1]:4711", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
             ("unknown", PEER),
+            ("tg_key", PEER),
         ] {
             assert_eq!(chain(1, &[("X-Forwarded-For", entry)]).1, address, "{entry}");
         }

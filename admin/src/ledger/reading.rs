@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tollgate_common::ids::{PlanId, SubscriptionId};
 use tollgate_common::meter::Meter;
-use tollgate_common::period::Period;
+use tollgate_common::period::{Period, START_SPREAD_MS};
 use tollgate_common::price::Aggregate;
 use tollgate_common::time::Timestamp;
 
@@ -82,18 +82,20 @@ impl UsageReader {
         Ok(rows.into_iter().map(|(start,)| Timestamp(start)).collect())
     }
 
-    /// Units under each plan that count against the quota of the period that began then.
+    /// Units under each plan that count against the quota of the period that began then, in whatever time
+    /// zone its calendar was.
     pub async fn counted(
         &mut self,
         period_start: Timestamp,
     ) -> Result<HashMap<PlanId, i64>, StoreError> {
         let rows: Vec<(Vec<u8>, i64)> = query_as(
-            "SELECT s.plan, q.units FROM ledger_series s
-             JOIN ledger_quota q ON q.period_start_at = $2 AND q.series = s.id
-             WHERE s.subscription = $1",
+            "SELECT s.plan, CAST(SUM(q.units) AS BIGINT) FROM ledger_series s
+             JOIN ledger_quota q ON q.period_start_at BETWEEN $2 AND $3 AND q.series = s.id
+             WHERE s.subscription = $1 GROUP BY s.plan",
         )
         .bind(self.subscription.as_bytes().to_vec())
-        .bind(period_start.0)
+        .bind(period_start.0 - START_SPREAD_MS)
+        .bind(period_start.0 + START_SPREAD_MS)
         .fetch_all(&mut self.transaction)
         .await?;
         let units =

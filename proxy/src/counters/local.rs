@@ -231,7 +231,7 @@ impl LocalCounters {
         let starts = seeds.starts(id);
         let period = running(plan.rules.period, time_zone, started_at, now.wall, starts);
         let before = if period.began_with(used.period.start) { used.units } else { 0 };
-        *used = QuotaUsed { period, units: before + seeds.take(id, period.start) };
+        *used = QuotaUsed { period, units: before + seeds.take(id, period) };
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use tollgate_common::ids::SubscriptionId;
+use tollgate_common::period::Period;
 use tollgate_common::time::Timestamp;
 
 #[derive(Debug, Default)]
@@ -36,12 +37,13 @@ impl Seeds {
         self.0.get(&subscription).into_iter().flatten().map(|(start, _)| *start)
     }
 
-    /// What the period that began so starts from. Those before it are over; one that is yet to begin
-    /// waits, since others whose clock is a little ahead may count in it already.
-    pub fn take(&mut self, subscription: SubscriptionId, start: Timestamp) -> i64 {
+    /// What a period starts from. Those before it are over; one that is yet to begin waits, since others
+    /// whose clock is a little ahead may count in it already.
+    pub fn take(&mut self, subscription: SubscriptionId, period: Period) -> i64 {
         let Some(seeds) = self.0.get_mut(&subscription) else { return 0 };
-        let own = seeds.iter().find(|(known, _)| *known == start).map_or(0, |(_, units)| *units);
-        seeds.retain(|(known, _)| *known > start);
+        let own = seeds.iter().filter(|(start, _)| period.began_with(*start));
+        let own = own.map(|(_, units)| units).sum();
+        seeds.retain(|(start, _)| *start > period.start && !period.began_with(*start));
         if seeds.is_empty() {
             self.0.remove(&subscription);
         }
@@ -52,23 +54,27 @@ impl Seeds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::subscription_id;
+    use crate::fixture::{moment, subscription_id};
 
     #[test]
     fn what_is_over_goes_and_what_is_to_come_waits() {
         let [one, other] = [1, 2].map(subscription_id);
-        let [january, february, march] = [1, 2, 3].map(Timestamp);
+        let [january, february, march] = ["2026-01-01", "2026-02-01", "2026-03-01"]
+            .map(|day| moment(&format!("{day}T00:00:00Z")));
+        let february_of_tokyo = moment("2026-01-31T15:00:00Z");
+        let from = |start| Period { start, ..Period::default() };
         let mut seeds = Seeds::default();
         seeds.set(one, january, 5);
         seeds.set(one, march, 7);
         seeds.set(one, february, 1);
         seeds.add(one, february, 2);
+        seeds.set(one, february_of_tokyo, 20);
         seeds.add(other, february, 4);
 
-        assert_eq!(seeds.take(one, february), 3);
+        assert_eq!(seeds.take(one, from(february)), 23);
         assert_eq!(seeds.starts(one).collect::<Vec<_>>(), [march]);
-        assert_eq!(seeds.take(one, february), 0);
-        assert_eq!(seeds.take(one, march), 7);
+        assert_eq!(seeds.take(one, from(february)), 0);
+        assert_eq!(seeds.take(one, from(march)), 7);
         assert_eq!(seeds.subscriptions().collect::<Vec<_>>(), [other]);
     }
 }

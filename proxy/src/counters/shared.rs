@@ -187,7 +187,7 @@ impl Inner {
         if period.start != known.start {
             let before = if period.began_with(known.start) { desk.lease.quota_used() } else { 0 };
             // The journal may have lost what the counters still know.
-            desk.lease.enter(period, before + past.take(id, period.start), false);
+            desk.lease.enter(period, before + past.take(id, period), false);
         }
     }
 

@@ -320,8 +320,18 @@ fn no_spelling_of_a_path_makes_a_call_cheaper() {
         units_header: None,
         body_bytes_max: None,
     };
-    let routes =
-        vec![route("/report", 5), route("/models:gen", 5), route("/cheap", 0), route("/{*any}", 1)];
+    let metered = Route {
+        units_header: Some("X-Units".to_owned()),
+        body_bytes_max: Some(10),
+        ..route("/models/gpt%3A4", 1)
+    };
+    let routes = vec![
+        metered,
+        route("/report", 5),
+        route("/models:gen", 5),
+        route("/cheap", 0),
+        route("/{*any}", 1),
+    ];
     let without_limits = Entry::Plan(plan(1));
     gateway.apply(3, [Entry::Product(ProductRules { routes, ..product(1) }), without_limits]);
 
@@ -340,6 +350,10 @@ fn no_spelling_of_a_path_makes_a_call_cheaper() {
         let admitted = decide_on(&gateway, &mut head).unwrap_or_else(|_| panic!("{path}"));
         assert_eq!(admitted.weight.cost, cost, "{path}");
     }
+    let mut as_written = head("/product-1/models/gpt%3A4", Some(&secret(1)));
+    let Ok(admitted) = decide_on(&gateway, &mut as_written) else { panic!("refused") };
+    let Weight { units_header, body_bytes_max, .. } = &admitted.weight;
+    assert_eq!((units_header.as_deref(), *body_bytes_max), (Some("X-Units"), Some(10)));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Method;
 use tollgate_common::ids::ProductId;
-use tollgate_common::route::{Route, RouteTable, Unusable};
+use tollgate_common::route::{RouteTable, Unusable};
 use tollgate_common::snapshot::ProductRules;
 
 use crate::metrics::ProductMetrics;
@@ -46,17 +46,17 @@ impl ProductEntry {
     }
 
     /// The weight of a call to what begins at `path_start` of its target. Where a path can be read in two
-    /// ways, the dearer route counts: no spelling makes a call cheaper.
+    /// ways, what is stricter of both counts: no spelling makes a call cheaper.
     pub fn weight(&self, method: &Method, target: &Target, path_start: usize) -> Weight {
-        let find = |path: &str| self.routes.find(method.as_str(), path);
-        let cost = |route: Option<&Route>| route.map_or(DEFAULT_COST, |route| route.cost);
-        let as_it_came = find(target.below(path_start));
-        let plain = target.plain_below(path_start).map(|plain| find(&plain));
-        let route = match plain {
-            Some(plain) if cost(plain) >= cost(as_it_came) => plain.or(as_it_came),
-            Some(_) | None => as_it_came,
-        };
-        match route {
+        let as_it_came = self.weight_of(method, target.below(path_start));
+        match target.plain_below(path_start) {
+            Some(plain) => as_it_came.or_stricter(self.weight_of(method, &plain)),
+            None => as_it_came,
+        }
+    }
+
+    fn weight_of(&self, method: &Method, path: &str) -> Weight {
+        match self.routes.find(method.as_str(), path) {
             Some(route) => Weight {
                 cost: route.cost,
                 units_header: route.units_header.clone(),
@@ -67,6 +67,18 @@ impl ProductEntry {
                 units_header: None,
                 body_bytes_max: self.rules.body_bytes_max,
             },
+        }
+    }
+}
+
+impl Weight {
+    fn or_stricter(self, other: Weight) -> Weight {
+        let (dearer, cheaper) = if other.cost > self.cost { (other, self) } else { (self, other) };
+        let limits = [dearer.body_bytes_max, cheaper.body_bytes_max];
+        Weight {
+            cost: dearer.cost,
+            units_header: dearer.units_header.or(cheaper.units_header),
+            body_bytes_max: limits.into_iter().flatten().min(),
         }
     }
 }

@@ -197,14 +197,16 @@ async fn a_connection_outlives_a_refusal_or_is_said_to_end() {
 #[tokio::test]
 async fn an_answer_has_an_end_however_its_upstream_ties_the_length() {
     let house = House::open().await;
-    let tied = "HTTP/1.1 200 OK\r\nConnection: Content-Length\r\n";
+    let tied = "HTTP/1.1 200 OK\r\nConnection: Content-Length, Date\r\nDate: then\r\n";
     house.origin.answer("/five", format!("{tied}Content-Length: 5\r\n\r\nhello"));
     house.origin.answer("/none", format!("{tied}Content-Length: 0\r\n\r\n"));
     let mut client = house.connect().await;
 
     for (path, text) in [("/orders/five", "hello"), ("/orders/none", ""), ("/orders/five", "hello")]
     {
-        assert_eq!(client.get(path, house.key()).await.unwrap().text(), text);
+        let answer = client.get(path, house.key()).await.unwrap();
+        assert_eq!(answer.text(), text);
+        assert!(answer.header("date").is_some_and(|date| date != "then"));
     }
     house.accepted(3).await;
 }

@@ -8,7 +8,7 @@ use http::Method;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::body::Rest;
-use crate::fields::{Fields, write_field};
+use crate::fields::{Fields, Known, write_field};
 use crate::http1::patience::{Elapsed, Patience};
 use crate::http1::response::{write_chunk_size, write_status};
 use crate::http1::socket::Socket;
@@ -114,7 +114,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Http1Responder<'a, S> {
 }
 
 fn says_emptiness(head: &AnswerHead<'_>, is_head_request: bool) -> bool {
-    let has_length = head.fields.first(crate::fields::Known::ContentLength).is_some();
+    let has_length = head.fields.first(Known::ContentLength).is_some();
     !has_length && !is_head_request && head.status >= 200 && !matches!(head.status, 204 | 304)
 }
 
@@ -130,10 +130,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Responder for Http1Responder<'_, 
 
     fn head(&mut self, head: &AnswerHead<'_>) {
         write_status(head.status, self.out);
+        let mut has_date = false;
         for field in pass::answer(head.status, head.fields) {
+            has_date |= field.known == Known::Date;
             self.out.extend_from_slice(field.line);
         }
-        if head.fields.first(crate::fields::Known::Date).is_none() {
+        if !has_date {
             with_date(|date| write_field(b"Date", date, self.out));
         }
         self.out.extend_from_slice(head.own.lines());

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::HeaderMap;
+use http::header::{DATE, HeaderMap};
 use http::{Method, Response, StatusCode};
 use http_body_util::channel::{Channel, Sender};
 use http_body_util::{Either, Full};
@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::AnswerCut;
-use crate::fields::{Fields, Known};
+use crate::fields::Fields;
 use crate::http1::patience::{Elapsed, Patience};
 use crate::pass::{self, with_date};
 use crate::respond::{AnswerHead, Responder};
@@ -96,7 +96,7 @@ impl Responder for Http2Responder {
             StatusCode::from_u16(head.status).expect("an upstream's status has three digits");
         let fields = response.headers_mut();
         push_all(fields, pass::answer(head.status, head.fields));
-        if head.fields.first(Known::Date).is_none() {
+        if !fields.contains_key(DATE) {
             with_date(|date| push(fields, b"date", date));
         }
         push_all(fields, head.own.iter());

@@ -108,22 +108,35 @@ fn what_is_learnt_of_a_period_that_has_ended_is_ignored() {
 
 #[test]
 fn a_restart_after_an_edit_of_the_calendar_grants_nothing_again() {
-    let now = "2026-03-10T12:00:00Z";
-    let running = Desk::at(now);
-    assert_eq!(running.admitted(&two_in("UTC", PeriodKind::CalendarMonth), 3), 2);
-    for edited in [
-        two_in("Asia/Tokyo", PeriodKind::CalendarMonth),
-        two_in("America/New_York", PeriodKind::CalendarMonth),
-        two_in("UTC", PeriodKind::Anniversary),
-    ] {
-        let restarted = Desk::at(now);
-        seed(&restarted, MARCH, 2);
+    for now in ["2026-03-10T12:00:00Z", "2026-03-31T20:00:00Z"] {
+        let running = Desk::at(now);
+        assert_eq!(running.admitted(&two_in("UTC", PeriodKind::CalendarMonth), 3), 2);
+        for edited in [
+            two_in("Asia/Tokyo", PeriodKind::CalendarMonth),
+            two_in("America/Los_Angeles", PeriodKind::CalendarMonth),
+            two_in("UTC", PeriodKind::Anniversary),
+        ] {
+            let restarted = Desk::at(now);
+            seed(&restarted, MARCH, 2);
 
-        for desk in [&running, &restarted] {
-            assert_eq!(desk.verdict(&edited), Verdict::QuotaExceeded);
-            assert_eq!(desk.draw(&edited, 0).limits.period.start, moment(MARCH));
+            for desk in [&running, &restarted] {
+                assert_eq!(desk.verdict(&edited), Verdict::QuotaExceeded, "{now}");
+                assert_eq!(desk.draw(&edited, 0).limits.period.start, moment(MARCH));
+            }
         }
     }
+}
+
+#[test]
+fn what_was_counted_under_two_calendars_of_a_month_is_added_up() {
+    let desk = Desk::at("2026-04-01T05:00:00Z");
+    let edited = two_in("America/Los_Angeles", PeriodKind::CalendarMonth);
+    seed(&desk, MARCH, 1);
+    seed(&desk, "2026-03-01T08:00:00Z", 1);
+
+    assert_eq!(desk.verdict(&edited), Verdict::QuotaExceeded);
+    desk.clock.set_wall(moment("2026-04-01T07:00:00Z"));
+    assert_eq!(desk.verdict(&edited), Verdict::Admitted);
 }
 
 #[test]
