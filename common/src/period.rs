@@ -76,8 +76,9 @@ impl Period {
 
 /// The period that a subscription counts in at `now`, which has counted in those that began at `starts`.
 ///
-/// A calendar that is edited takes over when the running period ends, a month after its start: to begin
-/// another at once would grant the quota twice.
+/// A calendar that is edited takes over when the running period ends: to begin another at once would
+/// grant the quota twice. What ends it is not known any more, so it is taken to last for a month, by the
+/// calendar of whichever time zone is the last.
 pub fn running(
     kind: PeriodKind,
     time_zone: &TimeZone,
@@ -89,8 +90,7 @@ pub fn running(
     let current = of(now);
     let Some(start) = starts.filter(|start| *start <= now).max() else { return current };
     let here = of(start);
-    let alike = [here, of(here.end)].into_iter().find(|period| period.began_with(start));
-    let end = alike.map_or_else(|| month_end_latest(start), |period| period.end);
+    let end = if here.start == start { here.end } else { month_end_latest(start) };
     if start != current.start && now < end { Period { start, end } } else { current }
 }
 
@@ -282,16 +282,15 @@ mod tests {
         let berlin = "2026-10-31T23:00:00Z";
         let day_15 = "2026-11-15T00:00:00Z";
 
-        is(month("Europe/Berlin", &[utc], "2026-11-20T00:00:00Z"), "11-01T00", "11-30T23");
-        is(month("UTC", &[berlin], "2026-11-20T00:00:00Z"), "10-31T23", "12-01T00");
-        is(month("America/Los_Angeles", &[utc], "2026-11-30T00:00:00Z"), "11-01T00", "12-01T08");
-        is(month("America/Los_Angeles", &[utc], "2026-12-01T03:00:00Z"), "11-01T00", "12-01T08");
-        is(month("America/Los_Angeles", &[utc], "2026-12-01T08:00:00Z"), "12-01T08", "01-01T08");
+        is(month("Europe/Berlin", &[utc], "2026-11-30T23:30:00Z"), "11-01T00", "12-01T14");
+        is(month("UTC", &[berlin], "2026-11-20T00:00:00Z"), "10-31T23", "12-01T14");
+        is(month("America/Los_Angeles", &[utc], "2026-11-30T00:00:00Z"), "11-01T00", "12-01T14");
+        is(month("America/Los_Angeles", &[utc], "2026-12-01T14:00:00Z"), "12-01T08", "01-01T08");
         is(anniversary(&[utc], "2026-11-20T00:00:00Z"), "11-01T00", "12-01T14");
         is(anniversary(&[berlin], "2026-11-30T22:00:00Z"), "10-31T23", "12-01T14");
         is(anniversary(&[utc], "2026-12-01T14:00:00Z"), "11-15T00", "12-15T00");
-        is(month("UTC", &[utc, day_15], "2026-12-10T00:00:00Z"), "11-15T00", "12-15T00");
-        is(month("UTC", &[utc, day_15], "2026-12-15T00:00:00Z"), "12-01T00", "01-01T00");
+        is(month("UTC", &[utc, day_15], "2026-12-15T10:00:00Z"), "11-15T00", "12-15T14");
+        is(month("UTC", &[utc, day_15], "2026-12-15T14:00:00Z"), "12-01T00", "01-01T00");
     }
 
     #[test]
