@@ -49,6 +49,8 @@ pub enum Failure {
     UpstreamUnreachable,
     /// No connection came about in time.
     UpstreamNotConnected,
+    /// There is no room here for a connection.
+    NoRoom,
     /// The upstream broke off.
     UpstreamBroke,
     /// What the upstream says is no answer.
@@ -65,6 +67,7 @@ impl Failure {
             Failure::CallerGone | Failure::Refused(_) => Outcome::Aborted,
             Failure::UpstreamUnreachable
             | Failure::UpstreamNotConnected
+            | Failure::NoRoom
             | Failure::UpstreamBroke
             | Failure::UpstreamMalformed
             | Failure::UpstreamSilent
@@ -83,6 +86,7 @@ impl Failure {
             Failure::UpstreamNotConnected | Failure::UpstreamSilent => {
                 Some(Refusal::UpstreamTimeout)
             }
+            Failure::NoRoom => Some(Refusal::Overloaded),
             Failure::NotMetered => Some(Refusal::MeteringUnavailable),
         }
     }
@@ -298,10 +302,10 @@ impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         match error {
             ConnectError::Timeout(_) => Self::UpstreamNotConnected,
-            ConnectError::Unreachable(_)
-            | ConnectError::Tls(_)
-            | ConnectError::Protocol
-            | ConnectError::Exhausted(_) => Self::UpstreamUnreachable,
+            ConnectError::Exhausted(_) => Self::NoRoom,
+            ConnectError::Unreachable(_) | ConnectError::Tls(_) | ConnectError::Protocol => {
+                Self::UpstreamUnreachable
+            }
         }
     }
 }

@@ -44,6 +44,7 @@ use self::slots::Slots;
 
 pub use self::drain::{Drain, LINGER};
 pub use self::flood::Flood;
+pub use self::open_files::left_for_upstreams;
 pub use self::slots::network;
 pub use self::sockets::{Listening, Sockets};
 pub use self::stream::{Accepted, Alpn, ClientStream};

@@ -289,7 +289,8 @@ fn context_options(proxy: &ProxySettings) -> ContextOptions {
         allow_loopback: proxy.allow_loopback_upstreams,
         allow_private: proxy.allow_private_upstreams,
     };
-    ContextOptions { policy, authorities: None }
+    let connections_max = server::left_for_upstreams(proxy.limits.connections_max);
+    ContextOptions { policy, authorities: None, connections_max }
 }
 
 fn settings(proxy: &ProxySettings) -> Settings {

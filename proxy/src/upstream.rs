@@ -30,6 +30,7 @@ mod health;
 mod http2;
 mod pool;
 mod resolve;
+mod room;
 mod stream;
 mod trust;
 
@@ -57,6 +58,7 @@ use self::balance::Balancer;
 use self::connect::Connector;
 use self::health::Check;
 use self::resolve::{Names, Pace, Resolved};
+use self::room::Room;
 use self::trust::Trust;
 
 pub use self::connect::ConnectError;
@@ -73,6 +75,8 @@ pub struct ContextOptions {
     pub policy: AddressPolicy,
     /// PEM file of authorities that are trusted besides the system's.
     pub authorities: Option<PathBuf>,
+    /// Connections that there may be to all upstreams; None: as many as the system gives.
+    pub connections_max: Option<usize>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +92,7 @@ pub struct Context {
     policy: AddressPolicy,
     names: Names,
     trust: Trust,
+    room: Arc<Room>,
     background: Handle,
 }
 
@@ -98,7 +103,8 @@ impl Context {
         let resolver = resolve::system_resolver().map_err(ContextError::Resolver)?;
         let trust = Trust::new(options.authorities.as_deref())?;
         let names = Names::new(resolver, options.policy, background.clone(), Pace::default());
-        Ok(Self { policy: options.policy, names, trust, background })
+        let room = Room::new(options.connections_max.unwrap_or(usize::MAX));
+        Ok(Self { policy: options.policy, names, trust, room, background })
     }
 }
 
@@ -328,7 +334,7 @@ fn connector(endpoint: &Endpoint, settings: &UpstreamSettings, context: &Context
         Scheme::Https => Some((context.trust.connector(settings.protocol).clone(), name)),
     };
     let timeout = Duration::from_millis(settings.connect_timeout_ms);
-    Connector { tls, protocol: settings.protocol, timeout }
+    Connector { tls, protocol: settings.protocol, timeout, share: context.room.share() }
 }
 
 fn check_of(

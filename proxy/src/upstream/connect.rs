@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tollgate_common::catalog::product::UpstreamProtocol;
 
+use super::room::Share;
 use super::stream::{Connection, Protocol, UpstreamStream};
 use super::trust;
 
@@ -44,6 +45,7 @@ pub(super) struct Connector {
     pub tls: Option<(TlsConnector, ServerName<'static>)>,
     pub protocol: UpstreamProtocol,
     pub timeout: Duration,
+    pub share: Share,
 }
 
 impl Connector {
@@ -56,6 +58,8 @@ impl Connector {
     }
 
     async fn connect_in_time(&self, address: SocketAddr) -> Result<Connection, ConnectError> {
+        let no_room = || ConnectError::Exhausted("there may be no more connections".into());
+        let place = self.share.take().ok_or_else(no_room)?;
         let stream = TcpStream::connect(address).await.map_err(failed)?;
         // A request is written whole: waiting for more to send would only delay it.
         stream.set_nodelay(true).map_err(failed)?;
@@ -64,7 +68,8 @@ impl Connector {
                 UpstreamProtocol::Auto | UpstreamProtocol::Http1 => Protocol::Http1,
                 UpstreamProtocol::Http2 => Protocol::Http2,
             };
-            return Ok(Connection { stream: UpstreamStream::Plain(stream), protocol, address });
+            let stream = UpstreamStream::plain(stream, place);
+            return Ok(Connection { stream, protocol, address });
         };
         let stream = connector
             .connect(name.clone(), stream)
@@ -74,7 +79,7 @@ impl Connector {
         if self.protocol == UpstreamProtocol::Http2 && protocol != Protocol::Http2 {
             return Err(ConnectError::Protocol);
         }
-        Ok(Connection { stream: UpstreamStream::Tls(Box::new(stream)), protocol, address })
+        Ok(Connection { stream: UpstreamStream::tls(stream, place), protocol, address })
     }
 }
 

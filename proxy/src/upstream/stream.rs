@@ -10,6 +10,8 @@ use tokio::net::TcpStream;
 use tokio::task::coop::unconstrained;
 use tokio_rustls::client::TlsStream;
 
+use super::room::Place;
+
 /// A new connection, and what to speak on it.
 #[derive(Debug)]
 pub struct Connection {
@@ -25,23 +27,46 @@ pub enum Protocol {
 }
 
 #[derive(Debug)]
-pub enum UpstreamStream {
+pub struct UpstreamStream {
+    bytes: Bytes,
+    /// Given back with the connection.
+    _place: Place,
+}
+
+#[derive(Debug)]
+enum Bytes {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl UpstreamStream {
+    pub(super) fn plain(stream: TcpStream, place: Place) -> Self {
+        Self { bytes: Bytes::Plain(stream), _place: place }
+    }
+
+    pub(super) fn tls(stream: TlsStream<TcpStream>, place: Place) -> Self {
+        Self { bytes: Bytes::Tls(Box::new(stream)), _place: place }
+    }
+
+    #[cfg(test)]
+    pub(super) fn tcp(&self) -> &TcpStream {
+        match &self.bytes {
+            Bytes::Plain(stream) => stream,
+            Bytes::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
     /// Whether a connection that has been idle can be used: nothing has come, neither bytes nor an
     /// end. Asks the kernel only when its last word was that there is something to read; bytes that
     /// have come are taken, so the connection is of no use after a `false`.
     pub fn is_quiet(&mut self) -> bool {
-        match self {
-            Self::Plain(stream) => {
+        match &mut self.bytes {
+            Bytes::Plain(stream) => {
                 let read = stream.try_read(&mut [0]);
                 matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
             }
             // TLS has records that are for itself, such as session tickets: it must look at them.
-            Self::Tls(stream) => {
+            Bytes::Tls(stream) => {
                 let mut byte = [0];
                 let mut buffer = ReadBuf::new(&mut byte);
                 // Without tokio's budget: used up, it would make any connection look quiet.
@@ -56,12 +81,12 @@ impl UpstreamStream {
 
 macro_rules! either {
     ($self:ident, $stream:ident => $call:expr) => {
-        match $self.get_mut() {
-            UpstreamStream::Plain($stream) => {
+        match &mut $self.get_mut().bytes {
+            Bytes::Plain($stream) => {
                 let $stream = Pin::new($stream);
                 $call
             }
-            UpstreamStream::Tls($stream) => {
+            Bytes::Tls($stream) => {
                 let $stream = Pin::new(&mut **$stream);
                 $call
             }
@@ -97,9 +122,9 @@ impl AsyncWrite for UpstreamStream {
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
+        match &self.bytes {
+            Bytes::Plain(stream) => stream.is_write_vectored(),
+            Bytes::Tls(stream) => stream.is_write_vectored(),
         }
     }
 

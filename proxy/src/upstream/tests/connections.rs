@@ -2,12 +2,15 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tollgate_common::catalog::product::{UpstreamProtocol, UpstreamSettings};
 
 use super::servers::{LOOPBACK, Server, acceptor, context, context_with, rules};
 use crate::test_certificates::Authority;
-use crate::upstream::{ConnectError, Connection, Context, Protocol, Upstream, UpstreamStream};
+use crate::upstream::{
+    ConnectError, Connection, Context, ContextOptions, Protocol, Upstream, UpstreamStream,
+};
 
 async fn connect(
     context: &Context,
@@ -25,10 +28,7 @@ fn speaking(protocol: UpstreamProtocol) -> UpstreamSettings {
 
 /// Waits until the kernel has something to say about a connection.
 async fn stirs(stream: &UpstreamStream) {
-    match stream {
-        UpstreamStream::Plain(stream) => stream.readable().await.unwrap(),
-        UpstreamStream::Tls(stream) => stream.get_ref().0.readable().await.unwrap(),
-    }
+    stream.tcp().readable().await.unwrap();
 }
 
 #[tokio::test]
@@ -173,4 +173,27 @@ async fn what_tls_says_for_itself_leaves_an_idle_connection_of_use() {
     stream.write_all(b"bye").await.unwrap();
     stirs(&stream).await;
     assert!(!stream.is_quiet());
+}
+
+#[tokio::test]
+async fn an_upstream_that_holds_its_share_of_the_connections_gets_no_more() {
+    let server = Server::silent().await;
+    let endpoint = format!("http://{}", server.address);
+    let options =
+        ContextOptions { policy: LOOPBACK, connections_max: Some(2), ..ContextOptions::default() };
+    let context = Context::new(&options, Handle::current()).unwrap();
+    let [slow, other] = [(); 2].map(|()| {
+        Upstream::new(&rules(&endpoint, speaking(UpstreamProtocol::Auto)), &context).unwrap()
+    });
+    let connect = async |upstream: &Upstream| {
+        let target = upstream.pick(b"", &[]).await.unwrap();
+        upstream.connect(target).await
+    };
+
+    let held = connect(&slow).await.unwrap();
+    let refused = connect(&slow).await;
+    assert!(matches!(refused, Err(ConnectError::Exhausted(_))), "{refused:?}");
+    assert!(connect(&other).await.is_ok());
+    drop(held);
+    assert!(connect(&slow).await.is_ok());
 }

@@ -20,6 +20,7 @@ use tollgate_common::snapshot::ProductRules;
 use super::dns::Dns;
 use crate::test_certificates::Authority;
 use crate::upstream::resolve::{Names, Pace};
+use crate::upstream::room::Room;
 use crate::upstream::trust::Trust;
 use crate::upstream::{Context, ContextOptions};
 
@@ -48,7 +49,7 @@ pub fn rules(endpoint: &str, settings: UpstreamSettings) -> ProductRules {
 
 /// A gateway on the system's resolver.
 pub fn context(policy: AddressPolicy) -> Context {
-    let options = ContextOptions { policy, authorities: None };
+    let options = ContextOptions { policy, ..ContextOptions::default() };
     Context::new(&options, Handle::current()).unwrap()
 }
 
@@ -56,7 +57,8 @@ pub fn context(policy: AddressPolicy) -> Context {
 pub fn context_on(dns: &Dns, policy: AddressPolicy) -> Context {
     let names = Names::new(dns.resolver(), policy, Handle::current(), FAST);
     let trust = Trust::new(None).unwrap();
-    Context { policy, names, trust, background: Handle::current() }
+    let room = Room::new(usize::MAX);
+    Context { policy, names, trust, room, background: Handle::current() }
 }
 
 /// A gateway that trusts `authority` as well, by a file.
@@ -64,7 +66,8 @@ pub fn context_with(authority: &Authority) -> Context {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("authorities.pem");
     std::fs::write(&file, authority.pem()).unwrap();
-    let options = ContextOptions { policy: LOOPBACK, authorities: Some(file) };
+    let options =
+        ContextOptions { policy: LOOPBACK, authorities: Some(file), ..ContextOptions::default() };
     Context::new(&options, Handle::current()).unwrap()
 }
 
