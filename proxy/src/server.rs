@@ -124,9 +124,9 @@ where
     let orders = Orders { shutdown: shutdown_watch, cut: cut_watch, failed };
     let connections_max = open_files::connections_that_fit(options.connections_max);
     // In a house that turns out smaller, one address gets as much less.
-    let share =
-        options.connections_per_address_max * connections_max / options.connections_max.max(1);
-    let slots = Slots::new(connections_max, share.max(1), options.trusted_proxies.clone());
+    let share = options.connections_per_address_max * connections_max;
+    let share = share.div_ceil(options.connections_max.max(1));
+    let slots = Slots::new(connections_max, share, options.trusted_proxies.clone());
     let slots = Arc::new(slots);
     let cores = (0..cores)
         .map(|index| {
