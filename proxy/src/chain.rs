@@ -5,13 +5,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use ipnet::IpNet;
+
 use crate::fields::{Fields, Known, list_members};
 use crate::settings::Settings;
 
 /// The addresses that trusted proxies have written, the outermost first; nothing from anyone else.
 pub fn believed_chain(settings: &Settings, peer: IpAddr, fields: &Fields) -> Vec<u8> {
-    let peer = peer.to_canonical();
-    if !settings.trusted_proxies.iter().any(|network| network.contains(&peer)) {
+    if !is_in(peer, &settings.trusted_proxies) {
         return Vec::new();
     }
     // A name with `_` is a caller's: a proxy writes the real one.
@@ -28,6 +29,12 @@ pub fn believed_chain(settings: &Settings, peer: IpAddr, fields: &Fields) -> Vec
 pub fn caller_address(settings: &Settings, peer: IpAddr, fields: &Fields) -> IpAddr {
     let chain = believed_chain(settings, peer, fields);
     list_members(&chain).next().and_then(address).unwrap_or(peer)
+}
+
+/// Whether one of the networks has the address, which an IPv6 socket may have written as one of its own.
+pub fn is_in(address: IpAddr, networks: &[IpNet]) -> bool {
+    let address = address.to_canonical();
+    networks.iter().any(|network| network.contains(&address))
 }
 
 /// Some proxies write the port too, or an IPv6 address in brackets.

@@ -1,6 +1,6 @@
 //! One request, from its head to the end of its answer.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::Method;
@@ -83,8 +83,7 @@ pub async fn serve(
             forward(call, body, responder).await
         }
         Err(refused) => {
-            let caller = caller_address(&gateway.settings, peer.address.ip(), &head.fields);
-            served(refuse_call(core, caller, request, now, &refused, responder).await)
+            served(refuse_call(core, peer, &head.fields, request, now, &refused, responder).await)
         }
     }
 }
@@ -100,7 +99,8 @@ pub async fn refuse_unread(core: &Core, refusal: Refusal, responder: &mut impl R
 
 async fn refuse_call(
     core: &Core,
-    caller: IpAddr,
+    peer: &Peer,
+    fields: &Fields,
     request: RequestId,
     now: Now,
     refused: &Refused,
@@ -110,7 +110,9 @@ async fn refuse_call(
     let Refused { product, limits, .. } = refused;
     let without_key =
         matches!(refused.refusal, Refusal::CredentialMissing | Refusal::CredentialInvalid);
-    let refusal = if without_key && gateway.flood.too_many(caller, now.monotonic_ns) {
+    // Whom a proxy brings is looked for only where it matters.
+    let caller = || caller_address(&gateway.settings, peer.address.ip(), fields);
+    let refusal = if without_key && gateway.flood.too_many(caller(), now.monotonic_ns) {
         Refusal::Overloaded
     } else {
         refused.refusal

@@ -39,7 +39,7 @@ impl LeastRate {
     }
 
     /// When more must have come; None: whenever. The time begins with the first question.
-    pub fn deadline(&mut self) -> Option<Instant> {
+    fn deadline(&mut self) -> Option<Instant> {
         if self.is_waived {
             return None;
         }

@@ -8,6 +8,8 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use ipnet::IpNet;
 
+use crate::chain::is_in;
+
 /// Counts connections. An address takes room only while it has a connection.
 #[derive(Debug)]
 pub struct Slots {
@@ -42,8 +44,8 @@ impl Slots {
 
     /// Room for a connection from `peer`, if both limits leave some.
     pub fn take(self: &Arc<Self>, peer: IpAddr) -> Option<Slot> {
-        let is_exempt = self.exempt.iter().any(|exempt| exempt.contains(&peer.to_canonical()));
-        let slot = self.try_take((!is_exempt).then(|| network(peer)));
+        let counted = (!is_in(peer, &self.exempt)).then(|| network(peer));
+        let slot = self.try_take(counted);
         if slot.is_none() {
             self.refused.fetch_add(1, Ordering::Relaxed);
         }
