@@ -34,10 +34,10 @@ pub mod windows;
 use std::sync::Arc;
 
 use tollgate_common::ids::{NodeId, PlanId, RequestId, SubscriptionId};
-use tollgate_common::internal::{RefusalReport, UsageAck, UsageBatch, UsageTotals};
+use tollgate_common::internal::{RefusalReport, UsageAck, UsageTotals};
 use tollgate_common::time::Timestamp;
 
-pub use batch::Malformed;
+pub use batch::{Delivery, Malformed};
 pub use history::{Found, Stored};
 pub use lag::Lag;
 pub use mark::Source;
@@ -89,7 +89,11 @@ pub enum ApplyError {
 impl Ledger {
     pub async fn open(database: Database, retention: Retention) -> Result<Self, StoreError> {
         let lag = LagBoard::default();
-        lag.catch_up(&mut database.read().await?).await?;
+        let mut transaction = database.read().await?;
+        lag.catch_up(&mut transaction).await?;
+        let metrics = LedgerMetrics::default();
+        metrics.missing(mark::missing(&mut transaction).await?);
+        drop(transaction);
         Ok(Self {
             lag,
             database,
@@ -97,7 +101,7 @@ impl Ledger {
             waiting: Waiting::default(),
             turn: tokio::sync::Mutex::default(),
             last_used: LastUsed::default(),
-            metrics: LedgerMetrics::default(),
+            metrics,
         })
     }
 
@@ -105,15 +109,15 @@ impl Ledger {
     /// this returns `Ok`, the answer is on the disk. Repeats, also at the same time, change nothing.
     pub async fn apply(
         self: &Arc<Self>,
-        batch: UsageBatch,
+        batch: impl Into<Delivery>,
         now: Timestamp,
     ) -> Result<UsageAck, ApplyError> {
-        let answer = self.submit(batch, now).await;
+        let answer = self.submit(batch.into(), now).await;
         self.metrics.answered(&answer.as_ref().map(drop));
         answer
     }
 
-    async fn submit(self: &Arc<Self>, batch: UsageBatch, now: Timestamp) -> Answer {
+    async fn submit(self: &Arc<Self>, batch: Delivery, now: Timestamp) -> Answer {
         let answer = self.waiting.push(CheckedBatch::of(batch)?)?;
         let ledger = Arc::clone(self);
         // On a task of its own: a caller that leaves must not take its neighbours' batches along.
@@ -153,9 +157,10 @@ impl Ledger {
 
     /// Takes over in memory what is now on the disk, and answers everyone.
     async fn settle(&self, group: Group, applied: Applied, cache: &mut SeriesCache) {
-        let Applied { verdicts, tally, marks, resolved } = applied;
+        let Applied { verdicts, tally, marks, missing, resolved } = applied;
         cache.learn(resolved);
         self.metrics.applied(tally.records);
+        self.metrics.missing(missing);
         for (source, mark) in marks {
             self.lag.applied(source.node, mark.admitted_newest);
         }

@@ -36,8 +36,6 @@ pub enum Code {
     IdempotencyKeyReused,
     Internal,
     StoreUnavailable,
-    /// Usage that the records before it are missing of.
-    SequenceGap,
     /// What a price makes of the usage cannot be kept exactly.
     AmountTooLarge,
     DestinationUnusable,
@@ -46,7 +44,7 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Code; 28] = [
+    pub const ALL: [Code; 27] = [
         Self::RequestMalformed,
         Self::FieldsInvalid,
         Self::TokenMissing,
@@ -70,7 +68,6 @@ impl Code {
         Self::IdempotencyKeyReused,
         Self::Internal,
         Self::StoreUnavailable,
-        Self::SequenceGap,
         Self::AmountTooLarge,
         Self::DestinationUnusable,
         Self::DifferenceChanged,
@@ -95,7 +92,6 @@ impl Code {
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Self::SequenceGap => StatusCode::CONFLICT,
             Self::AmountTooLarge => StatusCode::UNPROCESSABLE_ENTITY,
             Self::DestinationUnusable | Self::DifferenceChanged => StatusCode::CONFLICT,
             Self::RepairUnfit => StatusCode::CONFLICT,
@@ -127,7 +123,6 @@ impl Code {
             Self::IdempotencyKeyReused => "idempotency-key-reused",
             Self::Internal => "internal",
             Self::StoreUnavailable => "store-unavailable",
-            Self::SequenceGap => "sequence-gap",
             Self::AmountTooLarge => "amount-too-large",
             Self::DestinationUnusable => "destination-unusable",
             Self::DifferenceChanged => "difference-changed",
@@ -160,7 +155,6 @@ impl Code {
             Self::IdempotencyKeyReused => "The Idempotency-Key was used for another request",
             Self::Internal => "Something went wrong here",
             Self::StoreUnavailable => "The store cannot be reached at the moment",
-            Self::SequenceGap => "Earlier records are missing",
             Self::AmountTooLarge => "An amount is too large",
             Self::DestinationUnusable => "The destination cannot be used as it is set up",
             Self::DifferenceChanged => "The difference is another one by now",

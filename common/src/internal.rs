@@ -3,7 +3,7 @@
 //! | call | body | answer |
 //! |---|---|---|
 //! | `GET /internal/v1/snapshot?revision=R` | - | endless stream of [`wire`](crate::snapshot::wire) frames: all of it when `R` is 0 or unknown, else what changed since; then changes as they are committed, and a heartbeat each second |
-//! | `POST /internal/v1/usage` | [`UsageBatch`] | [`UsageAck`] |
+//! | `POST /internal/v1/usage?missing_from=S` | [`UsageBatch`] | [`UsageAck`]; with `missing_from`, the gateway says that the records from `S` to before the batch are gone |
 //! | `GET /internal/v1/usage-totals?node=&epoch=` | - | [`UsageTotals`] |
 //! | `GET /internal/v1/node-totals?subscription=&period_start=` | - | pairs of [`NodeId`] and units: what each gateway has used of a quota, as far as the ledger has it |
 //! | `POST /internal/v1/heartbeat` | [`NodeStatus`] | 204 |
@@ -47,7 +47,8 @@ pub struct UsageBatch {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageAck {
-    /// Up to here the ledger has all of the epoch.
+    /// Up to here the ledger has all of the epoch. Where that is not even up to the batch, nothing of
+    /// the batch was taken: the ledger was put back to an earlier state.
     pub through: u64,
 }
 

@@ -133,10 +133,18 @@ impl Control {
         Ok(FeedBytes { response })
     }
 
-    /// Hands over an encoded [`UsageBatch`](tollgate_common::internal::UsageBatch).
-    pub async fn deliver(&self, batch: Bytes) -> Result<UsageAck, ControlError> {
-        let request = self.http.post(self.url(USAGE_PATH)).body(batch);
-        self.ask(request, ACK_BYTES_MAX).await
+    /// Hands over an encoded [`UsageBatch`](tollgate_common::internal::UsageBatch). From
+    /// `missing_from` to before it, there are no records here any more.
+    pub async fn deliver(
+        &self,
+        batch: Bytes,
+        missing_from: Option<u64>,
+    ) -> Result<UsageAck, ControlError> {
+        let mut url = self.url(USAGE_PATH);
+        if let Some(missing_from) = missing_from {
+            url.query_pairs_mut().append_pair("missing_from", &missing_from.to_string());
+        }
+        self.ask(self.http.post(url).body(batch), ACK_BYTES_MAX).await
     }
 
     pub async fn usage_totals(
@@ -320,7 +328,8 @@ mod tests {
     async fn a_refusal_carries_its_status_and_what_the_admin_said() {
         let mut admin = TestAdmin::start().await;
         let control = admin.control();
-        let delivery = tokio::spawn(async move { control.deliver(Bytes::from_static(b"x")).await });
+        let delivery =
+            tokio::spawn(async move { control.deliver(Bytes::from_static(b"x"), None).await });
 
         let asked = admin.asked().await;
         assert_eq!(asked.path, "/internal/v1/usage");
@@ -339,13 +348,13 @@ mod tests {
 
         let delivery = tokio::spawn({
             let control = control.clone();
-            async move { control.deliver(Bytes::new()).await }
+            async move { control.deliver(Bytes::new(), None).await }
         });
         admin.asked().await.hang_up();
         assert!(matches!(delivery.await.unwrap(), Err(ControlError::Broken(_))));
 
         admin.stop().await;
-        let away = control.deliver(Bytes::new()).await;
+        let away = control.deliver(Bytes::new(), None).await;
         assert!(matches!(away, Err(ControlError::Unreachable(_))));
     }
 
@@ -354,7 +363,7 @@ mod tests {
         let mut admin = TestAdmin::start().await;
         for answer in [vec![0x80; ACK_BYTES_MAX + 1], vec![0xff; 20], vec![]] {
             let control = admin.control();
-            let delivery = tokio::spawn(async move { control.deliver(Bytes::new()).await });
+            let delivery = tokio::spawn(async move { control.deliver(Bytes::new(), None).await });
 
             admin.asked().await.answer(200, answer);
 
@@ -391,8 +400,8 @@ mod tests {
                 .unwrap()
         };
 
-        let stranger = control(&[]).deliver(Bytes::new()).await;
-        let known = control(&trusted).deliver(Bytes::new()).await;
+        let stranger = control(&[]).deliver(Bytes::new(), None).await;
+        let known = control(&trusted).deliver(Bytes::new(), None).await;
 
         assert!(matches!(stranger, Err(ControlError::Unreachable(_))));
         assert_eq!(known.unwrap(), UsageAck { through: 9 });

@@ -264,6 +264,22 @@ impl Journal {
         Ok(())
     }
 
+    /// Takes back that the ledger has an epoch further than up to a sequence number: it was put back
+    /// to an earlier state. Says with which record delivery goes on, the first after that which is
+    /// still here; None: nothing of the epoch is. Waits for the disk.
+    pub fn take_back(&self, epoch: u64, through: u64) -> Option<u64> {
+        // Nobody removes segments meanwhile.
+        let _lanes = self.inner.lanes.lock();
+        let mut runs = self.inner.runs.lock();
+        let active = self.inner.active.lock();
+        let run = runs.0.get_mut(&epoch)?;
+        let sealed = run.segments.front().map(|segment| segment.header.first);
+        let open = || active.opens().next().map(|open| open.header.first);
+        let oldest = sealed.or_else(|| open().filter(|_| epoch == self.inner.epoch))?;
+        run.acknowledged = run.acknowledged.min(through.max(oldest - 1));
+        Some(run.acknowledged + 1)
+    }
+
     /// What this directory's processes have counted against quotas, by subscription and period.
     /// For counters that are seeded while there is no ledger to ask. Reads the whole journal.
     pub fn totals(&self) -> Result<Totals, FileError> {

@@ -1,6 +1,7 @@
 //! Gateway and control plane, as one process or as two, that can be killed and started again.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -139,6 +140,18 @@ impl House {
         drop(self.admin.take());
     }
 
+    /// What the control plane that is not running has stored.
+    pub fn copy_store(&self) -> TempDir {
+        let copy = tempfile::tempdir().unwrap();
+        copy_files(self.store.path(), copy.path());
+        copy
+    }
+
+    /// Gives a control plane that is not running another store.
+    pub fn put_back_store(&mut self, store: TempDir) {
+        self.store = store;
+    }
+
     /// Starts a successor, which takes the sockets from the gateway that runs, and waits for the end
     /// of that one.
     pub fn upgrade(&mut self) {
@@ -229,6 +242,19 @@ impl House {
     /// Waits until the ledger has all that is in the gateway's journal.
     pub async fn has_delivered(&self) {
         asking::has_delivered(self.gateway.as_ref().unwrap()).await;
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir(&target).unwrap();
+            copy_files(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), &target).unwrap();
+        }
     }
 }
 

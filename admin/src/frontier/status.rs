@@ -41,7 +41,7 @@ impl Kind {
             Code::ProductDraft | Code::SubscriptionCanceled => Self::FailedPrecondition,
             Code::KeyEnded | Code::KeysTooMany => Self::FailedPrecondition,
             Code::PreconditionFailed | Code::IdempotencyKeyReused => Self::FailedPrecondition,
-            Code::IdempotencyKeyInUse | Code::SequenceGap => Self::Aborted,
+            Code::IdempotencyKeyInUse => Self::Aborted,
             Code::Internal => Self::Internal,
             Code::StoreUnavailable => Self::Unavailable,
         }

@@ -44,6 +44,8 @@ pub struct Applied {
     pub verdicts: Vec<Verdict>,
     pub tally: Tally,
     pub marks: Vec<(Source, Mark)>,
+    /// Records that the ledger will never have.
+    pub missing: u64,
     pub resolved: Resolved,
 }
 
@@ -59,12 +61,17 @@ pub async fn apply(
     let mut tally = Tally::default();
     let mut verdicts = Vec::with_capacity(batches.len());
     let mut kept = 0;
+    let mut missing = 0;
     for batch in batches {
         let source = Source { node: batch.node, epoch: batch.epoch };
         let mark = match marks.get(&source) {
             Some(mark) => *mark,
             None => mark::lock(db, source).await?,
         };
+        let known_missing = mark.missing;
+        let missing_from = batch.missing_from.filter(|_| batch.count() > 0);
+        let mark = missing_from.map_or(mark, |from| mark.without(from, batch.first));
+        missing += mark.missing - known_missing;
         let mark = match mark.judge(batch.first, batch.count()) {
             Judgement::Gap { expected } => {
                 verdicts.push(Verdict::Gap { first: batch.first, expected });
@@ -89,7 +96,8 @@ pub async fn apply(
     }
     // Twice what came in, so that a history that is too long shrinks.
     history::trim(db, bounds, now, 2 * kept).await?;
-    Ok(Applied { verdicts, tally, marks: marks.into_iter().collect(), resolved })
+    let marks = marks.into_iter().collect();
+    Ok(Applied { verdicts, tally, marks, missing, resolved })
 }
 
 fn take(batch: &CheckedBatch, skip: usize, mark: Mark, tally: &mut Tally) -> Mark {
@@ -98,7 +106,7 @@ fn take(batch: &CheckedBatch, skip: usize, mark: Mark, tally: &mut Tally) -> Mar
         tally.add(batch.node, &record);
         admitted_newest = admitted_newest.max(record.admitted_at);
     }
-    Mark { through: batch.first + batch.count() as u64 - 1, admitted_newest }
+    Mark { through: batch.first + batch.count() as u64 - 1, admitted_newest, ..mark }
 }
 
 /// Rows are sorted by their key, so that the store is written from left to right.

@@ -16,12 +16,27 @@ pub const UNITS_MAX: i64 = 1 << 44;
 /// Most bytes in one record, each way: 16 TiB.
 pub const BYTES_MAX: u64 = 1 << 44;
 
+/// A batch as a node sends it.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    pub batch: UsageBatch,
+    /// The node has no records any more from here to before the batch.
+    pub missing_from: Option<u64>,
+}
+
+impl From<UsageBatch> for Delivery {
+    fn from(batch: UsageBatch) -> Self {
+        Self { batch, missing_from: None }
+    }
+}
+
 /// A batch whose every record can be applied.
 #[derive(Clone, Debug)]
 pub struct CheckedBatch {
     pub node: NodeId,
     pub epoch: u64,
     pub first: u64,
+    pub missing_from: Option<u64>,
     bytes: Vec<u8>,
 }
 
@@ -41,7 +56,7 @@ pub enum Malformed {
 }
 
 impl CheckedBatch {
-    pub fn of(batch: UsageBatch) -> Result<Self, Malformed> {
+    pub fn of(Delivery { batch, missing_from }: Delivery) -> Result<Self, Malformed> {
         let UsageBatch { node, epoch, first, records: bytes } = batch;
         let (chunks, rest) = bytes.as_chunks::<USAGE_RECORD_BYTES>();
         if !rest.is_empty() {
@@ -60,7 +75,7 @@ impl CheckedBatch {
                 return Err(Malformed::OutOfBounds { sequence, what });
             }
         }
-        Ok(Self { node, epoch, first, bytes })
+        Ok(Self { node, epoch, first, missing_from, bytes })
     }
 
     pub fn count(&self) -> usize {

@@ -16,6 +16,8 @@ pub struct Source {
 pub struct Mark {
     /// The last record that the ledger has; 0 before the first.
     pub through: u64,
+    /// How many of those never came: the ledger was put back, and the node had them no longer.
+    pub missing: u64,
     /// Admission of the newest call among them.
     pub admitted_newest: Timestamp,
 }
@@ -32,6 +34,15 @@ pub enum Judgement {
 }
 
 impl Mark {
+    /// The mark behind what the node says is gone, if that is what is missing.
+    pub fn without(self, missing_from: u64, first: u64) -> Self {
+        if missing_from != self.through + 1 || first <= missing_from {
+            return self;
+        }
+        let missing = self.missing + (first - missing_from);
+        Self { through: first - 1, missing, ..self }
+    }
+
     pub fn judge(&self, first: u64, records: usize) -> Judgement {
         let expected = self.through + 1;
         if first > expected {
@@ -48,30 +59,45 @@ impl Mark {
 /// Reads a mark and locks it until the transaction ends. It begins with a write on purpose: a
 /// transaction that read first could not become a writing one after another has written.
 pub async fn lock(db: &mut Transaction, source: Source) -> Result<Mark, sqlx::Error> {
-    let (through, admitted_newest): (i64, i64) = query_as(
+    let (through, missing, admitted_newest): (i64, i64, i64) = query_as(
         "INSERT INTO ledger_mark (node, epoch, through, admitted_newest) VALUES ($1, $2, 0, 0)
          ON CONFLICT (node, epoch) DO UPDATE SET through = ledger_mark.through
-         RETURNING through, admitted_newest",
+         RETURNING through, missing, admitted_newest",
     )
     .bind(source.node.as_bytes().as_slice())
     .bind(epoch_stored(source.epoch))
     .fetch_one(db)
     .await?;
-    Ok(Mark { through: through.unsigned_abs(), admitted_newest: Timestamp(admitted_newest) })
+    Ok(Mark {
+        through: through.unsigned_abs(),
+        missing: missing.unsigned_abs(),
+        admitted_newest: Timestamp(admitted_newest),
+    })
 }
 
 pub async fn advance(db: &mut Transaction, source: Source, mark: Mark) -> Result<(), sqlx::Error> {
-    let through = i64::try_from(mark.through).expect("a checked batch ends within 63 bits");
+    let stored = |count| i64::try_from(count).expect("a checked batch ends within 63 bits");
     query(
-        "UPDATE ledger_mark SET through = $3, admitted_newest = $4 WHERE node = $1 AND epoch = $2",
+        "UPDATE ledger_mark SET through = $3, missing = $4, admitted_newest = $5
+         WHERE node = $1 AND epoch = $2",
     )
     .bind(source.node.as_bytes().as_slice())
     .bind(epoch_stored(source.epoch))
-    .bind(through)
+    .bind(stored(mark.through))
+    .bind(stored(mark.missing))
     .bind(mark.admitted_newest.0)
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// How many records never came, of all nodes.
+pub async fn missing(db: &mut Transaction) -> Result<u64, sqlx::Error> {
+    let missing: (i64,) =
+        query_as("SELECT CAST(COALESCE(SUM(missing), 0) AS BIGINT) FROM ledger_mark")
+            .fetch_one(db)
+            .await?;
+    Ok(missing.0.unsigned_abs())
 }
 
 /// An epoch is a name without order, so its 64 bits are kept as they are.
@@ -89,7 +115,7 @@ mod tests {
 
     #[test]
     fn only_what_follows_the_mark_is_taken() {
-        let mark = Mark { through: 10, admitted_newest: Timestamp(0) };
+        let mark = Mark { through: 10, missing: 0, admitted_newest: Timestamp(0) };
 
         assert_eq!(mark.judge(11, 5), Judgement::Take { skip: 0 });
         assert_eq!(mark.judge(8, 5), Judgement::Take { skip: 3 });
@@ -97,5 +123,15 @@ mod tests {
         assert_eq!(mark.judge(1, 3), Judgement::Repeat);
         assert_eq!(mark.judge(12, 5), Judgement::Gap { expected: 11 });
         assert_eq!(mark.judge(11, 0), Judgement::Repeat);
+    }
+
+    #[test]
+    fn only_what_is_missing_is_passed_over() {
+        let mark = Mark { through: 10, missing: 1, admitted_newest: Timestamp(0) };
+
+        assert_eq!(mark.without(11, 15), Mark { through: 14, missing: 5, ..mark });
+        for (missing_from, first) in [(10, 15), (12, 15), (11, 11), (11, 3), (0, u64::MAX)] {
+            assert_eq!(mark.without(missing_from, first), mark, "{missing_from} to {first}");
+        }
     }
 }

@@ -23,6 +23,7 @@ struct ResultLabel {
 pub struct LedgerMetrics {
     batches: Family<ResultLabel, Counter>,
     records: Counter,
+    missing: Counter,
 }
 
 impl LedgerMetrics {
@@ -40,6 +41,10 @@ impl LedgerMetrics {
     pub(super) fn applied(&self, records: u64) {
         self.records.inc_by(records);
     }
+
+    pub(super) fn missing(&self, records: u64) {
+        self.missing.inc_by(records);
+    }
 }
 
 /// Adds the ledger's metrics to those that are scraped.
@@ -54,6 +59,12 @@ pub fn register(ledger: &Arc<Ledger>, clock: Arc<dyn Clock>, registry: &mut Regi
         "tollgate_ledger_records",
         "Usage records that the ledger has taken",
         metrics.records.clone(),
+    );
+    registry.register(
+        "tollgate_ledger_records_missing",
+        "Usage records that the ledger had lost, put back to an earlier state, and that no gateway \
+         had any longer; kept over restarts",
+        metrics.missing.clone(),
     );
     registry.register_collector(Box::new(LagCollector { ledger: Arc::clone(ledger), clock }));
 }

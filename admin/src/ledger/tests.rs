@@ -88,7 +88,11 @@ impl Books {
     }
 
     async fn count(&self, table: &'static str) -> i64 {
-        let sql = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
+        self.look_up("COUNT(*)", table).await
+    }
+
+    async fn look_up(&self, what: &'static str, table: &'static str) -> i64 {
+        let sql = sqlx::AssertSqlSafe(format!("SELECT {what} FROM {table}"));
         let mut transaction = self.database.read().await.unwrap();
         query_scalar(sql).fetch_one(&mut transaction).await.unwrap()
     }

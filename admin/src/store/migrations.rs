@@ -92,6 +92,12 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("../../migrations/sqlite/0013_day_touch.sql"),
         postgres: include_str!("../../migrations/postgres/0013_day_touch.sql"),
     },
+    Step {
+        version: 14,
+        description: "missing",
+        sqlite: include_str!("../../migrations/sqlite/0014_missing.sql"),
+        postgres: include_str!("../../migrations/postgres/0014_missing.sql"),
+    },
 ];
 
 /// The newest schema that this program knows.

@@ -48,8 +48,8 @@ pub enum Trouble {
     AdminAway,
     /// The node token is not, or no longer, good.
     NotAuthorized,
-    /// The ledger lacks records that this journal has already been told it has: it was put back to
-    /// an earlier state.
+    /// The ledger lacks records that this journal has already been told it has, and does not take
+    /// them again.
     Gap,
     /// The ledger refuses the content.
     NotTaken,
@@ -141,6 +141,7 @@ pub async fn run(
         state,
         backoff: Backoff::default(),
         parcel: None,
+        gone: None,
         records_max: USAGE_BATCH_RECORDS_MAX,
     };
     cancel.run_until_cancelled(courier.follow()).await;
@@ -159,6 +160,8 @@ struct Courier {
     backoff: Backoff,
     /// What was sent and not acknowledged.
     parcel: Option<Parcel>,
+    /// What the ledger has lost and the journal has no longer.
+    gone: Option<Gone>,
     /// Fewer than allowed while the ledger refuses, to get through all that comes before the
     /// record that it does not like.
     records_max: usize,
@@ -170,6 +173,16 @@ struct Parcel {
     first: u64,
     records: usize,
     bytes: Bytes,
+    /// The records from here to before the first are gone.
+    missing_from: Option<u64>,
+}
+
+/// Records of an epoch, from one to before another.
+#[derive(Clone, Copy, Debug)]
+struct Gone {
+    epoch: u64,
+    from: u64,
+    until: u64,
 }
 
 /// What is left after a delivery.
@@ -214,7 +227,8 @@ impl Courier {
             self.succeeded(0);
             return Ok(Left::Nothing);
         };
-        match self.control.deliver(parcel.bytes.clone()).await {
+        match self.control.deliver(parcel.bytes.clone(), parcel.missing_from).await {
+            Ok(ack) if ack.through < parcel.first => self.go_back(ack.through).await,
             Ok(ack) => self.acknowledged(ack),
             Err(error) => {
                 let failure = Failure::from(error);
@@ -233,14 +247,44 @@ impl Courier {
         let parcel = spawn_blocking(move || {
             journal.undelivered(records_max).map(|batch| batch.map(Parcel::of))
         });
-        Ok(parcel.await??)
+        let mut parcel = parcel.await??;
+        if let Some(parcel) = &mut parcel {
+            let gone = self.gone.filter(|gone| gone.is_before(parcel));
+            parcel.missing_from = gone.map(|gone| gone.from);
+        }
+        Ok(parcel)
+    }
+
+    /// The ledger lacks what comes before the parcel, which it had before: delivery goes on with the
+    /// first record of that which is still here.
+    async fn go_back(&mut self, through: u64) -> Result<Left, Failure> {
+        let Some(parcel) = &self.parcel else { return Err(Failure::Nothing(through)) };
+        let (journal, epoch) = (self.journal.clone(), parcel.epoch);
+        let first = spawn_blocking(move || journal.take_back(epoch, through)).await?;
+        let from = through + 1;
+        let Some(first) = first else { return Err(Failure::Nothing(through)) };
+        let gone = (from < first).then_some(Gone { epoch, from, until: first });
+        let is_said = parcel.first == first && parcel.missing_from == gone.map(|gone| gone.from);
+        if is_said {
+            return Err(Failure::Nothing(through));
+        }
+        let missing = first.saturating_sub(from);
+        tracing::error!(
+            epoch,
+            through,
+            first,
+            missing,
+            "the ledger has less than before: what is still here is delivered again"
+        );
+        self.parcel = None;
+        self.gone = gone;
+        Ok(Left::More)
     }
 
     fn acknowledged(&mut self, ack: UsageAck) -> Result<Left, Failure> {
-        let Some(parcel) = self.parcel.take_if(|parcel| ack.through >= parcel.first) else {
-            return Err(Failure::Nothing(ack.through));
-        };
+        let Some(parcel) = self.parcel.take() else { return Ok(Left::Little) };
         self.journal.acknowledge(parcel.epoch, ack.through)?;
+        self.gone = None;
         let was_full = parcel.records >= self.records_max;
         let is_partial = ack.through < parcel.last();
         self.records_max = (self.records_max * 2).min(USAGE_BATCH_RECORDS_MAX);
@@ -288,6 +332,12 @@ impl Courier {
     }
 }
 
+impl Gone {
+    fn is_before(&self, parcel: &Parcel) -> bool {
+        self.epoch == parcel.epoch && self.until == parcel.first
+    }
+}
+
 impl Parcel {
     fn of(batch: UsageBatch) -> Self {
         Self {
@@ -295,6 +345,7 @@ impl Parcel {
             first: batch.first,
             records: batch.records.len() / USAGE_RECORD_BYTES,
             bytes: encoded(&batch).into(),
+            missing_from: None,
         }
     }
 

@@ -10,6 +10,8 @@ use tollgate_common::usage::UsageRecord;
 
 use crate::journal::{Journal, JournalOptions};
 
+pub const SEGMENT_BYTES: u64 = 4 << 20;
+
 const NOW: Timestamp = Timestamp(1_793_000_000_000);
 
 pub fn journal(directory: &Path) -> Arc<Journal> {
@@ -23,7 +25,7 @@ pub fn journal_beside(directory: &Path) -> Arc<Journal> {
 
 fn options(directory: &Path) -> JournalOptions {
     let mut options = JournalOptions::new(directory.join("journal"));
-    options.segment_bytes = 4 << 20;
+    options.segment_bytes = SEGMENT_BYTES;
     options
 }
 

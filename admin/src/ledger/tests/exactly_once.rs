@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tollgate_common::internal::USAGE_BATCH_RECORDS_MAX;
 
 use super::*;
-use crate::ledger::{Malformed, SeriesCache, apply};
+use crate::ledger::{Delivery, Malformed, SeriesCache, apply};
 use crate::store::Part;
 use tollgate_common::usage::{USAGE_RECORD_BYTES, UsageRecordError};
 
@@ -90,6 +90,28 @@ async fn a_gap_is_refused_and_the_missing_record_named(
     assert!(matches!(unknown_epoch, ApplyError::Gap { first: 2, expected: 1 }), "{unknown_epoch}");
     assert_eq!(books.total("calls").await, 2);
     assert_eq!(books.count("ledger_mark").await, 1);
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_a_node_has_no_longer_is_passed_over_and_remembered(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
+    books.apply(1, &calls(2)).await.unwrap();
+    let after_loss = |first, missing_from| Delivery {
+        batch: batch(NODE, 1, first, &calls(3)),
+        missing_from: Some(missing_from),
+    };
+
+    let elsewhere = books.ledger.apply(after_loss(10, 5), at(NOW)).await.unwrap_err();
+    let ack = books.ledger.apply(after_loss(10, 3), at(NOW)).await.unwrap();
+    let repeat = books.other_ledger().await.apply(after_loss(10, 3), at(NOW)).await.unwrap();
+
+    assert!(matches!(elsewhere, ApplyError::Gap { first: 10, expected: 3 }), "{elsewhere}");
+    assert_eq!((ack, repeat), (UsageAck { through: 12 }, UsageAck { through: 12 }));
+    assert_eq!(books.total("calls").await, 5);
+    assert_eq!(books.look_up("missing", "ledger_mark").await, 7);
 }
 
 #[rstest]
@@ -180,7 +202,7 @@ async fn a_transaction_that_is_not_committed_leaves_no_trace(
     #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
 ) {
     let books = Books::new(kind).await;
-    let checked = crate::ledger::CheckedBatch::of(batch(NODE, 1, 1, &calls(3))).unwrap();
+    let checked = crate::ledger::CheckedBatch::of(batch(NODE, 1, 1, &calls(3)).into()).unwrap();
     let bounds = Retention::default().history();
     let mut transaction = books.database.write(Part::Ledger).await.unwrap();
     apply::apply(&mut transaction, &[checked], &SeriesCache::default(), bounds, at(NOW))

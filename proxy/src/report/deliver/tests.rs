@@ -4,7 +4,7 @@ use tokio::task::JoinHandle;
 use tollgate_common::usage::UsageRecord;
 
 use super::*;
-use crate::report::fixture::{journal, use_units};
+use crate::report::fixture::{SEGMENT_BYTES, journal, use_units};
 use crate::test_admin::{self, Question, TestAdmin};
 
 struct Delivery {
@@ -178,6 +178,68 @@ async fn a_gap_is_an_alarm_and_nothing_is_left_out() {
     take(again);
     delivery.delivered(1).await;
     assert_eq!(delivery.state.borrow().trouble, None);
+    delivery.stop().await;
+}
+
+#[tokio::test]
+async fn a_ledger_that_was_put_back_gets_again_what_is_still_here() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut admin = TestAdmin::start().await;
+    let mut delivery = Delivery::start(directory.path(), admin.control());
+    delivery.call([1, 2, 3]);
+    take(admin.asked().await);
+    delivery.delivered(3).await;
+    delivery.call([4]);
+
+    let asked = admin.asked().await;
+    assert_eq!((batch(&asked).first, units(&asked)), (4, vec![4]));
+    asked.answer(200, ack(1));
+    let again = admin.asked().await;
+
+    assert_eq!((batch(&again).first, units(&again)), (2, vec![2, 3, 4]));
+    assert_eq!(again.query, "");
+    take(again);
+    delivery.delivered(6).await;
+    assert_eq!(delivery.state.borrow().failures, 0);
+    delivery.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_gone_here_too_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut admin = TestAdmin::start().await;
+    let mut delivery = Delivery::start(directory.path(), admin.control());
+    let segment = (SEGMENT_BYTES / USAGE_RECORD_BYTES as u64) as usize;
+    delivery.call(vec![1; 2 * segment]);
+    let mut through = 0;
+    while through < 2 * segment as u64 {
+        let asked = admin.asked().await;
+        through = batch(&asked).first - 1 + units(&asked).len() as u64;
+        take(asked);
+    }
+    while delivery.journal.stats().segments > 2 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    delivery.call([7]);
+
+    admin.asked().await.answer(200, ack(5));
+    let asked = admin.asked().await;
+    let first = batch(&asked).first;
+    assert_eq!(asked.query, "missing_from=6");
+    assert!(first > 6 && first <= through, "{first}");
+    // One that knows of no loss is not asked again and again without a pause.
+    asked.answer(200, ack(5));
+    delivery.troubled(Trouble::Gap).await;
+    let mut again = admin.asked().await;
+    assert_eq!((batch(&again).first, &*again.query), (first, "missing_from=6"));
+    while units(&again).last() != Some(&7) {
+        take(again);
+        again = admin.asked().await;
+        assert_eq!(again.query, "");
+    }
+    take(again);
+
+    delivery.state.wait_for(|state| state.trouble.is_none()).await.unwrap();
     delivery.stop().await;
 }
 

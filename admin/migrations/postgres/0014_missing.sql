@@ -1,0 +1,3 @@
+-- How many records of an epoch never came, because the ledger was put back to an earlier state and the
+-- gateway had them no longer.
+ALTER TABLE ledger_mark ADD COLUMN missing BIGINT NOT NULL DEFAULT 0;
