@@ -26,9 +26,11 @@ use super::{ConnectError, Target, Upstream};
 const STREAMS_PER_CONNECTION_MAX: usize = 100;
 /// Connections to one target from one core; with all streams in use, calls wait for one.
 const CONNECTIONS_PER_TARGET_MAX: usize = 4;
-/// Bytes that a server may send ahead of the client's reading: per stream, and in all.
-const STREAM_WINDOW_BYTES: u32 = 256 << 10;
-const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+/// Bytes that a server may send ahead of the caller's reading.
+const STREAM_WINDOW_BYTES: u32 = 128 << 10;
+/// Callers that do not read use up their own windows only: the calls of others, which share the
+/// connection, have as much room as before.
+const CONNECTION_WINDOW_BYTES: u32 = STREAM_WINDOW_BYTES * STREAMS_PER_CONNECTION_MAX as u32;
 /// Bytes of a request body that wait to be sent, per stream.
 const SEND_BUFFER_BYTES_MAX: usize = 64 << 10;
 /// Twice what we take from clients: servers add fields, and we are not theirs to attack.

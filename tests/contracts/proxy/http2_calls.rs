@@ -10,6 +10,7 @@ use http::{HeaderMap, Request, Response};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 use tollgate_test_support::owner::Offer;
 use tollgate_test_support::upstream::letters;
 
@@ -17,6 +18,9 @@ use super::house::House;
 use super::origin::{Step, send};
 
 const LARGE: usize = 8 << 20;
+
+/// For how long a caller may take nothing, where no setting says otherwise.
+const WRITE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 
 async fn connect(house: &House) -> SendRequest<Bytes> {
     let stream = TcpStream::connect(house.proxy()).await.unwrap();
@@ -217,6 +221,10 @@ async fn echo(
         return;
     }
     let mut stream = respond.send_response(response, false).unwrap();
+    if head.uri.path() == "/large" {
+        send_all(&mut stream, letters(LARGE), true).await;
+        return;
+    }
     let mut all = Vec::new();
     while let Some(Ok(piece)) = body.data().await {
         body.flow_control().release_capacity(piece.len()).unwrap();
@@ -331,6 +339,31 @@ async fn a_large_body_passes_whole_over_http_2_on_both_sides() {
 }
 
 #[tokio::test]
+async fn callers_that_do_not_read_hold_up_no_other_of_the_same_upstream() {
+    let house = House::open().await;
+    let upstream = Grpc::start().await;
+    let offer = sell_grpc(&house, &upstream).await;
+    let mut silent = connect(&house).await;
+    let mut held = Vec::new();
+    // Fewer than the streams of one connection to the upstream, so that the last shares it.
+    for _ in 0..64 {
+        silent = silent.ready().await.unwrap();
+        let (answer, _) =
+            silent.send_request(request("GET", "/grpc/large", &offer.key), true).unwrap();
+        held.push(answer.await.unwrap());
+    }
+    sleep(Duration::from_millis(500)).await;
+    let mut client = connect(&house).await.ready().await.unwrap();
+
+    let (answer, _) = client.send_request(request("GET", "/grpc/large", &offer.key), true).unwrap();
+    let reading = async { read_all(&mut answer.await.unwrap().into_body()).await.unwrap() };
+    let body = timeout(WRITE_TIMEOUT_DEFAULT / 2, reading).await.expect("it waits for nobody");
+
+    assert_eq!(body.len(), LARGE);
+    assert_eq!(held.len(), 64);
+}
+
+#[tokio::test]
 async fn trailers_of_an_http_1_upstream_reach_an_http_2_caller() {
     let house = House::open().await;
     house.origin.answer(
@@ -417,7 +450,7 @@ async fn in_a_conversation_both_sides_may_be_silent_for_a_while() {
         assert_eq!(body.data().await.unwrap().unwrap(), message);
         over_http1.send(format!("3\r\n{message}\r\n")).await;
         assert_eq!(over_http1.chunk().await.unwrap(), message);
-        tokio::time::sleep(SILENCE).await;
+        sleep(SILENCE).await;
     }
     stream.send_data(Bytes::new(), true).unwrap();
     assert!(body.data().await.is_none());
