@@ -9,17 +9,19 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tollgate_common::connections::Slots;
 
 use crate::status::Status;
 
 /// From the connection to its end. Prometheus itself gives up after 10 s.
 const EXCHANGE_MAX: Duration = Duration::from_secs(10);
 
-/// Far more than scrapers and health checks open at once.
+/// Far more than scrapers and health checks open at once; one address, which says nothing and waits,
+/// leaves room for the others.
 const CONNECTIONS_MAX: usize = 64;
+const CONNECTIONS_PER_ADDRESS_MAX: usize = 16;
 
 /// A request of curl or Prometheus has some 300 bytes.
 const HEAD_BYTES_MAX: usize = 8 << 10;
@@ -33,15 +35,16 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// Serves until the task is aborted. Needs a runtime.
 pub fn start(socket: TcpListener, status: Arc<Status>) -> std::io::Result<JoinHandle<()>> {
     let listener = tokio::net::TcpListener::from_std(socket)?;
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let slots = Slots::new(CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, Vec::new());
+    let slots = Arc::new(slots);
     Ok(tokio::spawn(async move {
         loop {
-            let Ok((stream, _)) = listener.accept().await else {
+            let Ok((stream, peer)) = listener.accept().await else {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             };
             // Over the limit a connection is closed at once.
-            let Ok(place) = room.clone().try_acquire_owned() else { continue };
+            let Some(place) = slots.take(peer.ip()) else { continue };
             let status = status.clone();
             tokio::spawn(async move {
                 // Whoever is too slow or leaves has nothing to be told.
@@ -151,6 +154,24 @@ mod tests {
         assert_eq!(asked("GET /readyz HTTP/1.0\r\n\r\n").status, "503 Service Unavailable");
         assert_eq!(asked("GET /metrics?x=1 HTTP/1.1\r\n\r\n").body, "# EOF\n");
         assert_eq!(asked("GET /else HTTP/1.1\r\n\r\n").status, "404 Not Found");
+    }
+
+    #[tokio::test]
+    async fn an_address_that_says_nothing_leaves_room_for_others() {
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let address = socket.local_addr().unwrap();
+        let serving = start(socket, Arc::default()).unwrap();
+        let mut silent = Vec::new();
+        for _ in 0..CONNECTIONS_PER_ADDRESS_MAX {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+
+        let mut more = TcpStream::connect(address).await.unwrap();
+        let read = timeout(EXCHANGE_MAX / 2, more.read_u8()).await.expect("it is closed at once");
+
+        assert!(read.is_err());
+        serving.abort();
     }
 
     #[test]

@@ -4,7 +4,7 @@
 mod stall;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,12 +17,13 @@ use hyper_util::server::conn::auto;
 use prometheus_client::registry::Registry;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tollgate_common::connections::Slots;
 use tower::ServiceExt;
 
 use crate::control::Control;
@@ -149,8 +150,8 @@ pub async fn start_on(
         tokio::spawn(replicas::run(Arc::clone(&control))),
         tokio::spawn(sending::run::run(Arc::clone(&control), sent)),
     ];
-    let room = Arc::new(Semaphore::new(control.options.connections_max));
-    let serve = |listener, tls| {
+    let connections_max = control.options.connections_max;
+    let serve = |listener, tls, per_address_max| {
         let port = Port {
             http: http(control.options.header_timeout),
             router: router(Arc::clone(&control)),
@@ -158,10 +159,12 @@ pub async fn start_on(
             stop: stop.clone(),
             control: Arc::clone(&control),
         };
-        tokio::spawn(accept(listener, Arc::new(port), Arc::clone(&room)))
+        let slots = Slots::new(connections_max, per_address_max, Vec::new());
+        tokio::spawn(accept(listener, Arc::new(port), Arc::new(slots)))
     };
-    let mut served = vec![serve(public, tls)];
-    served.extend(private.map(|listener| serve(listener, None)));
+    // One address, which may be that of a proxy with everyone behind it, leaves room for others.
+    let mut served = vec![serve(public, tls, connections_max.div_ceil(2))];
+    served.extend(private.map(|listener| serve(listener, None, connections_max)));
     Ok(Running { address, control, served, upkeep })
 }
 
@@ -174,15 +177,15 @@ struct Port {
     stop: CancellationToken,
 }
 
-async fn accept(listener: TcpListener, port: Arc<Port>, room: Arc<Semaphore>) {
+async fn accept(listener: TcpListener, port: Arc<Port>, slots: Arc<Slots>) {
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = port.stop.cancelled() => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -190,13 +193,13 @@ async fn accept(listener: TcpListener, port: Arc<Port>, room: Arc<Semaphore>) {
             }
         };
         // Over the limit a connection is closed at once: a queue would only hide it.
-        let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
+        let Some(place) = slots.take(peer.ip()) else {
             continue;
         };
         let port = Arc::clone(&port);
         connections.spawn(async move {
             port.control.metrics.connections.inc();
-            port.serve(stream).await;
+            port.serve(stream, peer.ip()).await;
             port.control.metrics.connections.dec();
             drop(place);
         });
@@ -226,11 +229,8 @@ fn http(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
 }
 
 impl Port {
-    async fn serve(&self, stream: TcpStream) {
-        let Ok(address) = stream.peer_addr() else {
-            return;
-        };
-        let peer = Peer { address: address.ip(), is_secure: self.tls.is_some() };
+    async fn serve(&self, stream: TcpStream, address: IpAddr) {
+        let peer = Peer { address, is_secure: self.tls.is_some() };
         // Answers are small and asked for one by one; waiting for more to send delays each.
         if stream.set_nodelay(true).is_err() {
             return;

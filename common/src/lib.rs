@@ -8,6 +8,7 @@ pub mod ids;
 pub mod time;
 
 pub mod catalog;
+pub mod connections;
 pub mod endpoint;
 pub mod meter;
 pub mod outcome;

@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use ipnet::IpNet;
+use tollgate_common::connections::is_in;
 
 use crate::fields::{Fields, Known, list_members};
 use crate::settings::Settings;
@@ -29,12 +29,6 @@ pub fn believed_chain(settings: &Settings, peer: IpAddr, fields: &Fields) -> Vec
 pub fn caller_address(settings: &Settings, peer: IpAddr, fields: &Fields) -> IpAddr {
     let chain = believed_chain(settings, peer, fields);
     list_members(&chain).next().and_then(address).unwrap_or(peer)
-}
-
-/// Whether one of the networks has the address, which an IPv6 socket may have written as one of its own.
-pub fn is_in(address: IpAddr, networks: &[IpNet]) -> bool {
-    let address = address.to_canonical();
-    networks.iter().any(|network| network.contains(&address))
 }
 
 /// Some proxies write the port too, or an IPv6 address in brackets.

@@ -24,7 +24,6 @@ mod drain;
 mod flood;
 pub mod hand_over;
 mod open_files;
-mod slots;
 mod sockets;
 mod stream;
 mod tls;
@@ -38,14 +37,13 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tollgate_common::connections::Slots;
 
 use self::core::{Core, Listener, Orders};
-use self::slots::Slots;
 
 pub use self::drain::{Drain, LINGER};
 pub use self::flood::Flood;
-pub use self::open_files::left_for_upstreams;
-pub use self::slots::network;
+pub use self::open_files::{admin_connections_that_fit, left_for_upstreams};
 pub use self::sockets::{Listening, Sockets};
 pub use self::stream::{Accepted, Alpn, ClientStream};
 pub use self::tls::{CertificateError, CertificateFiles, Terminator};
@@ -56,6 +54,8 @@ pub struct Options {
     /// Threads that serve; at least one runs.
     pub cores: usize,
     pub connections_max: usize,
+    /// Files that others in the process may have open, besides what is reserved.
+    pub files_beside: usize,
     pub connections_per_address_max: usize,
     /// Networks that may have as many connections as there is room for.
     pub trusted_proxies: Vec<IpNet>,
@@ -122,7 +122,8 @@ where
     let (cut, cut_watch) = watch::channel(false);
     let (failed, failed_watch) = watch::channel(false);
     let orders = Orders { shutdown: shutdown_watch, cut: cut_watch, failed };
-    let connections_max = open_files::connections_that_fit(options.connections_max);
+    let connections_max =
+        open_files::connections_that_fit(options.connections_max, options.files_beside);
     // In a house that turns out smaller, one address gets as much less.
     let share = options.connections_per_address_max * connections_max;
     let share = share.div_ceil(options.connections_max.max(1));

@@ -56,6 +56,8 @@ pub struct Options<'a> {
     pub sockets: &'a Sockets,
     /// Another process may still be at work in the data directory: the one that this one relieves.
     pub relieves: bool,
+    /// How many connections a control plane in the same process may have.
+    pub admin_connections: usize,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -100,7 +102,7 @@ pub fn start(options: &Options<'_>, registry: &mut Registry) -> Result<Running, 
     let background = one_thread("background").map_err(StartError::Background)?;
     let journal = Arc::new(open_journal(options, &clock)?);
     let metrics = Metrics::register(registry);
-    let upstreams = Context::new(&context_options(options.proxy), background.handle().clone())?;
+    let upstreams = Context::new(&context_options(options), background.handle().clone())?;
     let catalog = Arc::new(Catalog::new(upstreams, metrics.clone()));
     let place = Place::open(options.data_dir).map_err(StartError::LastGood)?;
     let found = place.load(&*catalog);
@@ -284,12 +286,14 @@ fn open_journal(options: &Options<'_>, clock: &SystemClock) -> Result<Journal, O
     if options.relieves { Journal::open_beside(journal, now) } else { Journal::open(journal, now) }
 }
 
-fn context_options(proxy: &ProxySettings) -> ContextOptions {
+fn context_options(options: &Options<'_>) -> ContextOptions {
+    let proxy = options.proxy;
     let policy = AddressPolicy {
         allow_loopback: proxy.allow_loopback_upstreams,
         allow_private: proxy.allow_private_upstreams,
     };
-    let connections_max = server::left_for_upstreams(proxy.limits.connections_max);
+    let connections_max =
+        server::left_for_upstreams(proxy.limits.connections_max, options.admin_connections);
     ContextOptions { policy, authorities: None, connections_max }
 }
 
@@ -330,6 +334,7 @@ fn serve(
         listeners: vec![ListenOptions { address: proxy.listen, tls }],
         cores: cores.map_or(1, std::num::NonZero::get),
         connections_max: proxy.limits.connections_max,
+        files_beside: options.admin_connections,
         connections_per_address_max: proxy.limits.connections_per_address_max,
         trusted_proxies: proxy.trusted_proxies.clone(),
     };

@@ -17,7 +17,7 @@ use tollgate_admin::server::{self, Listeners, Running};
 use tollgate_common::endpoint::AddressPolicy;
 use tollgate_config::settings::OpenIdSettings;
 use tollgate_config::{Settings, StoreUrl};
-use tollgate_proxy::server::{CertificateFiles, Terminator};
+use tollgate_proxy::server::{CertificateFiles, Terminator, admin_connections_that_fit};
 
 use super::{Ground, at};
 use crate::command::Failure;
@@ -98,6 +98,11 @@ fn warn_of_short_token(settings: &Settings) {
     }
 }
 
+/// Connections of the port that owners use.
+pub fn connections_max(settings: &Settings) -> usize {
+    admin_connections_that_fit(settings.admin.connections_max)
+}
+
 fn options(
     settings: &Settings,
     terminator: Option<&Terminator>,
@@ -122,7 +127,7 @@ fn options(
         header_timeout: admin.header_timeout,
         request_timeout: admin.request_timeout,
         retention: (&settings.ledger).into(),
-        connections_max: admin.connections_max,
+        connections_max: connections_max(settings),
         ..AdminOptions::new(admin.listen, settings.store_url())
     }
 }

@@ -22,6 +22,10 @@ pub fn start(
         node_token: ground.node_token.expose_secret(),
         sockets: &ground.sockets,
         relieves: ground.relieves,
+        admin_connections: match ground.role.has_admin() {
+            true => super::admin::connections_max(&ground.settings),
+            false => 0,
+        },
     };
     Ok(start::start(&options, registry)?)
 }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use parking_lot::Mutex;
+use tollgate_common::connections::network;
 use tollgate_common::time::Timestamp;
 
 /// Failures in a row that cost nothing but a second look.
@@ -61,17 +62,6 @@ impl Throttle {
 
     pub fn succeeded(&self, address: IpAddr) {
         self.addresses.lock().remove(&network(address));
-    }
-}
-
-/// What counts as one address.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            const NETWORK: u128 = !0 << 64;
-            IpAddr::V6((u128::from(address) & NETWORK).into())
-        }
     }
 }
 

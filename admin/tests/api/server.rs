@@ -72,16 +72,23 @@ async fn others_are_served_while_someone_is_slow() {
 
 #[tokio::test]
 async fn connections_over_the_limit_are_closed() {
-    let admin = Admin::start_with(|options| options.connections_max = 1).await;
-    let mut first = TcpStream::connect(admin.address()).await.unwrap();
-    first.write_all(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
-    let mut byte = [0];
-    first.read_exact(&mut byte).await.unwrap();
+    for (connections_max, held) in [(1, 1), (4, 2)] {
+        // One address gets half of them.
+        let admin = Admin::start_with(|options| options.connections_max = connections_max).await;
+        let mut byte = [0];
+        let mut open = Vec::new();
+        for _ in 0..held {
+            let mut stream = TcpStream::connect(admin.address()).await.unwrap();
+            stream.write_all(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+            stream.read_exact(&mut byte).await.unwrap();
+            open.push(stream);
+        }
 
-    let mut second = TcpStream::connect(admin.address()).await.unwrap();
-    let read = timeout(PATIENCE, second.read(&mut byte)).await.expect("it closes");
+        let mut more = TcpStream::connect(admin.address()).await.unwrap();
+        let read = timeout(PATIENCE, more.read(&mut byte)).await.expect("it closes");
 
-    assert!(matches!(read, Ok(0) | Err(_)));
+        assert!(matches!(read, Ok(0) | Err(_)), "{connections_max}");
+    }
 }
 
 #[tokio::test]

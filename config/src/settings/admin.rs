@@ -25,7 +25,8 @@ section! {
         header_timeout: Duration = Duration::from_secs(10), Duration::from_millis(100)..=Duration::from_secs(300);
         /// The longest that one API call may take. The feed of changes to gateways is exempt.
         request_timeout: Duration = Duration::from_secs(30), Duration::from_secs(1)..=Duration::from_secs(600);
-        /// Connections at once: some hundred gateways, and people.
+        /// Connections at once: some hundred gateways, and people. One address gets half of them at the
+        /// most, and all of them a quarter of the files that the system lets the process open.
         connections_max: usize = 1_024, 1..=100_000;
     }
 }

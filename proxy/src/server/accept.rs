@@ -12,9 +12,9 @@ use pingora_core::server::ShutdownWatch;
 use tokio_util::task::TaskTracker;
 
 use super::drain::Drain;
-use super::slots::Slots;
 use super::stream::{Accepted, Alpn, ClientStream};
 use super::tls::Terminator;
+use tollgate_common::connections::Slots;
 
 /// What one core does with the connections of one listening socket.
 pub(super) struct Acceptor<F> {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use pingora_limits::estimator::Estimator;
 
-use super::slots::network;
+use tollgate_common::connections::network;
 
 /// Four rows of 8 192 counters: 256 KiB a window. When 8 192 other networks call in a second, five of
 /// six networks still have a counter of their own.

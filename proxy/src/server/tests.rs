@@ -26,6 +26,7 @@ fn options(cores: usize) -> Options {
         listeners: vec![ListenOptions { address: any_port(), tls: None }],
         cores,
         connections_max: 100,
+        files_beside: 0,
         connections_per_address_max: 100,
         trusted_proxies: vec![],
     }

@@ -8,8 +8,6 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use ipnet::IpNet;
 
-use crate::chain::is_in;
-
 /// Counts connections. An address takes room only while it has a connection.
 #[derive(Debug)]
 pub struct Slots {
@@ -94,6 +92,12 @@ impl Drop for Slot {
         }
         self.slots.all.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Whether one of the networks has the address, which an IPv6 socket may have written as one of its own.
+pub fn is_in(address: IpAddr, networks: &[IpNet]) -> bool {
+    let address = address.to_canonical();
+    networks.iter().any(|network| network.contains(&address))
 }
 
 /// Who is counted as one: an IPv4 address, or an IPv6 /64, which is what one customer of a network
