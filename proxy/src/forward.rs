@@ -26,7 +26,7 @@ use crate::refuse::refuse;
 use crate::request::{Framing, RequestHead};
 use crate::respond::{BodyEnd, RequestBody, Responder};
 use crate::serve::Served;
-use crate::upstream::{ConnectError, Opened, Target, Upstream};
+use crate::upstream::{Claim, ConnectError, Opened, Target, Upstream};
 
 /// All that is known of a call when it is forwarded.
 pub struct Call<'a> {
@@ -221,7 +221,9 @@ async fn attempt(
         let Found { target, way, at_ns } = open(call, upstream, now_ns).await?;
         call.admitted.grant.sending(at_ns);
         let exchanged = match way {
-            Way::Http1(line) => http1::exchange(line, call, upstream, body, responder).await,
+            Way::Http1(line, _claim) => {
+                http1::exchange(line, call, upstream, body, responder).await
+            }
             Way::Http2(stream) => {
                 http2::exchange(*stream, call, upstream, body, responder).await.map(|()| None)
             }
@@ -250,7 +252,8 @@ struct Found {
 
 /// A way to the upstream.
 enum Way {
-    Http1(Box<Line>),
+    /// A new connection comes with a claim, which ends with the call.
+    Http1(Box<Line>, Option<Claim>),
     Http2(Box<crate::upstream::Http2Stream<UpstreamBody>>),
 }
 
@@ -273,14 +276,16 @@ async fn open(call: &Call<'_>, upstream: &Upstream, mut now_ns: u64) -> Result<F
             return Err(failure);
         }
         if let Some(line) = call.core.idle_line(target, now_ns) {
-            return Ok(Found { target, way: Way::Http1(line), at_ns: now_ns });
+            return Ok(Found { target, way: Way::Http1(line, None), at_ns: now_ns });
         }
         let give_up =
             *give_up.get_or_insert_with(|| Instant::now() + upstream.connect_timeout() * tries);
-        match call.core.http2.open(upstream, target).await {
+        match call.core.http2.open(upstream, target, subscription).await {
             Ok(opened) => {
                 let way = match opened {
-                    Opened::Http1(stream) => Way::Http1(Box::new(Line::new(stream))),
+                    Opened::Http1(stream, claim) => {
+                        Way::Http1(Box::new(Line::new(stream)), Some(claim))
+                    }
                     Opened::Http2(stream) => Way::Http2(Box::new(stream)),
                 };
                 return Ok(Found { target, way, at_ns: call.core.gateway.clock.monotonic_ns() });

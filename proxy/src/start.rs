@@ -292,8 +292,11 @@ fn context_options(options: &Options<'_>) -> ContextOptions {
         allow_loopback: proxy.allow_loopback_upstreams,
         allow_private: proxy.allow_private_upstreams,
     };
-    let connections_max =
-        server::left_for_upstreams(proxy.limits.connections_max, options.admin_connections);
+    // One of them has half, so each connection of a caller can have one to the same upstream. Over
+    // HTTP/2 callers could ask for many more, and each call that waits takes memory.
+    let connections_max = 2 * proxy.limits.connections_max;
+    let left = server::left_for_upstreams(proxy.limits.connections_max, options.admin_connections);
+    let connections_max = Some(left.map_or(connections_max, |left| connections_max.min(left)));
     ContextOptions { policy, authorities: None, connections_max }
 }
 

@@ -9,8 +9,8 @@
 //!                                                                    // whether it can be kept
 //! let target = upstream.pick(subscription.as_bytes(), &[]).await?;   // never waits once resolved
 //! if let Some(mine) = pool.take(target, now) && mine.stream.is_quiet() { .. }
-//! match http2.open(&upstream, target).await? {                       // or upstream.connect(target)
-//!     Opened::Http1(connection) => ..,                               // pool.put(target, ..) later
+//! match http2.open(&upstream, target, subscription).await? {
+//!     Opened::Http1(connection, claim) => ..,                        // pool.put(target, ..) later
 //!     Opened::Http2(mut stream) => stream.send(request).await,
 //! }
 //! ```
@@ -52,6 +52,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::task::AbortOnDropHandle;
 use tollgate_common::catalog::product::{UpstreamProtocol, UpstreamSettings};
 use tollgate_common::endpoint::{AddressPolicy, Authority, Endpoint, EndpointError, Host, Scheme};
+use tollgate_common::ids::SubscriptionId;
 use tollgate_common::snapshot::ProductRules;
 
 use self::balance::Balancer;
@@ -64,6 +65,7 @@ use self::trust::Trust;
 pub use self::connect::ConnectError;
 pub use self::http2::{Http2Pool, Http2Stream, Opened, SendError};
 pub use self::pool::{Pool, PoolLimits};
+pub use self::room::Claim;
 pub use self::stream::{Connection, Protocol, UpstreamStream};
 pub use self::trust::TrustError;
 
@@ -241,6 +243,11 @@ impl Upstream {
 
     pub(crate) fn connect_timeout(&self) -> Duration {
         self.connector.timeout
+    }
+
+    /// Room for a call that needs a connection of its own.
+    fn claim(&self, subscription: SubscriptionId) -> Result<Claim, ConnectError> {
+        self.connector.share.claim(subscription).ok_or_else(ConnectError::claimed)
     }
 
     /// A new connection. A failure makes later picks pass the address over for a moment.

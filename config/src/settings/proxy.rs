@@ -72,9 +72,10 @@ section! {
         body_bytes_max: ByteSize = ByteSize::mib(64), ByteSize(0)..=ByteSize(1 << 50);
         /// Streams at once on one HTTP/2 connection: the least that RFC 9113, section 6.5.2, advises.
         h2_streams: u32 = 100, 1..=10_000;
-        /// Connections at once. Each may hold a second one to the upstream, so the process needs
-        /// twice as many file descriptors. What these leave of the process's limit is for upstreams,
-        /// half of it at the most for one; calls that find no room are answered 503.
+        /// Connections at once. To upstreams there are twice as many at the most, or what these leave
+        /// of the process's file descriptors: half of them to one upstream, a quarter for the calls of
+        /// one subscription to it (over HTTP/2, 400 calls of one on each core). Calls that find no room
+        /// are answered 503.
         connections_max: usize = 10_000, 1..=1_000_000;
         /// Connections at once from one address (an IPv6 /64 is one). Room for an office behind
         /// one address, too little to fill the house. Trusted proxies are exempt.

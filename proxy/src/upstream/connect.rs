@@ -31,6 +31,10 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    pub(super) fn claimed() -> Self {
+        Self::Exhausted("the subscription has its share of them".into())
+    }
+
     /// Whether it says something about the server, rather than about us.
     pub(super) const fn blames_the_server(&self) -> bool {
         match self {

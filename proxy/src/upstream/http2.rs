@@ -18,14 +18,17 @@ use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tollgate_common::catalog::product::UpstreamProtocol;
+use tollgate_common::ids::SubscriptionId;
 
+use super::room::{Claim, Claims};
 use super::stream::{Connection, Protocol, UpstreamStream};
 use super::{ConnectError, Target, Upstream};
 
 /// What servers commonly allow, and DESIGN asks of us.
 const STREAMS_PER_CONNECTION_MAX: usize = 100;
 /// Connections to one target from one core; with all streams in use, calls wait for one.
-const CONNECTIONS_PER_TARGET_MAX: usize = 4;
+const CONNECTIONS_PER_TARGET_MAX: usize = 8;
+const STREAMS_PER_TARGET_MAX: usize = STREAMS_PER_CONNECTION_MAX * CONNECTIONS_PER_TARGET_MAX;
 /// Bytes that a server may send ahead of the caller's reading.
 const STREAM_WINDOW_BYTES: u32 = 128 << 10;
 /// Callers that do not read use up their own windows only: the calls of others, which share the
@@ -53,6 +56,7 @@ struct Line<B> {
     /// Attempts to connect that have ended, so that a call sees whether one has while it waited.
     attempts: AtomicU64,
     state: AsyncMutex<State<B>>,
+    claims: Arc<Claims>,
 }
 
 struct State<B> {
@@ -71,8 +75,8 @@ struct Shared<B> {
 
 /// A way to a target.
 pub enum Opened<B> {
-    /// A new connection of one's own.
-    Http1(UpstreamStream),
+    /// A new connection of one's own. The claim is to be kept until the answer has been read.
+    Http1(UpstreamStream, Claim),
     /// Room for one call on a shared connection.
     Http2(Http2Stream<B>),
 }
@@ -81,6 +85,13 @@ pub enum Opened<B> {
 pub struct Http2Stream<B> {
     sender: SendRequest<B>,
     _room: OwnedSemaphorePermit,
+    _claim: Claim,
+}
+
+/// Room on a connection.
+struct Free<B> {
+    sender: SendRequest<B>,
+    room: OwnedSemaphorePermit,
 }
 
 /// Why there is no answer.
@@ -113,16 +124,19 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     /// Room on a shared HTTP/2 connection, or a new HTTP/1.1 connection, by what the upstream's
-    /// settings and the server want.
+    /// settings and the server want, for a call of a subscription.
     pub async fn open(
         &self,
         upstream: &Upstream,
         target: Target,
+        subscription: SubscriptionId,
     ) -> Result<Opened<B>, ConnectError> {
         if upstream.protocol() == UpstreamProtocol::Http1 {
-            return Ok(Opened::Http1(upstream.connect(target).await?.stream));
+            let claim = upstream.claim(subscription)?;
+            return Ok(Opened::Http1(upstream.connect(target).await?.stream, claim));
         }
         let line = self.line(target);
+        let claim = line.claims.take(subscription).ok_or_else(ConnectError::claimed)?;
         let attempts_before = line.attempts.load(Ordering::Relaxed);
         let mut state = line.state.lock().await;
         if line.attempts.load(Ordering::Relaxed) != attempts_before
@@ -133,19 +147,21 @@ where
         if state.protocol == Some(Protocol::Http1) {
             // There is nothing to share: calls connect side by side.
             drop(state);
+            let claim = upstream.claim(subscription)?;
             let connection = upstream.connect(target).await?;
-            return line.state.lock().await.admit(connection).await;
+            return line.state.lock().await.admit(connection, claim).await;
         }
         state.connections.retain(|shared| !shared.sender.is_closed());
-        if let Some(stream) = state.free_stream() {
-            return Ok(Opened::Http2(stream));
+        if let Some(free) = state.free_stream() {
+            return Ok(Opened::Http2(free.with(claim)));
         }
         if let Some(shared) = state.busiest_allowed() {
             drop(state);
-            return shared.wait(upstream.connect_timeout()).await.map(Opened::Http2);
+            let free = shared.wait(upstream.connect_timeout()).await?;
+            return Ok(Opened::Http2(free.with(claim)));
         }
         let opened = match upstream.connect(target).await {
-            Ok(connection) => state.admit(connection).await,
+            Ok(connection) => state.admit(connection, claim).await,
             Err(error) => Err(error),
         };
         state.failure = opened.as_ref().err().cloned();
@@ -179,24 +195,28 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     /// Makes a new connection what the server wants it to be.
-    async fn admit(&mut self, connection: Connection) -> Result<Opened<B>, ConnectError> {
+    async fn admit(
+        &mut self,
+        connection: Connection,
+        claim: Claim,
+    ) -> Result<Opened<B>, ConnectError> {
         self.protocol = Some(connection.protocol);
         match connection.protocol {
-            Protocol::Http1 => Ok(Opened::Http1(connection.stream)),
+            Protocol::Http1 => Ok(Opened::Http1(connection.stream, claim)),
             Protocol::Http2 => {
                 let shared = Shared::begin(connection.stream).await?;
                 self.connections.push(shared);
-                let stream = self.free_stream().expect("a new connection has room");
-                Ok(Opened::Http2(stream))
+                let free = self.free_stream().expect("a new connection has room");
+                Ok(Opened::Http2(free.with(claim)))
             }
         }
     }
 
-    fn free_stream(&mut self) -> Option<Http2Stream<B>> {
+    fn free_stream(&mut self) -> Option<Free<B>> {
         self.connections.iter_mut().find_map(|shared| {
             let room = shared.room.clone().try_acquire_owned().ok()?;
             shared.last_opened = Instant::now();
-            Some(Http2Stream { sender: shared.sender.clone(), _room: room })
+            Some(Free { sender: shared.sender.clone(), room })
         })
     }
 
@@ -234,9 +254,9 @@ where
         Ok(Self { sender, room, last_opened: Instant::now() })
     }
 
-    async fn wait(self, limit: Duration) -> Result<Http2Stream<B>, ConnectError> {
+    async fn wait(self, limit: Duration) -> Result<Free<B>, ConnectError> {
         match timeout(limit, self.room.acquire_owned()).await {
-            Ok(Ok(room)) => Ok(Http2Stream { sender: self.sender, _room: room }),
+            Ok(Ok(room)) => Ok(Free { sender: self.sender, room }),
             Ok(Err(_)) | Err(_) => Err(ConnectError::Timeout(limit)),
         }
     }
@@ -247,6 +267,12 @@ impl<B> Shared<B> {
         self.sender.is_closed()
             || (self.room.available_permits() == STREAMS_PER_CONNECTION_MAX
                 && now.saturating_duration_since(self.last_opened) >= IDLE_MAX)
+    }
+}
+
+impl<B> Free<B> {
+    fn with(self, claim: Claim) -> Http2Stream<B> {
+        Http2Stream { sender: self.sender, _room: self.room, _claim: claim }
     }
 }
 
@@ -290,6 +316,7 @@ impl<B> Clone for Shared<B> {
 impl<B> Default for Line<B> {
     fn default() -> Self {
         let state = State { failure: None, protocol: None, connections: Vec::new() };
-        Self { attempts: AtomicU64::new(0), state: AsyncMutex::new(state) }
+        let claims = Claims::half_of(STREAMS_PER_TARGET_MAX);
+        Self { attempts: AtomicU64::new(0), state: AsyncMutex::new(state), claims }
     }
 }

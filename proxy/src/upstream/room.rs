@@ -1,10 +1,15 @@
-//! How many connections to upstreams there may be: in all, and to one of them.
+//! How many connections to upstreams there may be: in all, to one of them, and for the calls of one
+//! subscription.
 //!
 //! The connections of callers do not bound them: over HTTP/2 one of these can have a hundred calls that
 //! wait, each on a connection of its own here.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use tollgate_common::ids::SubscriptionId;
 
 /// What all upstreams of a process share.
 #[derive(Debug)]
@@ -18,11 +23,28 @@ pub struct Room {
 pub struct Share {
     room: Arc<Room>,
     taken: Arc<AtomicUsize>,
+    claims: Arc<Claims>,
 }
 
 /// Room for one connection, given back when dropped.
 #[derive(Debug)]
 pub struct Place(Share);
+
+/// What each subscription's calls have of one upstream: half at the most, so that one customer with slow
+/// calls leaves room for the others. Calls that find an idle connection are not counted: where calls
+/// are slow, there is none.
+#[derive(Debug)]
+pub struct Claims {
+    max: usize,
+    held: DashMap<SubscriptionId, usize, foldhash::fast::RandomState>,
+}
+
+/// One call's part, given back when dropped.
+#[derive(Debug)]
+pub struct Claim {
+    claims: Arc<Claims>,
+    subscription: SubscriptionId,
+}
 
 impl Room {
     pub fn new(max: usize) -> Arc<Self> {
@@ -30,13 +52,14 @@ impl Room {
     }
 
     pub fn share(self: &Arc<Self>) -> Share {
-        Share { room: self.clone(), taken: Arc::default() }
+        let claims = Claims::half_of(self.max.div_ceil(2));
+        Share { room: self.clone(), taken: Arc::default(), claims }
     }
 }
 
 impl Share {
     pub fn take(&self) -> Option<Place> {
-        let Self { room, taken } = self;
+        let Self { room, taken, .. } = self;
         if !has_taken(taken, room.max.div_ceil(2)) {
             return None;
         }
@@ -45,6 +68,35 @@ impl Share {
             return None;
         }
         Some(Place(self.clone()))
+    }
+
+    pub fn claim(&self, subscription: SubscriptionId) -> Option<Claim> {
+        self.claims.take(subscription)
+    }
+}
+
+impl Claims {
+    pub fn half_of(all: usize) -> Arc<Self> {
+        Arc::new(Self { max: all.div_ceil(2), held: DashMap::default() })
+    }
+
+    pub fn take(self: &Arc<Self>, subscription: SubscriptionId) -> Option<Claim> {
+        let mut held = self.held.entry(subscription).or_insert(0);
+        let has_room = *held < self.max;
+        *held += usize::from(has_room);
+        drop(held);
+        has_room.then(|| Claim { claims: self.clone(), subscription })
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if let Entry::Occupied(mut held) = self.claims.held.entry(self.subscription) {
+            *held.get_mut() -= 1;
+            if *held.get() == 0 {
+                held.remove();
+            }
+        }
     }
 }
 
@@ -55,7 +107,7 @@ fn has_taken(taken: &AtomicUsize, max: usize) -> bool {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Share { room, taken } = &self.0;
+        let Share { room, taken, .. } = &self.0;
         room.taken.fetch_sub(1, Ordering::Relaxed);
         taken.fetch_sub(1, Ordering::Relaxed);
     }
@@ -78,5 +130,19 @@ mod tests {
         assert!(other.take().is_some() && slow.take().is_some());
         drop(more);
         assert_eq!(room.taken.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn one_subscription_leaves_half_to_the_others_and_nothing_behind() {
+        let share = Room::new(8).share();
+        let [slow, other] = [1, 2].map(|number| SubscriptionId::from_bytes([number; 16]));
+        let mut held: Vec<Claim> = std::iter::from_fn(|| share.claim(slow)).collect();
+        assert_eq!(held.len(), 2);
+
+        assert!(share.claim(other).is_some());
+        held.pop();
+        assert!(share.claim(slow).is_some());
+        drop(held);
+        assert!(share.claims.held.is_empty());
     }
 }

@@ -12,12 +12,18 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tollgate_common::catalog::product::{UpstreamProtocol, UpstreamSettings};
+use tollgate_common::ids::SubscriptionId;
 
 use super::servers::{LOOPBACK, Server, acceptor, context, context_with, rules};
 use crate::test_certificates::Authority;
 use crate::upstream::{ConnectError, Http2Pool, Http2Stream, Opened, SendError, Target, Upstream};
 
 type Calls = Http2Pool<Full<Bytes>>;
+
+/// A subscription that has not called before.
+fn caller() -> SubscriptionId {
+    SubscriptionId::from_bytes(rand::random())
+}
 
 fn http2() -> UpstreamSettings {
     UpstreamSettings { protocol: UpstreamProtocol::Http2, ..UpstreamSettings::default() }
@@ -55,9 +61,9 @@ async fn echoing(stop: Arc<Notify>) -> Server {
 }
 
 async fn open(calls: &Calls, upstream: &Upstream, target: Target) -> Http2Stream<Full<Bytes>> {
-    match calls.open(upstream, target).await.unwrap() {
+    match calls.open(upstream, target, caller()).await.unwrap() {
         Opened::Http2(stream) => stream,
-        Opened::Http1(_) => panic!("HTTP/1.1 was agreed on"),
+        Opened::Http1(..) => panic!("HTTP/1.1 was agreed on"),
     }
 }
 
@@ -96,16 +102,35 @@ async fn a_full_connection_gets_company_up_to_a_limit() {
         streams.push(open(&calls, &upstream, target).await);
     }
     server.has_accepted(2).await;
-    for _ in 101..400 {
+    for _ in 101..800 {
         streams.push(open(&calls, &upstream, target).await);
     }
-    let over = calls.open(&upstream, target).await;
+    let over = calls.open(&upstream, target, caller()).await;
     assert!(matches!(over, Err(ConnectError::Timeout(_))));
 
     streams.remove(0);
     assert_eq!(call(&calls, &upstream, target, "room again").await, "room again");
-    server.has_accepted(4).await;
-    assert_eq!(server.accepted(), 4);
+    server.has_accepted(8).await;
+    assert_eq!(server.accepted(), 8);
+}
+
+#[tokio::test]
+async fn one_subscription_leaves_half_of_the_streams_to_others() {
+    let server = echoing(Arc::default()).await;
+    let (upstream, target) = reach(&server, http2()).await;
+    let calls = Calls::default();
+    let slow = caller();
+    let mut held = Vec::new();
+
+    for _ in 0..400 {
+        held.push(calls.open(&upstream, target, slow).await.unwrap());
+    }
+    let over = calls.open(&upstream, target, slow).await;
+    assert!(matches!(over, Err(ConnectError::Exhausted(_))));
+
+    assert_eq!(call(&calls, &upstream, target, "another").await, "another");
+    held.pop();
+    assert!(calls.open(&upstream, target, slow).await.is_ok());
 }
 
 #[tokio::test]
@@ -138,11 +163,11 @@ async fn calls_that_wait_for_a_connection_share_its_failure() {
     let target = upstream.pick(b"", &[]).await.unwrap();
     let calls = Calls::default();
 
-    let results = join_all((0..20).map(|_| calls.open(&upstream, target))).await;
+    let results = join_all((0..20).map(|_| calls.open(&upstream, target, caller()))).await;
 
     assert!(results.iter().all(|result| matches!(result, Err(ConnectError::Timeout(_)))));
     assert_eq!(server.accepted(), 1);
-    assert!(calls.open(&upstream, target).await.is_err());
+    assert!(calls.open(&upstream, target, caller()).await.is_err());
     server.has_accepted(2).await;
 }
 
@@ -165,9 +190,9 @@ async fn a_server_that_agrees_on_http1_gives_each_call_its_connection() {
     let target = upstream.pick(b"", &[]).await.unwrap();
     let calls = Calls::default();
 
-    let opened = join_all((0..3).map(|_| calls.open(&upstream, target))).await;
+    let opened = join_all((0..3).map(|_| calls.open(&upstream, target, caller()))).await;
 
-    assert!(opened.iter().all(|opened| matches!(opened, Ok(Opened::Http1(_)))));
+    assert!(opened.iter().all(|opened| matches!(opened, Ok(Opened::Http1(..)))));
     assert_eq!(server.accepted(), 3);
 }
 
