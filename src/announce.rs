@@ -12,7 +12,7 @@ pub enum Listener {
 }
 
 impl Listener {
-    const fn role(self) -> &'static str {
+    pub const fn role(self) -> &'static str {
         match self {
             Self::Proxy => "proxy",
             Self::Admin => "admin",

@@ -2,6 +2,7 @@
 
 mod announce;
 mod catalog;
+mod certificate_metrics;
 mod command;
 mod demo;
 mod logging;

@@ -22,13 +22,14 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tollgate_config::{Role, Settings};
-use tollgate_proxy::server::Sockets;
 use tollgate_proxy::server::hand_over::{self, Inherited, Offer};
+use tollgate_proxy::server::{Sockets, Terminator};
 use tollgate_proxy::snapshot::feed::FeedState;
 use tollgate_proxy::start::Running as Proxy;
 use url::Url;
 
 use crate::announce::{self, Listener};
+use crate::certificate_metrics;
 use crate::command::Failure;
 use crate::process_metrics;
 use crate::status::{Serving, Status};
@@ -100,6 +101,7 @@ impl Process {
             let gateway = proxy.gateway().clone();
             Box::new(move || gateway.journal.accepts()) as Box<dyn Fn() -> bool + Send + Sync>
         });
+        ground.status.tell(certificate_metrics::registry(terminators(&admin, &proxy)));
         ground.status.started(Serving { feed, meters, store_is_there });
 
         let addresses = Addresses {
@@ -223,6 +225,13 @@ impl Ground {
         let _inside = self.runtime.enter();
         Ok(Signals::new()?)
     }
+}
+
+/// Of the listeners that speak TLS.
+fn terminators(admin: &Option<Admin>, proxy: &Option<Proxy>) -> Vec<(Listener, Terminator)> {
+    let admin = admin.iter().filter_map(Admin::terminator).map(|found| (Listener::Admin, found));
+    let proxy = proxy.iter().flat_map(Proxy::terminators).map(|found| (Listener::Proxy, found));
+    admin.chain(proxy).map(|(listener, found)| (listener, found.clone())).collect()
 }
 
 /// Asks the process that runs, if there is one, for its sockets.

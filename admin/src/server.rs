@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::Request;
+use axum::http::header::{HOST, HeaderValue};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -228,6 +229,15 @@ fn http(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
     http
 }
 
+/// HTTP/2 says in `:authority` what handlers look for in `Host`.
+fn name_host<B>(request: &mut Request<B>) {
+    let authority = request.uri().authority().map(|authority| authority.as_str());
+    let host = authority.and_then(|authority| HeaderValue::from_str(authority).ok());
+    if let Some(host) = host {
+        request.headers_mut().entry(HOST).or_insert(host);
+    }
+}
+
 impl Port {
     async fn serve(&self, stream: TcpStream, address: IpAddr) {
         let peer = Peer { address, is_secure: self.tls.is_some() };
@@ -258,6 +268,7 @@ impl Port {
             move |mut request: Request<Incoming>| {
                 is_heard.store(true, Ordering::Relaxed);
                 request.extensions_mut().insert(peer);
+                name_host(&mut request);
                 router.clone().oneshot(request)
             }
         });
@@ -283,6 +294,32 @@ impl Port {
                     connection.as_mut().graceful_shutdown();
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn over_http_2_a_request_names_its_host_too() {
+        for (uri, host, named) in [
+            ("https://admin.example:9090/x", None, Some("admin.example:9090")),
+            ("/x", Some("admin.example"), Some("admin.example")),
+            ("http://proxied.example/x", Some("admin.example"), Some("admin.example")),
+            ("/x", None, None),
+        ] {
+            let mut request = Request::builder().uri(uri);
+            if let Some(host) = host {
+                request = request.header(HOST, host);
+            }
+            let mut request = request.body(()).unwrap();
+
+            name_host(&mut request);
+
+            let said = request.headers().get(HOST).map(|host| host.to_str().unwrap());
+            assert_eq!(said, named, "{uri}");
         }
     }
 }

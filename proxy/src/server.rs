@@ -212,6 +212,11 @@ impl Running {
         self.slots.refused()
     }
 
+    /// What takes TLS handshakes, in the order of the listeners that do.
+    pub fn terminators(&self) -> &[Terminator] {
+        &self.terminators
+    }
+
     /// Reads the certificate files again. A bad one leaves the old certificate in use.
     pub fn reload(&self) {
         for terminator in &self.terminators {

@@ -36,7 +36,7 @@ use crate::report::deliver::{self, DeliveryState};
 use crate::report::heartbeat::{self, Figures, Identity};
 use crate::report::refusals::Refusals;
 use crate::report::seeds::{self, SeedsError};
-use crate::server::{self, CertificateFiles, Flood, ListenOptions, Sockets};
+use crate::server::{self, CertificateFiles, Flood, ListenOptions, Sockets, Terminator};
 use crate::settings::Settings;
 use crate::snapshot::catalog::Catalog;
 use crate::snapshot::feed::{self, FeedState};
@@ -231,6 +231,10 @@ impl Running {
 
     pub fn feed(&self) -> watch::Receiver<FeedState> {
         self.feed.clone()
+    }
+
+    pub fn terminators(&self) -> &[Terminator] {
+        self.server.terminators()
     }
 
     /// Reads the certificates again.

@@ -166,6 +166,10 @@ impl Admin {
         self.private_address
     }
 
+    pub fn terminator(&self) -> Option<&Terminator> {
+        self.terminator.as_ref()
+    }
+
     /// Reads the certificate again. A bad one leaves the old one in use.
     pub fn reload(&self) {
         let Some(terminator) = &self.terminator else { return };

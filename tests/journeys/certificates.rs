@@ -9,9 +9,13 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme};
+use tollgate_test_support::http::get;
 use tollgate_test_support::tollgate::{self, Tollgate, on_free_ports};
 
 use crate::BINARY;
+
+/// When the certificates end that are made here: 1 January 4096.
+const YEAR_4096: i64 = 67_090_118_400;
 
 /// Writes a new certificate and key, and answers the certificate.
 fn write_certificate(directory: &Path) -> CertificateDer<'static> {
@@ -51,7 +55,7 @@ fn new_files_are_shown_after_a_hang_up_on_both_ports() {
         command.env(variable("CERTIFICATE"), files.path().join("certificate.pem"));
         command.env(variable("PRIVATE_KEY"), files.path().join("key.pem"));
     }
-    let mut tollgate = Tollgate::start(command, &["proxy", "admin"]);
+    let mut tollgate = Tollgate::start(command, &["proxy", "admin", "metrics"]);
     let ports = [tollgate.address("proxy"), tollgate.address("admin")];
     assert_eq!(ports.map(shown), [old.clone(), old.clone()]);
 
@@ -64,6 +68,11 @@ fn new_files_are_shown_after_a_hang_up_on_both_ports() {
     tollgate.signal("HUP");
     tollgate.wait_for_log("the certificate was reloaded", 2);
     assert_eq!(ports.map(shown), [new.clone(), new]);
+    let metrics = get(tollgate.address("metrics"), "/metrics").body;
+    for listener in ["proxy", "admin"] {
+        let series = format!("expiry_timestamp_seconds{{listener=\"{listener}\"}} {YEAR_4096}");
+        assert!(metrics.contains(&series), "{metrics}");
+    }
 }
 
 /// Takes any certificate: which one is shown is the question.

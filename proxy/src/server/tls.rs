@@ -15,12 +15,18 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use x509_parser::parse_x509_certificate;
+use x509_parser::time::ASN1Time;
 
 use super::stream::Alpn;
 
 /// A handshake takes two round trips and a signature; who needs longer holds a connection for
 /// nothing. Pingora's own limit is a fixed 60 s.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+
+/// A certificate that ends sooner is warned of where it is loaded. Those that are renewed by themselves
+/// are renewed a month before.
+const EXPIRY_WARNING: Duration = Duration::from_secs(14 * 24 * 3_600);
 
 /// PEM files: the chain, leaf first, and the key of the leaf.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +57,14 @@ pub struct Terminator {
 #[derive(Debug)]
 struct Certificate {
     files: CertificateFiles,
-    current: ArcSwap<CertifiedKey>,
+    current: ArcSwap<Loaded>,
+}
+
+#[derive(Debug)]
+struct Loaded {
+    key: Arc<CertifiedKey>,
+    /// In seconds since 1970; None: the certificate does not say it in a form that is known here.
+    expires_at: Option<i64>,
 }
 
 impl Terminator {
@@ -80,6 +93,11 @@ impl Terminator {
         self.acceptor.config().clone()
     }
 
+    /// When the certificate in use ends, in seconds since 1970.
+    pub fn expires_at(&self) -> Option<i64> {
+        self.certificate.current.load().expires_at
+    }
+
     pub fn certificate_file(&self) -> &Path {
         &self.certificate.files.certificate
     }
@@ -102,11 +120,11 @@ impl Terminator {
 
 impl ResolvesServerCert for Certificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current.load_full())
+        Some(self.current.load().key.clone())
     }
 }
 
-fn load(files: &CertificateFiles) -> Result<CertifiedKey, CertificateError> {
+fn load(files: &CertificateFiles) -> Result<Loaded, CertificateError> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
         move |source| CertificateError::File { path, source }
@@ -117,7 +135,59 @@ fn load(files: &CertificateFiles) -> Result<CertifiedKey, CertificateError> {
     if chain.is_empty() {
         return Err(CertificateError::NoCertificate(files.certificate.clone()));
     }
+    let expires_at = expiry(&chain[0], &files.certificate);
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(unreadable(&files.key))?;
-    CertifiedKey::from_der(chain, key, &ring::default_provider())
-        .map_err(|source| CertificateError::Key { path: files.key.clone(), source })
+    let key = CertifiedKey::from_der(chain, key, &ring::default_provider())
+        .map_err(|source| CertificateError::Key { path: files.key.clone(), source })?;
+    Ok(Loaded { key: Arc::new(key), expires_at })
+}
+
+/// When a certificate ends. One that is not good now is used all the same: callers that do not look are
+/// served, and whoever is warned can mend it.
+fn expiry(certificate: &CertificateDer<'_>, path: &Path) -> Option<i64> {
+    let (_, parsed) = parse_x509_certificate(certificate).ok()?;
+    let validity = parsed.validity();
+    let (begins_at, expires_at) = (validity.not_before, validity.not_after);
+    let (now, file) = (ASN1Time::now(), path.display());
+    let soon = now.timestamp().saturating_add(EXPIRY_WARNING.as_secs().cast_signed());
+    if expires_at < now {
+        tracing::warn!(%file, %expires_at, "the certificate has expired: callers will refuse it");
+    } else if begins_at > now {
+        tracing::warn!(%file, %begins_at, "the certificate is not valid yet: callers will refuse it");
+    } else if expires_at.timestamp() < soon {
+        tracing::warn!(%file, %expires_at, "the certificate expires soon");
+    }
+    Some(expires_at.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_certificate_is_known_also_when_it_has_passed() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = CertificateFiles {
+            certificate: directory.path().join("certificate.pem"),
+            key: directory.path().join("key.pem"),
+        };
+        let key = KeyPair::generate().unwrap();
+        std::fs::write(&files.key, key.serialize_pem()).unwrap();
+        let issue = |year| {
+            let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+            params.not_before = date_time_ymd(2000, 1, 1);
+            params.not_after = date_time_ymd(year, 1, 1);
+            let certificate = params.self_signed(&key).unwrap();
+            std::fs::write(&files.certificate, certificate.pem()).unwrap();
+        };
+        issue(2020);
+        let terminator = Terminator::new(files.clone()).unwrap();
+
+        assert_eq!(terminator.expires_at(), Some(1_577_836_800));
+        issue(2060);
+        terminator.reload().unwrap();
+        assert_eq!(terminator.expires_at(), Some(2_840_140_800));
+    }
 }
