@@ -121,7 +121,7 @@ impl Lease {
     }
 
     /// Takes over the terms of the plan as it is now. A limit that has changed ends a refusal.
-    pub fn set_terms(&mut self, terms: Terms) {
+    pub fn set_terms(&mut self, terms: Terms, now_ns: u64) {
         if terms == self.terms {
             return;
         }
@@ -129,7 +129,7 @@ impl Lease {
             self.quota.refused_until_ns = 0;
         }
         if terms.rate != self.terms.rate {
-            self.rate.forgive();
+            self.rate.change(self.terms.rate, terms.rate, now_ns);
         }
         self.terms = terms;
     }

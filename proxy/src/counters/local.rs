@@ -50,6 +50,8 @@ pub struct RateRule {
     burst: u64,
     /// Time that gives back one call.
     replenish_ns: u64,
+    /// Time that gives back a full burst.
+    window_ns: u64,
 }
 
 const MINUTE_NS: u64 = 60_000_000_000;
@@ -69,12 +71,28 @@ impl RateRule {
             .expect("a minute over any limit is at least a nanosecond")
             .allow_burst(burst);
         DRAWN_AT.set(0);
+        let burst = u64::from(burst.get());
         Self {
             limiter: RateLimiter::new(quota, SubscriberCells, DrawClock),
             limit: limit.get(),
-            burst: u64::from(burst.get()),
+            burst,
             replenish_ns,
+            window_ns: burst * replenish_ns,
         }
+    }
+
+    /// Takes a cell over from the rule before: what part of the burst is used stays as it is, so that
+    /// no change gives a burst back or takes more than one.
+    fn take_over(&self, subscriber: &Subscriber, now: Now) {
+        let window = self.window_ns as f32;
+        let Some(before) = subscriber.exchange_rate_window(window) else { return };
+        let balance = subscriber.balance();
+        let debt_ns = balance.rate_debt_until().saturating_sub(now.monotonic_ns);
+        let debt_ns = rescaled(debt_ns, f64::from(before), self.window_ns);
+        let until = Nanos::new(now.monotonic_ns.saturating_add(debt_ns));
+        let Ok(()) = balance
+            .rate
+            .measure_and_replace::<_, _, Infallible>(&NotKeyed::NonKey, |_| Ok(((), until)));
     }
 
     fn admit(&self, subscriber: &Subscriber, now: Now) -> bool {
@@ -84,13 +102,21 @@ impl RateRule {
 
     fn left(&self, balance: &Balance, now: Now) -> RateLeft {
         let debt_ns = balance.rate_debt_until().saturating_sub(now.monotonic_ns);
-        let full = self.burst * self.replenish_ns;
-        let left_ns = full.saturating_sub(debt_ns);
+        let left_ns = self.window_ns.saturating_sub(debt_ns);
         let remaining = (left_ns / self.replenish_ns).min(self.burst);
-        let next_ns =
-            if remaining > 0 { 0 } else { (debt_ns + self.replenish_ns).saturating_sub(full) };
+        let next_ns = if remaining > 0 {
+            0
+        } else {
+            (debt_ns + self.replenish_ns).saturating_sub(self.window_ns)
+        };
         RateLeft { limit: self.limit, remaining: remaining as u32, next_ns, full_ns: debt_ns }
     }
+}
+
+/// The same part of another window.
+pub fn rescaled(debt_ns: u64, window_before_ns: f64, window_ns: u64) -> u64 {
+    let part = debt_ns as f64 / window_before_ns;
+    ((part * window_ns as f64).ceil() as u64).min(window_ns)
 }
 
 impl Balance {
@@ -164,7 +190,7 @@ impl Counters for LocalCounters {
 
     fn look(&self, subscriber: &Subscriber, plan: &PlanEntry, now: Now) -> Limits {
         let mut used = subscriber.balance().quota.lock();
-        self.enter_period(&mut used, subscriber, plan, now);
+        self.enter(&mut used, subscriber, plan, now);
         limits(subscriber, plan, &used, now)
     }
 
@@ -198,7 +224,7 @@ impl Counters for LocalCounters {
 impl LocalCounters {
     fn draw_now(&self, subscriber: &Subscriber, plan: &PlanEntry, cost: u32, now: Now) -> Drawn {
         let mut used = subscriber.balance().quota.lock();
-        self.enter_period(&mut used, subscriber, plan, now);
+        self.enter(&mut used, subscriber, plan, now);
         let verdict = if !quota_allows(plan, &used, cost) {
             Verdict::QuotaExceeded
         } else if !plan.rate.as_ref().is_none_or(|rate| rate.admit(subscriber, now)) {
@@ -212,6 +238,14 @@ impl LocalCounters {
             Verdict::Admitted
         };
         Drawn { verdict, limits: limits(subscriber, plan, &used, now) }
+    }
+
+    /// Brings a balance to the plan as it is, and to now.
+    fn enter(&self, used: &mut QuotaUsed, subscriber: &Subscriber, plan: &PlanEntry, now: Now) {
+        self.enter_period(used, subscriber, plan, now);
+        if let Some(rate) = &plan.rate {
+            rate.take_over(subscriber, now);
+        }
     }
 
     /// Moves on to the period that `now` falls into; never back, whatever the wall clock does.

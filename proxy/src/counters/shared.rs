@@ -168,12 +168,13 @@ impl Inner {
             QuotaMode::Hard => QuotaTerms::hard(quota, unused_until),
             QuotaMode::Soft => QuotaTerms::soft(quota, unused_until),
         });
-        desk.lease.set_terms(Terms {
+        let terms = Terms {
             quota,
             rate: plan.rate_terms,
             outage: plan.rules.outage_mode,
             revision: self.catalog.revision(),
-        });
+        };
+        desk.lease.set_terms(terms, now.monotonic_ns);
         let Some(time_zone) = &plan.quota_time_zone else { return };
         let known = desk.lease.period();
         // Never back, whatever the wall clock does.

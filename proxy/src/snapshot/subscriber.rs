@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tollgate_common::catalog::SubscriptionStatus;
 use tollgate_common::ids::{ConsumerId, SubscriptionId};
@@ -23,9 +23,18 @@ struct Inner {
     id: SubscriptionId,
     consumer: ConsumerId,
     started_at: Timestamp,
-    plan: AtomicU32,
-    active: AtomicBool,
+    standing: AtomicU32,
+    /// Bits of an `f32`, for which there is room here and not in the balance.
+    rate_window: AtomicU32,
     balance: Balance,
+}
+
+/// In the standing beside the plan's slot.
+const ACTIVE: u32 = 1 << 31;
+
+fn standing(plan: PlanSlot, is_active: bool) -> u32 {
+    debug_assert!(plan.0 < ACTIVE, "two thousand million plans");
+    plan.0 | if is_active { ACTIVE } else { 0 }
 }
 
 impl Subscriber {
@@ -34,20 +43,20 @@ impl Subscriber {
             id: rules.id,
             consumer: rules.consumer,
             started_at: rules.started_at,
-            plan: AtomicU32::new(plan.0),
-            active: AtomicBool::new(rules.status == SubscriptionStatus::Active),
+            standing: AtomicU32::new(standing(plan, rules.status == SubscriptionStatus::Active)),
+            rate_window: AtomicU32::new(0),
             balance: Balance::default(),
         }))
     }
 
     /// Takes over changed rules; the balance stays.
     pub fn update(&self, rules: &SubscriptionRules, plan: PlanSlot) {
-        self.0.plan.store(plan.0, Ordering::Release);
-        self.0.active.store(rules.status == SubscriptionStatus::Active, Ordering::Release);
+        let standing = standing(plan, rules.status == SubscriptionStatus::Active);
+        self.0.standing.store(standing, Ordering::Release);
     }
 
     pub fn deactivate(&self) {
-        self.0.active.store(false, Ordering::Release);
+        self.0.standing.fetch_and(!ACTIVE, Ordering::Release);
     }
 
     pub fn id(&self) -> SubscriptionId {
@@ -63,11 +72,22 @@ impl Subscriber {
     }
 
     pub fn plan(&self) -> PlanSlot {
-        PlanSlot(self.0.plan.load(Ordering::Acquire))
+        PlanSlot(self.0.standing.load(Ordering::Acquire) & !ACTIVE)
     }
 
     pub fn is_active(&self) -> bool {
-        self.0.active.load(Ordering::Acquire)
+        self.0.standing.load(Ordering::Acquire) & ACTIVE != 0
+    }
+
+    /// Notes by which rate's window the balance is used from now on, in nanoseconds as exact as an `f32`.
+    /// Says which it was before, if it was another one. Under the balance's lock.
+    pub fn exchange_rate_window(&self, window: f32) -> Option<f32> {
+        let before = self.0.rate_window.load(Ordering::Relaxed);
+        if before == window.to_bits() {
+            return None;
+        }
+        self.0.rate_window.store(window.to_bits(), Ordering::Relaxed);
+        (before != 0).then(|| f32::from_bits(before))
     }
 
     pub fn balance(&self) -> &Balance {

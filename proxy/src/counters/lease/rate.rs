@@ -6,6 +6,7 @@
 
 use super::exchange::{RateAsk, Reply};
 use super::terms::RateTerms;
+use crate::counters::local::rescaled;
 
 /// The longest that calls are drawn ahead for.
 const LEASE_NS_MAX: u64 = 500_000_000;
@@ -124,9 +125,15 @@ impl RateLease {
         }
     }
 
-    /// The limit is another one: what the counters said of it says nothing any more.
-    pub fn forgive(&mut self) {
+    /// The limit is another one: what the counters said of it says nothing any more. What part of the
+    /// burst is used stays as it is.
+    pub fn change(&mut self, before: Option<RateTerms>, terms: Option<RateTerms>, now_ns: u64) {
         (self.refused_until_ns, self.short) = (0, 0);
+        if let (Some(before), Some(terms)) = (before, terms) {
+            let anew = |debt_ns| rescaled(debt_ns, before.window_ns as f64, terms.window_ns);
+            (self.debt_ns, self.seen_at_ns) = (anew(self.debt(now_ns)), now_ns);
+            (self.owed_ns, self.owed_at_ns) = (anew(self.owed(now_ns)), now_ns);
+        }
     }
 
     /// The counters have given all that was wanted.

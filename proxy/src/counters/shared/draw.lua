@@ -66,7 +66,7 @@ if counts then
     'n:' .. node, 'a:' .. node)
 end
 if interval_ns > 0 then
-  rate = redis.call('HMGET', KEYS[3], 'debt', 'at', own)
+  rate = redis.call('HMGET', KEYS[3], 'debt', 'at', own, 'window')
 end
 
 local was_total, was_hold, was_seq = 0, 0, 0
@@ -180,6 +180,11 @@ if interval_ns > 0 then
     -- A clock that ran back lets no time pass, and takes none away.
     local elapsed_ns = math.max(0, now_us - tonumber(rate[2])) * 1000
     debt_ns = math.max(0, tonumber(rate[1]) - elapsed_ns)
+    local window_before_ns = tonumber(rate[4]) or window_ns
+    if window_before_ns ~= window_ns then
+      -- Of another rate, the same part of the burst is used.
+      debt_ns = math.min(window_ns, math.ceil(debt_ns / window_before_ns * window_ns))
+    end
   else
     debt_ns = seen_ns
   end
@@ -231,7 +236,8 @@ if counts then
   end
 end
 if interval_ns > 0 then
-  redis.call('HSET', KEYS[3], 'debt', whole(debt_ns), 'at', whole(now_us), own, whole(seq))
+  redis.call('HSET', KEYS[3], 'debt', whole(debt_ns), 'at', whole(now_us), 'window',
+    whole(window_ns), own, whole(seq))
   -- A debt that is paid back is the same as none; the rest is for repeats that come late.
   redis.call('PEXPIRE', KEYS[3], whole(math.ceil(debt_ns / 1000000) + 60000))
 end

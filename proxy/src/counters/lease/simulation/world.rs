@@ -709,7 +709,7 @@ impl World {
         let left = self.limit as i64 - self.used(start);
         let mut end_ns = self.now_ns;
         for node in 0..NODES {
-            self.nodes[node].lease.set_terms(self.terms);
+            self.nodes[node].lease.set_terms(self.terms, self.now_ns);
         }
         let admitted = self.admitted;
         let mut calls_over = 100;

@@ -53,7 +53,7 @@ fn an_edited_plan_finds_the_debt_that_the_old_one_left() {
     let fast = with_rate(120, 120);
     assert_eq!(desk.admitted(&slow, 100), 60);
 
-    // A minute of debt is a minute of debt: the raise alone admits nothing at once.
+    // A burst that is used up stays used up: the raise alone admits nothing at once.
     assert_eq!(desk.admitted(&fast, 100), 0);
     desk.clock.pass(Duration::from_secs(1));
     assert_eq!(desk.admitted(&fast, 100), 2);
@@ -61,6 +61,33 @@ fn an_edited_plan_finds_the_debt_that_the_old_one_left() {
     assert_eq!(desk.admitted(&slow, 100), 0);
     desk.clock.pass(Duration::from_secs(60));
     assert_eq!(desk.admitted(&slow, 100), 60);
+}
+
+#[test]
+fn what_part_of_the_burst_is_used_stays_whatever_the_plan_becomes() {
+    for (before, after, at_once, after_a_second) in [
+        // Raised, it is at the new pace at once, not when the old one would have paid the debt back.
+        ((1, 60, 60), (6_000, 6_000), 0, 100),
+        ((10, 50, 50), (1_000, 1_000), 0, 16),
+        // Lowered, it gives nothing of the burst back, also where the burst stays as it was.
+        ((600, 300, 300), (60, 300), 0, 1),
+        ((600, 300, 300), (60, 60), 0, 1),
+        ((600, 300, 150), (60, 60), 30, 1),
+        // Only the burst.
+        ((60, 60, 60), (60, 600), 0, 1),
+        ((60, 60, 45), (60, 20), 5, 1),
+    ] {
+        let desk = Desk::at(NOON);
+        let (limit, burst, used) = before;
+        assert_eq!(desk.admitted(&with_rate(limit, burst), used), used);
+        let plan = with_rate(after.0, after.1);
+
+        let seen = (desk.remaining(&plan) as usize, desk.admitted(&plan, 10_000));
+        desk.clock.pass(Duration::from_secs(1));
+        let later = desk.admitted(&plan, 10_000);
+
+        assert_eq!((seen, later), ((at_once, at_once), after_a_second), "{before:?} to {after:?}");
+    }
 }
 
 #[test]
