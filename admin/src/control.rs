@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::http::HeaderValue;
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 use tollgate_common::catalog::KeyDigest;
@@ -18,11 +19,13 @@ use crate::options::AdminOptions;
 use crate::problem::Problem;
 use crate::replicas::Replicas;
 use crate::request::RequestId;
-use crate::store::{CatalogRead, CatalogStore, Database, SqlCatalog, StoreError};
+use crate::store::{CatalogRead, CatalogStore, Database, SqlCatalog, StoreError, identity};
 
 pub struct Control {
     pub options: AdminOptions,
     pub store: Arc<dyn CatalogStore>,
+    /// What gateways know the store by.
+    pub store_name: HeaderValue,
     /// For the ledger, which keeps its tables beside the catalog's.
     pub database: Database,
     pub ledger: Arc<Ledger>,
@@ -47,6 +50,8 @@ impl Control {
     ) -> Result<Self, StoreError> {
         let database = Database::open(&options.store).await?;
         let store: Arc<dyn CatalogStore> = Arc::new(SqlCatalog::open(database.clone()).await?);
+        let store_name = HeaderValue::try_from(identity::of(&database).await?)
+            .expect("a store is named in hexadecimal");
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let ledger = Arc::new(Ledger::open(database.clone(), options.retention).await?);
         let door = Door::open(Arc::clone(&store), Arc::clone(&clock)).await?;
@@ -57,6 +62,7 @@ impl Control {
             node_digest: options.node_token.as_ref().map(digest),
             options,
             store,
+            store_name,
             database,
             ledger,
             door,

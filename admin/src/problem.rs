@@ -36,6 +36,8 @@ pub enum Code {
     IdempotencyKeyReused,
     Internal,
     StoreUnavailable,
+    /// A gateway knows another control plane's store.
+    OtherStore,
     /// What a price makes of the usage cannot be kept exactly.
     AmountTooLarge,
     DestinationUnusable,
@@ -44,7 +46,7 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Code; 27] = [
+    pub const ALL: [Code; 28] = [
         Self::RequestMalformed,
         Self::FieldsInvalid,
         Self::TokenMissing,
@@ -68,6 +70,7 @@ impl Code {
         Self::IdempotencyKeyReused,
         Self::Internal,
         Self::StoreUnavailable,
+        Self::OtherStore,
         Self::AmountTooLarge,
         Self::DestinationUnusable,
         Self::DifferenceChanged,
@@ -92,6 +95,7 @@ impl Code {
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::OtherStore => StatusCode::PRECONDITION_FAILED,
             Self::AmountTooLarge => StatusCode::UNPROCESSABLE_ENTITY,
             Self::DestinationUnusable | Self::DifferenceChanged => StatusCode::CONFLICT,
             Self::RepairUnfit => StatusCode::CONFLICT,
@@ -123,6 +127,7 @@ impl Code {
             Self::IdempotencyKeyReused => "idempotency-key-reused",
             Self::Internal => "internal",
             Self::StoreUnavailable => "store-unavailable",
+            Self::OtherStore => "other-store",
             Self::AmountTooLarge => "amount-too-large",
             Self::DestinationUnusable => "destination-unusable",
             Self::DifferenceChanged => "difference-changed",
@@ -155,6 +160,7 @@ impl Code {
             Self::IdempotencyKeyReused => "The Idempotency-Key was used for another request",
             Self::Internal => "Something went wrong here",
             Self::StoreUnavailable => "The store cannot be reached at the moment",
+            Self::OtherStore => "The store is another one",
             Self::AmountTooLarge => "An amount is too large",
             Self::DestinationUnusable => "The destination cannot be used as it is set up",
             Self::DifferenceChanged => "The difference is another one by now",

@@ -6,6 +6,7 @@
 pub mod catalog;
 pub(crate) mod column;
 pub mod database;
+pub mod identity;
 pub mod memory;
 mod migrations;
 pub mod query;

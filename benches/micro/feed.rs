@@ -115,7 +115,8 @@ fn cold_start(admin: &server::Running) {
     let catalog =
         Arc::new(stage::catalog(&background, Metrics::register(&mut Registry::default())));
     let base = format!("http://{}/", admin.address()).parse().expect("a URL");
-    let settings = ControlSettings { base: &base, node_token: NODE_TOKEN, trusted: &[] };
+    let settings =
+        ControlSettings { base: &base, node_token: NODE_TOKEN, trusted: &[], store_file: None };
     let control = Control::new(&settings).expect("the settings work");
     let cancel = CancellationToken::new();
     let start = Instant::now();

@@ -23,6 +23,11 @@ pub const USAGE_TOTALS_PATH: &str = "/internal/v1/usage-totals";
 pub const NODE_TOTALS_PATH: &str = "/internal/v1/node-totals";
 pub const HEARTBEAT_PATH: &str = "/internal/v1/heartbeat";
 
+/// Names the store of a control plane: said with every answer. A gateway says which one it follows, and
+/// is answered 412 by a control plane that has another: a new and empty store, where the right one was
+/// meant, must not take away every key, and no usage must go to a ledger that is not asked for it.
+pub const STORE_HEADER: &str = "tollgate-store";
+
 /// How often an idle snapshot feed says that it is alive.
 pub const FEED_HEARTBEAT_MS: u64 = 1_000;
 

@@ -4,6 +4,9 @@
 //! what a snapshot or a batch of usage is for, and it never repeats a call: whoever calls knows
 //! what a repeat does.
 
+mod known_store;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -15,12 +18,14 @@ use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::timeout;
 use tollgate_common::ids::{NodeId, SubscriptionId};
 use tollgate_common::internal::{
-    FEED_HEARTBEAT_MS, HEARTBEAT_PATH, NODE_TOTALS_PATH, NodeStatus, SNAPSHOT_PATH, USAGE_PATH,
-    USAGE_TOTALS_PATH, UsageAck, UsageTotals,
+    FEED_HEARTBEAT_MS, HEARTBEAT_PATH, NODE_TOTALS_PATH, NodeStatus, SNAPSHOT_PATH, STORE_HEADER,
+    USAGE_PATH, USAGE_TOTALS_PATH, UsageAck, UsageTotals,
 };
 use tollgate_common::snapshot::Revision;
 use tollgate_common::time::Timestamp;
 use url::Url;
+
+use self::known_store::KnownStore;
 
 /// A peer that does not complete a connection by then is away.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -51,12 +56,15 @@ pub struct ControlSettings<'a> {
     pub node_token: &'a str,
     /// Certificates to trust besides those of the system.
     pub trusted: &'a [CertificateDer<'static>],
+    /// Where it is kept which store the admin had; None: it may have any.
+    pub store_file: Option<PathBuf>,
 }
 
 #[derive(Clone)]
 pub struct Control {
     http: Client,
     base: Url,
+    store: KnownStore,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +88,11 @@ pub enum ControlError {
     TimedOut,
     #[error("the connection to the admin broke: {0}")]
     Broken(String),
+    #[error(
+        "the admin has another store than the one that this gateway follows; if that is meant, remove {}",
+        file.display()
+    )]
+    OtherStore { file: PathBuf },
     #[error("the admin refused with {status}: {detail:?}")]
     Refused { status: StatusCode, detail: String },
     #[error("the admin's answer cannot be read: {0}")]
@@ -90,6 +103,7 @@ impl ControlError {
     pub fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Refused { status, .. } => Some(*status),
+            Self::OtherStore { .. } => Some(StatusCode::PRECONDITION_FAILED),
             Self::Unreachable(_) | Self::TimedOut | Self::Broken(_) | Self::Answer(_) => None,
         }
     }
@@ -122,14 +136,15 @@ impl Control {
             _ => return Err(ControlSettingsError::Scheme),
         };
         let http = builder.build().map_err(|error| ControlSettingsError::Client(chain(&error)))?;
-        Ok(Self { http, base: settings.base.clone() })
+        let store = KnownStore::new(settings.store_file.clone());
+        Ok(Self { http, base: settings.base.clone(), store })
     }
 
     /// Opens the feed of changes since `revision`.
     pub async fn snapshot(&self, revision: Revision) -> Result<FeedBytes, ControlError> {
         let mut url = self.url(SNAPSHOT_PATH);
         url.query_pairs_mut().append_pair("revision", &revision.to_string());
-        let response = answered(self.http.get(url)).await?;
+        let response = self.answered(self.http.get(url)).await?;
         Ok(FeedBytes { response })
     }
 
@@ -175,7 +190,7 @@ impl Control {
     pub async fn heartbeat(&self, status: &NodeStatus) -> Result<(), ControlError> {
         let body = postcard::to_stdvec(status).expect("a status has only sized fields");
         let request = self.http.post(self.url(HEARTBEAT_PATH)).body(body);
-        whole(async { answered(request).await.map(drop) }).await
+        whole(async { self.answered(request).await.map(drop) }).await
     }
 
     fn url(&self, path: &str) -> Url {
@@ -192,11 +207,32 @@ impl Control {
         bytes_max: usize,
     ) -> Result<A, ControlError> {
         whole(async {
-            let mut response = answered(request).await?;
+            let mut response = self.answered(request).await?;
             let body = read_body(&mut response, bytes_max).await?;
             postcard::from_bytes(&body).map_err(|error| ControlError::Answer(error.to_string()))
         })
         .await
+    }
+}
+
+impl Control {
+    /// Asks the admin if it has the store that is followed.
+    async fn answered(&self, mut request: RequestBuilder) -> Result<Response, ControlError> {
+        if let Some(store) = self.store.name() {
+            request = request.header(STORE_HEADER, store);
+        }
+        match (answered(request).await, self.store.file()) {
+            (Ok(response), _) => {
+                self.store.learn(response.headers().get(STORE_HEADER));
+                Ok(response)
+            }
+            (Err(ControlError::Refused { status, .. }), Some(file))
+                if status == StatusCode::PRECONDITION_FAILED =>
+            {
+                Err(ControlError::OtherStore { file: file.clone() })
+            }
+            (Err(error), _) => Err(error),
+        }
     }
 }
 
@@ -305,7 +341,12 @@ mod tests {
     fn settings(base: &str, token: &str) -> Result<Control, ControlSettingsError> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let base = Url::parse(base).unwrap();
-        Control::new(&ControlSettings { base: &base, node_token: token, trusted: &[] })
+        Control::new(&ControlSettings {
+            base: &base,
+            node_token: token,
+            trusted: &[],
+            store_file: None,
+        })
     }
 
     #[test]
@@ -396,8 +437,13 @@ mod tests {
             String::from_utf8_lossy(&request[..count]).into_owned()
         });
         let control = |trusted| {
-            Control::new(&ControlSettings { base: &base, node_token: "node-secret", trusted })
-                .unwrap()
+            Control::new(&ControlSettings {
+                base: &base,
+                node_token: "node-secret",
+                trusted,
+                store_file: None,
+            })
+            .unwrap()
         };
 
         let stranger = control(&[]).deliver(Bytes::new(), None).await;

@@ -105,12 +105,17 @@ pub fn start(options: &Options<'_>, registry: &mut Registry) -> Result<Running, 
     let upstreams = Context::new(&context_options(options), background.handle().clone())?;
     let catalog = Arc::new(Catalog::new(upstreams, metrics.clone()));
     let place = Place::open(options.data_dir).map_err(StartError::LastGood)?;
+    let store_file = place.store_file();
     let found = place.load(&*catalog);
     let (keeper, keeping) = keep::start(place, &found).map_err(StartError::LastGood)?;
 
     let base = options.admin_url;
-    let control =
-        Control::new(&ControlSettings { base, node_token: options.node_token, trusted: &[] })?;
+    let control = Control::new(&ControlSettings {
+        base,
+        node_token: options.node_token,
+        trusted: &[],
+        store_file: Some(store_file),
+    })?;
     let cancel = CancellationToken::new();
     let (counters, counting) = match &options.counters.redis_url {
         None => count_alone(&background, &control, &journal)?,

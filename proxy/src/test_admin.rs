@@ -78,7 +78,8 @@ impl TestAdmin {
 pub fn control(address: SocketAddr) -> Control {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let base = Url::parse(&format!("http://{address}")).unwrap();
-    let settings = ControlSettings { base: &base, node_token: "node-secret", trusted: &[] };
+    let settings =
+        ControlSettings { base: &base, node_token: "node-secret", trusted: &[], store_file: None };
     Control::new(&settings).unwrap()
 }
 

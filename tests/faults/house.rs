@@ -147,9 +147,9 @@ impl House {
         copy
     }
 
-    /// Gives a control plane that is not running another store.
-    pub fn put_back_store(&mut self, store: TempDir) {
-        self.store = store;
+    /// Gives a control plane that is not running another store, and says which it had.
+    pub fn put_back_store(&mut self, store: TempDir) -> TempDir {
+        std::mem::replace(&mut self.store, store)
     }
 
     /// Starts a successor, which takes the sockets from the gateway that runs, and waits for the end

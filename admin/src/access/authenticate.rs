@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tollgate_common::catalog::KeyDigest;
+use tollgate_common::internal::STORE_HEADER;
 
 use super::{Action, Caller, Role, token};
 use crate::control::Control;
@@ -38,7 +39,7 @@ pub async fn require(
     next.run(request).await
 }
 
-/// Lets in gateways.
+/// Lets in gateways that follow this store, or none yet.
 pub async fn require_node(
     State(control): State<Arc<Control>>,
     request: Request,
@@ -48,10 +49,21 @@ pub async fn require_node(
         Ok(text) => KeyDigest::of(text.as_bytes()),
         Err(problem) => return problem.into_response(),
     };
-    match &control.node_digest {
-        Some(known) if token::is_same(known, &digest) => next.run(request).await,
-        _ => unknown().into_response(),
+    if !control.node_digest.as_ref().is_some_and(|known| token::is_same(known, &digest)) {
+        return unknown().into_response();
     }
+    let followed = request.headers().get(STORE_HEADER);
+    let mut response = match followed {
+        Some(followed) if *followed != control.store_name => other_store(followed).into_response(),
+        _ => next.run(request).await,
+    };
+    response.headers_mut().insert(STORE_HEADER, control.store_name.clone());
+    response
+}
+
+fn other_store(followed: &HeaderValue) -> Problem {
+    tracing::error!(?followed, "a gateway follows another store than this one: it is told nothing");
+    Problem::new(Code::OtherStore, "the gateway follows another store than this one")
 }
 
 pub fn forbidden(caller: &Caller) -> Problem {

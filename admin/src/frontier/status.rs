@@ -44,6 +44,7 @@ impl Kind {
             Code::IdempotencyKeyInUse => Self::Aborted,
             Code::Internal => Self::Internal,
             Code::StoreUnavailable => Self::Unavailable,
+            Code::OtherStore => Self::FailedPrecondition,
         }
     }
 

@@ -98,6 +98,12 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("../../migrations/sqlite/0014_missing.sql"),
         postgres: include_str!("../../migrations/postgres/0014_missing.sql"),
     },
+    Step {
+        version: 15,
+        description: "store",
+        sqlite: include_str!("../../migrations/sqlite/0015_store.sql"),
+        postgres: include_str!("../../migrations/postgres/0015_store.sql"),
+    },
 ];
 
 /// The newest schema that this program knows.

@@ -120,6 +120,11 @@ pub fn rescaled(debt_ns: u64, window_before_ns: f64, window_ns: u64) -> u64 {
 }
 
 impl Balance {
+    /// Whether anything was used of a limit, ever.
+    pub fn is_used(&self) -> bool {
+        self.rate_debt_until() > 0 || self.quota.lock().units != 0 || self.shared.get().is_some()
+    }
+
     pub fn shared(&self) -> &OnceBox<Arc<Entry>> {
         &self.shared
     }

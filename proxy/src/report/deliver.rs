@@ -55,17 +55,20 @@ pub enum Trouble {
     NotTaken,
     /// The ledger has records of this node that this journal never had.
     OtherNode,
+    /// The control plane has another store than the one that this gateway follows.
+    OtherStore,
     /// The journal cannot be read.
     JournalUnreadable,
 }
 
 impl Trouble {
-    pub const ALL: [Trouble; 6] = [
+    pub const ALL: [Trouble; 7] = [
         Self::AdminAway,
         Self::NotAuthorized,
         Self::Gap,
         Self::NotTaken,
         Self::OtherNode,
+        Self::OtherStore,
         Self::JournalUnreadable,
     ];
 
@@ -77,6 +80,7 @@ impl Trouble {
             Self::Gap => "gap",
             Self::NotTaken => "not-taken",
             Self::OtherNode => "other-node",
+            Self::OtherStore => "other-store",
             Self::JournalUnreadable => "journal-unreadable",
         }
     }
@@ -89,6 +93,7 @@ impl Trouble {
             | Self::Gap
             | Self::NotTaken
             | Self::OtherNode
+            | Self::OtherStore
             | Self::JournalUnreadable => true,
         }
     }
@@ -97,6 +102,7 @@ impl Trouble {
         match status.as_u16() {
             401 | 403 => Self::NotAuthorized,
             409 => Self::Gap,
+            412 => Self::OtherStore,
             400 | 413 | 415 | 422 => Self::NotTaken,
             _ => Self::AdminAway,
         }

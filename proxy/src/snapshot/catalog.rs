@@ -97,11 +97,17 @@ impl Tables {
     }
 }
 
+/// Of them, as many as take a quarter of a gigabyte.
+const ABSENT_MAX: usize = 1_000_000;
+
 pub struct Catalog {
     tables: ArcSwap<Tables>,
     revision: AtomicU64,
     /// What tables are made from; held by whoever commits, so commits follow one another.
     sources: Mutex<Sources>,
+    /// Subscriptions with used limits that the last full batch did not name. A control plane that was
+    /// put back to an earlier state names them again later, and they go on from what they have used.
+    absent: Mutex<HashSet<Subscriber, RandomState>>,
     upstreams: Context,
     metrics: Arc<Metrics>,
 }
@@ -129,6 +135,7 @@ impl Catalog {
             tables: ArcSwap::default(),
             revision: AtomicU64::new(0),
             sources: Mutex::default(),
+            absent: Mutex::default(),
             upstreams,
             metrics,
         }
@@ -248,6 +255,9 @@ impl Batch for CatalogBatch<'_> {
         let mut has_bridge = false;
         if let Some(changed) = self.changed.take() {
             let before = std::mem::replace(&mut self.current, Arc::new(changed.tables));
+            if self.full {
+                self.keep_absent(&before.index);
+            }
             // Subscriptions move from plan to plan one after the other. Until all have, the plans
             // that they leave stand beside those that they go to, so no call finds none.
             let bridge = self.current.with_plans_of(&before).map(Arc::new);
@@ -322,10 +332,14 @@ impl CatalogBatch<'_> {
         match entry {
             Entry::Subscription(rules) => {
                 let slot = self.slot_of(&rules).expect("the batch was checked");
-                match index.subscriber(rules.id) {
-                    Some(known) => known.update(&rules, slot),
-                    None => index.put_subscriber(Subscriber::new(&rules, slot)),
+                if let Some(known) = index.subscriber(rules.id) {
+                    known.update(&rules, slot);
+                    return;
                 }
+                let absent = self.catalog.absent.lock().take(&rules.id);
+                let subscriber = absent.unwrap_or_else(|| Subscriber::new(&rules, slot));
+                subscriber.update(&rules, slot);
+                index.put_subscriber(subscriber);
             }
             Entry::Key(rules) => {
                 if let Some(subscriber) = index.subscriber(rules.subscription) {
@@ -347,9 +361,25 @@ impl CatalogBatch<'_> {
         }
     }
 
+    /// A subscription that is or was there.
+    fn known(&self, id: SubscriptionId) -> Option<Subscriber> {
+        let known = self.current.index.subscriber(id);
+        known.or_else(|| self.catalog.absent.lock().get(&id).cloned())
+    }
+
+    fn keep_absent(&self, before: &Index) {
+        let mut absent = self.catalog.absent.lock();
+        absent.retain(|subscriber| self.current.index.subscriber(subscriber.id()).is_none());
+        for subscriber in before.subscribers_not_in(&self.current.index) {
+            if absent.len() < ABSENT_MAX && subscriber.balance().is_used() {
+                absent.insert(subscriber);
+            }
+        }
+    }
+
     fn place_subscription(&mut self, rules: SubscriptionRules) -> Result<(), ApplyError> {
         let slot = self.slot_of(&rules)?;
-        let known = self.current.index.subscriber(rules.id);
+        let known = self.known(rules.id);
         let subscriber = known.clone().unwrap_or_else(|| Subscriber::new(&rules, slot));
         self.tables().index.put_subscriber(subscriber);
         self.known.extend(known.map(|known| (known, rules, slot)));

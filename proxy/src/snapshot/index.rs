@@ -57,6 +57,12 @@ impl Index {
         self.subscriptions.lock().replace(subscriber);
     }
 
+    /// Those that another index lacks.
+    pub fn subscribers_not_in(&self, other: &Self) -> Vec<Subscriber> {
+        let (all, others) = (self.subscriptions.lock(), other.subscriptions.lock());
+        all.difference(&others).cloned().collect()
+    }
+
     pub fn remove_subscriber(&self, id: SubscriptionId) -> Option<Subscriber> {
         self.subscriptions.lock().take(&id)
     }

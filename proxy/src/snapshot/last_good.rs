@@ -14,8 +14,9 @@
 //! before it let in, so nothing of such a file is believed: it is moved aside, as is one whose full
 //! batch is not whole, and the start is one without a snapshot.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use tollgate_common::snapshot::{Revision, wire};
@@ -30,6 +31,10 @@ const FILE_NEW: &str = "last-good.new";
 /// A file that cannot be read, kept for whoever wants to know why. Only the newest one.
 const FILE_DAMAGED: &str = "last-good.damaged";
 const FILE_LOCK: &str = "lock";
+const FILE_STORE: &str = "store";
+
+/// Endpoints and who may call them are no one else's to read.
+const PRIVATE: u32 = 0o600;
 
 const MAGIC: [u8; 12] = *b"tollgate-cat";
 const HEADER_BYTES: u64 = 16;
@@ -99,15 +104,21 @@ impl Place {
     /// the lock (another process is being relieved by this one) the snapshot can be read only.
     pub fn open(data_directory: &Path) -> io::Result<Self> {
         let directory = data_directory.join(DIRECTORY);
-        fs::create_dir_all(&directory)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
+            .mode(PRIVATE)
             .open(directory.join(FILE_LOCK))?;
         let mut place = Self { directory, lock, locked: false };
         place.acquire()?;
         Ok(place)
+    }
+
+    /// Which store the snapshot is of: kept by whoever asks for it.
+    pub fn store_file(&self) -> PathBuf {
+        self.path(FILE_STORE)
     }
 
     /// Whether this process may write.
@@ -149,7 +160,9 @@ impl Place {
     }
 
     pub fn draft(&self) -> io::Result<Draft> {
-        let mut file = File::create(self.path(FILE_NEW))?;
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(true).read(true).write(true).mode(PRIVATE);
+        let mut file = options.open(self.path(FILE_NEW))?;
         file.write_all(&header())?;
         Ok(Draft { file, bytes: HEADER_BYTES })
     }

@@ -4,11 +4,14 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use tollgate_common::catalog::SubscriptionStatus;
 use tollgate_common::refusal::Refusal;
+use tollgate_common::time::Clock;
 
 use super::*;
+use crate::counters::Counters;
+use crate::counters::local::LocalCounters;
 use crate::fixture::{
-    apply, catalog, catalog_with, digest, key, plan, plan_id, product, subscription,
-    subscription_id,
+    TestClock, apply, catalog, catalog_with, compiled, digest, key, plan, plan_id, product,
+    subscription, subscription_id,
 };
 
 /// Product 1 with plan 1, subscription 1 on it, and its key 1.
@@ -151,6 +154,33 @@ fn a_full_batch_keeps_the_balance_of_what_it_names_again() {
 
     let after = catalog.key(&digest(1)).unwrap().subscriber;
     assert!(std::ptr::eq(before.balance(), after.balance()));
+}
+
+#[test]
+fn what_a_subscription_has_used_stays_used_when_it_is_away_for_a_while() {
+    let catalog = with_one_of_each();
+    let subscriber = || catalog.subscriber(subscription_id(1)).unwrap();
+    let used = || subscriber().balance().is_used();
+    assert!(!used());
+    let plan_with_quota = compiled(PlanRules { quota: Some(9), ..plan(1) });
+    let now = TestClock::at("2026-03-10T12:00:00Z").now();
+    let counters = LocalCounters::default();
+    let _ = counters.draw(&subscriber(), &plan_with_quota, 3, now);
+    assert!(used());
+
+    // A control plane that was put back to an earlier state, and what came after that.
+    apply(&catalog, true, 1, []).unwrap();
+    apply(&catalog, true, 1, [Entry::Product(product(1)), Entry::Plan(plan(1))]).unwrap();
+    apply(&catalog, false, 2, [Entry::Subscription(subscription(1, 1))]).unwrap();
+    assert!(used());
+    apply(&catalog, true, 1, []).unwrap();
+    apply(&catalog, true, 3, one_of_each()).unwrap();
+    assert!(used());
+
+    // What was deleted is over.
+    apply(&catalog, false, 4, [Entry::SubscriptionRemoved(subscription_id(1))]).unwrap();
+    apply(&catalog, false, 5, [Entry::Subscription(subscription(1, 1))]).unwrap();
+    assert!(!used());
 }
 
 #[test]
