@@ -6,10 +6,13 @@ mod http1;
 mod http2;
 mod introduction;
 
+use std::future::Future;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 use tollgate_common::ids::RequestId;
 use tollgate_common::outcome::Outcome;
 use tollgate_common::refusal::Refusal;
@@ -21,6 +24,7 @@ pub use self::introduction::Introduction;
 use crate::core::Core;
 use crate::decide::Admitted;
 use crate::fields::Fields;
+use crate::http1::patience::{Elapsed, Patience};
 use crate::limits::Stated;
 use crate::refuse::refuse;
 use crate::request::{Framing, RequestHead};
@@ -99,6 +103,8 @@ struct Progress {
     bytes_in: AtomicU64,
     /// The request has been sent to its last byte.
     sent: AtomicBool,
+    /// When that was, where the request has a body.
+    sent_at: OnceLock<Instant>,
     /// The answer has begun.
     answered: AtomicBool,
 }
@@ -116,19 +122,77 @@ impl Progress {
         self.sent.load(Ordering::Relaxed)
     }
 
+    fn has_sent(&self) {
+        // The only one who says so.
+        let _ = self.sent_at.set(Instant::now());
+        self.sent.store(true, Ordering::Relaxed);
+    }
+
+    /// After a wait for an answer in vain: until when one may still begin, which has so much time from
+    /// the last byte of the request. None: it is late.
+    fn more_time(&self, timeout: Duration) -> Option<Instant> {
+        let now = Instant::now();
+        if !self.is_sent() {
+            // While the body is on its way, its own limits apply.
+            return Some(now + timeout);
+        }
+        let due = *self.sent_at.get()? + timeout;
+        (due > now).then_some(due)
+    }
+
+    fn has_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
+    }
+
     /// The next piece of a request body. In a conversation, where the answer has begun before the end of
     /// the request, the caller may be silent for as long as the upstream may.
     async fn piece(&self, body: &mut impl RequestBody) -> Result<Option<Bytes>, BodyEnd> {
         loop {
             match body.piece().await {
-                Err(BodyEnd::Refused(Refusal::RequestTimeout))
-                    if self.answered.load(Ordering::Relaxed) =>
-                {
+                Err(BodyEnd::Refused(Refusal::RequestTimeout)) if self.has_answered() => {
                     body.take_time();
                 }
                 piece => return piece,
             }
         }
+    }
+}
+
+/// Why no more of a request is sent.
+enum Stopped {
+    Caller(BodyEnd),
+    /// The upstream takes no more: it may have answered already.
+    Upstream,
+    /// It has taken nothing for as long as it may be silent.
+    Silent,
+}
+
+impl Stopped {
+    /// How the call fails; None: by nothing but the answer's end.
+    fn failure(self, progress: &Progress) -> Option<Failure> {
+        match self {
+            Self::Caller(BodyEnd::Gone) => Some(Failure::CallerGone),
+            Self::Caller(BodyEnd::Refused(refusal)) => Some(Failure::Refused(refusal)),
+            Self::Upstream => None,
+            Self::Silent => (!progress.has_answered()).then_some(Failure::UpstreamSilent),
+        }
+    }
+}
+
+/// Hands something to the upstream, which takes it within `silence`, while the caller waits for that.
+async fn hand_over<T, E>(
+    patience: &mut Patience,
+    silence: Duration,
+    body: &mut impl RequestBody,
+    write: impl Future<Output = Result<T, E>>,
+) -> Result<T, Stopped> {
+    tokio::select! {
+        biased;
+        taken = patience.within(silence, write) => match taken {
+            Ok(taken) => taken.map_err(|_| Stopped::Upstream),
+            Err(Elapsed) => Err(Stopped::Silent),
+        },
+        () = body.gone() => Err(Stopped::Caller(BodyEnd::Gone)),
     }
 }
 
@@ -215,6 +279,9 @@ async fn attempt(
 ) -> Result<(), Failure> {
     let product = call.admitted.grant.admission.plan.product.clone();
     let upstream = product.upstream.as_ref().ok_or(Failure::UpstreamUnreachable)?;
+    if call.head.framing != Framing::Empty && is_grpc(&call.head.fields) {
+        body.allow_silence(Duration::from_millis(upstream.settings().idle_timeout_ms));
+    }
     let mut retries_left = upstream.settings().retries;
     let mut now_ns = call.decided_at_ns;
     loop {
@@ -241,6 +308,12 @@ async fn attempt(
             Err(Broken { failure, .. }) => return Err(failure),
         }
     }
+}
+
+/// Calls of gRPC are conversations: either side may be silent for a while, also before the other speaks.
+fn is_grpc(fields: &Fields) -> bool {
+    let kind = fields.named("content-type");
+    kind.is_some_and(|kind| kind.to_ascii_lowercase().starts_with(b"application/grpc"))
 }
 
 /// A way, and when it was found.

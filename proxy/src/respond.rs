@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tollgate_common::refusal::Refusal;
@@ -28,6 +29,9 @@ pub trait RequestBody: Send {
 
     /// From here on no rate is asked of the body.
     fn take_time(&mut self);
+
+    /// From here on the body may come in messages now and then, with no longer silence than this.
+    fn allow_silence(&mut self, silence: Duration);
 
     /// From here on every byte of the caller belongs to a tunnel.
     fn open_tunnel(&mut self);

@@ -56,9 +56,12 @@ impl Relay<'_, '_> {
         patience: &mut Patience,
         responder: &mut impl Responder,
     ) -> Result<(), Failure> {
+        // Looked at first: of an answer that is broken already, nothing is said.
+        let first = body.piece().now_or_never().transpose();
+        let first = first.map_err(|AnswerBroken| Failure::UpstreamBroke)?;
         let begun_ns = self.begin(head, own, responder);
-        let mut next = match body.piece().now_or_never() {
-            Some(first) => Some(first.map_err(|AnswerBroken| Failure::UpstreamBroke)?),
+        let mut next = match first {
+            Some(first) => Some(first),
             // A caller of events, of a tunnel or of a conversation waits for the head alone.
             None => {
                 responder.piece(Bytes::new()).await.map_err(|_| Failure::CallerGone)?;
@@ -113,10 +116,13 @@ impl Relay<'_, '_> {
         patience: &mut Patience,
     ) -> Result<Piece, Failure> {
         const PART_WAIT: Duration = Duration::from_nanos(PART_NS_MAX);
+        // What a caller says meanwhile is noticed so many times in a silence.
+        const LOOKS: u32 = 8;
+        let look = PART_WAIT.min(self.idle / LOOKS);
         let mut waited = Duration::ZERO;
         let mut bytes_in = self.progress.bytes_in();
         loop {
-            let wait = PART_WAIT.min(self.idle.saturating_sub(waited));
+            let wait = look.min(self.idle.saturating_sub(waited));
             match patience.within(wait, body.piece()).await {
                 Ok(piece) => return piece.map_err(|AnswerBroken| Failure::UpstreamBroke),
                 Err(Elapsed) => waited += wait,

@@ -10,7 +10,7 @@ use tollgate_common::refusal::Refusal;
 
 use super::answer::{AnswerBody, AnswerBroken, Piece, Relay};
 use super::fields::{write_head, write_without_key};
-use super::{Broken, Call, Failure, Progress};
+use super::{Broken, Call, Failure, Progress, Stopped, hand_over};
 use crate::fields::Fields;
 use crate::http1::body::{BodyDecoder, BodyMalformed, Decoded};
 use crate::http1::names_websocket;
@@ -66,14 +66,18 @@ pub(super) async fn exchange(
     own.push_request_id(call.request);
     write_head(call, upstream, own, out);
     let timeout = Duration::from_millis(upstream.settings().response_timeout_ms);
-    if socket.write_all(out).await.is_err() {
-        return Err(Broken { failure: Failure::UpstreamBroke, unseen: *reused });
+    match patience.within(timeout, socket.write_all(out)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(_)) => return Err(Broken { failure: Failure::UpstreamBroke, unseen: *reused }),
+        Err(Elapsed) => return Err(Failure::UpstreamSilent.into()),
     }
 
     let progress = &Progress::of(call.head.framing);
     let bytes_max = call.body_bytes_max();
     let key = &*call.admitted.credential;
-    let sending = Sending { socket, out, progress, bytes_max, key };
+    let silence = Duration::from_millis(upstream.settings().idle_timeout_ms);
+    let sending =
+        Sending { socket, out, progress, patience: Patience::default(), silence, bytes_max, key };
     let is_upgrade = call.head.upgrade;
     let mut answering =
         Answering { socket, buffer, head, patience, progress, is_upgrade, has_heard: false };
@@ -107,7 +111,7 @@ pub(super) async fn exchange(
             weight: &call.admitted.weight,
             limits: &call.admitted.limits,
             progress,
-            idle: Duration::from_millis(upstream.settings().idle_timeout_ms),
+            idle: silence,
         };
         relay.run(answering.head, &mut source, own, answering.patience, responder).await
     };
@@ -136,6 +140,9 @@ struct Sending<'a> {
     socket: &'a Socket<UpstreamStream>,
     out: &'a mut Vec<u8>,
     progress: &'a Progress,
+    patience: Patience,
+    /// For how long the upstream may take nothing.
+    silence: Duration,
     bytes_max: u64,
     /// The caller's key, which does not go on.
     key: &'a [u8],
@@ -145,11 +152,14 @@ impl Sending<'_> {
     /// Sends the body and then watches for the caller leaving. Ends only when the call must end; an
     /// upstream that takes no more is not a reason, since it may have answered already.
     async fn run(mut self, framing: Framing, body: &mut impl RequestBody) -> Failure {
-        match self.send(framing, body).await {
-            Ok(()) => {}
-            Err(Stopped::Caller(BodyEnd::Gone)) => return Failure::CallerGone,
-            Err(Stopped::Caller(BodyEnd::Refused(refusal))) => return Failure::Refused(refusal),
-            Err(Stopped::Upstream) => std::future::pending().await,
+        match (self.send(framing, body).await, framing) {
+            (Ok(()), _) => {}
+            // Half of a tunnel that is stuck is stuck as a whole.
+            (Err(Stopped::Silent), Framing::UntilClose) => return Failure::UpstreamSilent,
+            (Err(stopped), _) => match stopped.failure(self.progress) {
+                Some(failure) => return failure,
+                None => std::future::pending().await,
+            },
         }
         if framing == Framing::UntilClose {
             // One direction of a tunnel has ended; the other goes on.
@@ -174,7 +184,7 @@ impl Sending<'_> {
                 // What is over would be read as the next request.
                 return Err(Stopped::Caller(BodyEnd::Refused(Refusal::RequestMalformed)));
             }
-            self.write(&piece, chunked).await?;
+            self.write(&piece, framing, body).await?;
         }
         if chunked {
             self.out.clear();
@@ -183,28 +193,38 @@ impl Sending<'_> {
                 write_without_key(&field, self.key, self.out);
             }
             self.out.extend_from_slice(b"\r\n");
-            self.socket.write_all(self.out).await.map_err(|_| Stopped::Upstream)?;
+            let end = self.socket.write_all(self.out);
+            hand_over(&mut self.patience, self.silence, body, end).await?;
         }
-        self.progress.sent.store(true, Ordering::Relaxed);
+        self.progress.has_sent();
         Ok(())
     }
 
-    async fn write(&mut self, piece: &[u8], chunked: bool) -> Result<(), Stopped> {
+    async fn write(
+        &mut self,
+        piece: &[u8],
+        framing: Framing,
+        body: &mut impl RequestBody,
+    ) -> Result<(), Stopped> {
         self.out.clear();
+        let chunked = framing == Framing::Chunked;
         if chunked {
             write_chunk_size(piece.len(), self.out);
         }
-        self.socket.write_both(self.out, piece).await.map_err(|_| Stopped::Upstream)?;
-        if chunked {
-            self.socket.write_all(b"\r\n").await.map_err(|_| Stopped::Upstream)?;
+        let (socket, out) = (self.socket, &*self.out);
+        let write = async {
+            socket.write_both(out, piece).await?;
+            if chunked { socket.write_all(b"\r\n").await } else { Ok(()) }
+        };
+        if framing != Framing::UntilClose {
+            return hand_over(&mut self.patience, self.silence, body, write).await;
         }
-        Ok(())
+        // In a tunnel the caller may end its half; what it has said before goes on all the same.
+        match self.patience.within(self.silence, write).await {
+            Ok(written) => written.map_err(|_| Stopped::Upstream),
+            Err(Elapsed) => Err(Stopped::Silent),
+        }
     }
-}
-
-enum Stopped {
-    Caller(BodyEnd),
-    Upstream,
 }
 
 /// The answer on its way, until its head is whole.
@@ -261,7 +281,6 @@ impl Answering<'_> {
             if seen > 0 {
                 deadline.get_or_insert_with(|| Instant::now() + timeout);
             }
-            let was_sent = self.progress.is_sent();
             let read = self.socket.read(self.buffer);
             let read = match deadline {
                 Some(deadline) => self.patience.by(deadline, read).await,
@@ -270,9 +289,10 @@ impl Answering<'_> {
             match read {
                 Ok(Ok(read)) if read > 0 => self.has_heard = true,
                 Ok(_) => return Err(Failure::UpstreamBroke),
-                // While the body is still on its way, its own limits apply.
-                Err(Elapsed) if was_sent => return Err(Failure::UpstreamSilent),
-                Err(Elapsed) => deadline = None,
+                Err(Elapsed) => match self.progress.more_time(timeout) {
+                    Some(due) => deadline = Some(due),
+                    None => return Err(Failure::UpstreamSilent),
+                },
             }
         }
     }

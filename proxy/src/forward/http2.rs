@@ -9,11 +9,12 @@ use http::{Request, Response, Uri, Version};
 use http_body_util::channel::{Channel, Sender};
 use http_body_util::{BodyExt, Either, Empty};
 use hyper::body::{Body, Incoming};
+use tokio::time::Instant;
 use tollgate_common::refusal::Refusal;
 
 use super::answer::{AnswerBody, AnswerBroken, Piece, Relay};
 use super::fields::{host, passing, without_key, write_target};
-use super::{Broken, Call, Failure, Progress};
+use super::{Broken, Call, Failure, Progress, Stopped, hand_over};
 use crate::fields::Fields;
 use crate::http1::patience::{Elapsed, Patience};
 use crate::http1::response::ResponseHead;
@@ -57,17 +58,20 @@ pub(super) async fn exchange(
     let progress = &Progress::of(framing);
     let bytes_max = call.body_bytes_max();
     let key = &*call.admitted.credential;
-    let sending = Sending { sender, progress, bytes_max, key };
+    let silence = Duration::from_millis(upstream.settings().idle_timeout_ms);
+    let patience = Patience::default();
+    let sending = Sending { sender, progress, patience, silence, bytes_max, key };
     let sending = sending.run(body);
     let receiving = async {
         let mut patience = Patience::default();
         let mut answer = std::pin::pin!(stream.send(request));
+        let mut due = Instant::now() + timeout;
         let response = loop {
-            let was_sent = progress.is_sent();
-            match patience.within(timeout, answer.as_mut()).await {
+            match patience.by(due, answer.as_mut()).await {
                 Ok(answer) => break answer,
-                Err(Elapsed) if was_sent => return Err(Failure::UpstreamSilent.into()),
-                Err(Elapsed) => {}
+                Err(Elapsed) => {
+                    due = progress.more_time(timeout).ok_or(Failure::UpstreamSilent)?;
+                }
             }
         };
         let response = response.map_err(|error| Broken {
@@ -80,7 +84,7 @@ pub(super) async fn exchange(
             weight: &call.admitted.weight,
             limits: &call.admitted.limits,
             progress,
-            idle: Duration::from_millis(upstream.settings().idle_timeout_ms),
+            idle: silence,
         };
         let relayed = relay.run(&head, &mut source, &mut own, &mut patience, responder);
         relayed.await.map_err(Broken::from)
@@ -142,6 +146,9 @@ struct Sending<'a> {
     /// None: there is no body.
     sender: Option<Sender<Bytes, BodyCut>>,
     progress: &'a Progress,
+    patience: Patience,
+    /// For how long the upstream may take nothing.
+    silence: Duration,
     bytes_max: u64,
     /// The caller's key, which does not go on.
     key: &'a [u8],
@@ -150,21 +157,16 @@ struct Sending<'a> {
 impl Sending<'_> {
     /// Sends the body and then watches for the caller leaving; ends only when the call must end.
     async fn run(mut self, body: &mut impl RequestBody) -> Failure {
-        if let Some(mut sender) = self.sender.take() {
-            match self.send(&mut sender, body).await {
-                Ok(true) => {}
-                // The upstream takes no more, but may have answered already.
-                Ok(false) => return std::future::pending().await,
-                Err(end) => {
-                    sender.abort(BodyCut);
-                    return match end {
-                        BodyEnd::Gone => Failure::CallerGone,
-                        BodyEnd::Refused(refusal) => Failure::Refused(refusal),
-                    };
-                }
-            }
+        if let Some(mut sender) = self.sender.take()
+            && let Err(stopped) = self.send(&mut sender, body).await
+        {
+            let Some(failure) = stopped.failure(self.progress) else {
+                return std::future::pending().await;
+            };
+            sender.abort(BodyCut);
+            return failure;
         }
-        self.progress.sent.store(true, Ordering::Relaxed);
+        self.progress.has_sent();
         body.gone().await;
         Failure::CallerGone
     }
@@ -173,25 +175,25 @@ impl Sending<'_> {
         &mut self,
         sender: &mut Sender<Bytes, BodyCut>,
         body: &mut impl RequestBody,
-    ) -> Result<bool, BodyEnd> {
-        while let Some(piece) = self.progress.piece(body).await? {
+    ) -> Result<(), Stopped> {
+        while let Some(piece) = self.progress.piece(body).await.map_err(Stopped::Caller)? {
             let length = piece.len() as u64;
             let passed = self.progress.bytes_in.fetch_add(length, Ordering::Relaxed);
             if passed + length > self.bytes_max {
-                return Err(BodyEnd::Refused(Refusal::ContentTooLarge));
+                return Err(Stopped::Caller(BodyEnd::Refused(Refusal::ContentTooLarge)));
             }
-            if sender.send_data(piece).await.is_err() {
-                return Ok(false);
-            }
+            let taken = sender.send_data(piece);
+            hand_over(&mut self.patience, self.silence, body, taken).await?;
         }
         if let Some(trailers) = body.trailers() {
             let mut map = HeaderMap::new();
             for field in pass::trailers(trailers) {
                 insert(&mut map, field.name(), &without_key(field.value(), self.key));
             }
-            return Ok(sender.send_trailers(map).await.is_ok());
+            let taken = sender.send_trailers(map);
+            hand_over(&mut self.patience, self.silence, body, taken).await?;
         }
-        Ok(true)
+        Ok(())
     }
 }
 

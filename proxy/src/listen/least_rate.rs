@@ -16,12 +16,20 @@ pub struct LeastRate {
     bytes_per_second: u64,
     taken: u64,
     since: Option<Instant>,
-    is_waived: bool,
+    rule: Rule,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rule {
+    Rate,
+    /// A message now and then, of any size.
+    Silence(Duration),
+    None,
 }
 
 impl LeastRate {
     pub const fn new(bytes_per_second: u64) -> Self {
-        Self { bytes_per_second, taken: 0, since: None, is_waived: false }
+        Self { bytes_per_second, taken: 0, since: None, rule: Rule::Rate }
     }
 
     pub fn took(&mut self, bytes: usize) {
@@ -30,7 +38,12 @@ impl LeastRate {
 
     /// No rate is asked any more.
     pub fn waive(&mut self) {
-        self.is_waived = true;
+        self.rule = Rule::None;
+    }
+
+    /// No rate is asked, but that the sender is not silent for longer.
+    pub fn allow_silence(&mut self, silence: Duration) {
+        self.rule = Rule::Silence(silence);
     }
 
     /// What is left of the body is waited for as if it were a body of its own.
@@ -40,11 +53,15 @@ impl LeastRate {
 
     /// When more must have come; None: whenever. The time begins with the first question.
     fn deadline(&mut self) -> Option<Instant> {
-        if self.is_waived {
-            return None;
+        match self.rule {
+            Rule::None => None,
+            Rule::Silence(silence) => Some(Instant::now() + silence),
+            Rule::Rate => {
+                let since = *self.since.get_or_insert_with(Instant::now);
+                let seconds = self.taken / self.bytes_per_second.max(1);
+                Some(since + WINDOW + Duration::from_secs(seconds))
+            }
         }
-        let since = *self.since.get_or_insert_with(Instant::now);
-        Some(since + WINDOW + Duration::from_secs(self.taken / self.bytes_per_second.max(1)))
     }
 
     /// Waits for what the sender sends next, as long as it keeps to the rate.

@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
+use tollgate_common::outcome::Outcome;
 use tollgate_test_support::owner::Offer;
 use tollgate_test_support::upstream::letters;
 
@@ -171,6 +172,26 @@ async fn a_stream_that_its_caller_resets_is_recorded_and_ends_upstream() {
 }
 
 /// What an upstream of HTTP/2 has received.
+#[tokio::test]
+async fn a_caller_that_leaves_while_its_body_is_not_taken_is_noticed() {
+    let house = House::open().await;
+    house.origin.play("/stuck", [Step::Wait]);
+    let mut client = connect(&house).await.ready().await.unwrap();
+    let (answer, mut stream) =
+        client.send_request(request("POST", "/orders/stuck", house.key()), false).unwrap();
+    // More than the buffers on the way to the upstream.
+    let sending =
+        tokio::spawn(async move { send_all(&mut stream, letters(8 * LARGE), true).await });
+    sleep(Duration::from_secs(1)).await;
+
+    sending.abort();
+    drop(answer);
+
+    // Well before the upstream's idle timeout.
+    let records = timeout(Duration::from_secs(20), house.has_recorded(1)).await.unwrap();
+    assert_eq!((records[0].outcome, records[0].status), (Outcome::Aborted, 0));
+}
+
 #[derive(Clone, Debug)]
 struct Received {
     path: String,

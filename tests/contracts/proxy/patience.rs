@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::time::{sleep, timeout};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
 use tollgate_common::outcome::Outcome;
 use tollgate_test_support::raw_http1::RawHttp1;
 use tollgate_test_support::raw_http2::{
@@ -237,4 +241,61 @@ async fn a_trusted_proxy_is_not_blamed_for_whom_it_brings() {
         client.send(stranger("203.0.113.7")).await;
         assert_eq!(client.answer().await.unwrap().status, 401);
     }
+}
+
+/// A POST that is longer than the buffers on the way to an upstream that does not read.
+async fn post_much(house: &House) -> (OwnedReadHalf, JoinHandle<()>) {
+    let head = house.request("POST", "/stuck", &format!("Content-Length: {MUCH}\r\n"));
+    let (read, mut write) = TcpStream::connect(house.proxy()).await.unwrap().into_split();
+    let writing = tokio::spawn(async move {
+        write.write_all(head.as_bytes()).await.unwrap();
+        // How far it comes is the gateway's to say.
+        let _ = write.write_all(&vec![b'x'; MUCH]).await;
+    });
+    (read, writing)
+}
+
+#[tokio::test]
+async fn an_upstream_that_takes_nothing_of_a_body_is_given_up() {
+    let upstream = json!({ "idle_timeout_ms": 1_000 });
+    let house = House::with_product(json!({ "upstream": upstream })).await;
+    house.origin.play("/stuck", [Step::Wait]);
+
+    let (mut read, writing) = post_much(&house).await;
+    let mut said = Vec::new();
+    while !said.ends_with(b"}") {
+        assert!(read.read_buf(&mut said).await.unwrap() > 0, "closed without an answer");
+    }
+
+    assert!(said.starts_with(b"HTTP/1.1 504 "), "{}", String::from_utf8_lossy(&said));
+    let records = house.has_recorded(1).await;
+    assert_eq!((records[0].outcome, records[0].status), (Outcome::UpstreamFailed, 504));
+    writing.abort();
+}
+
+#[tokio::test]
+async fn an_answer_has_its_time_from_the_last_byte_of_the_request() {
+    let upstream = json!({ "response_timeout_ms": 2_000, "retries": 0 });
+    let house = House::with_product(json!({ "upstream": upstream })).await;
+    house.origin.play("/silent", [Step::ReadBody, Step::Wait]);
+    let begun = Instant::now();
+
+    let answer = house.ask(house.request("POST", "/silent", "Content-Length: 2\r\n") + "hi").await;
+
+    refused(&answer, 504, "upstream-timeout");
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_secs(2) && took < Duration::from_millis(3_500), "{took:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_at_once_is_none() {
+    let house = House::open().await;
+    house
+        .origin
+        .answer("/x", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnot a size\r\n");
+
+    refused(&house.get("/x").await, 502, "upstream-unreachable");
+
+    let record = &house.has_recorded(1).await[0];
+    assert_eq!((record.outcome, record.billed), (Outcome::UpstreamFailed, false), "{record:?}");
 }

@@ -1,6 +1,7 @@
 //! The body of a request on an HTTP/1.1 connection.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -141,6 +142,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> RequestBody for Http1Body<'_, S> 
 
     fn take_time(&mut self) {
         self.rate.waive();
+    }
+
+    fn allow_silence(&mut self, silence: Duration) {
+        self.rate.allow_silence(silence);
     }
 
     fn open_tunnel(&mut self) {

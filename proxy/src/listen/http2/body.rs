@@ -1,5 +1,7 @@
 //! The body of a request that came by HTTP/2.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -66,6 +68,10 @@ impl RequestBody for Http2Body {
 
     fn take_time(&mut self) {
         self.rate.waive();
+    }
+
+    fn allow_silence(&mut self, silence: Duration) {
+        self.rate.allow_silence(silence);
     }
 
     fn open_tunnel(&mut self) {
