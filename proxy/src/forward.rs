@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
-use tollgate_common::ids::RequestId;
+use tollgate_common::catalog::product::UpstreamProtocol;
+use tollgate_common::ids::{RequestId, SubscriptionId};
 use tollgate_common::outcome::Outcome;
 use tollgate_common::refusal::Refusal;
 
@@ -197,31 +198,50 @@ async fn hand_over<T, E>(
 }
 
 /// How an exchange ended that has no whole answer.
+#[derive(Clone, Copy)]
 struct Broken {
     failure: Failure,
-    /// The upstream has not looked at the request: the connection was used before and ended before
-    /// a byte of an answer came, or the upstream says so itself.
-    unseen: bool,
+    /// None: the upstream may have looked at the request.
+    unseen: Option<Unseen>,
+}
+
+/// Why the upstream has not looked at a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unseen {
+    /// The connection was used before and ended before a byte of an answer came: most likely the upstream
+    /// had closed it.
+    Likely,
+    /// The upstream says so itself (RFC 9113, section 8.7).
+    Sure,
 }
 
 impl From<Failure> for Broken {
     fn from(failure: Failure) -> Self {
-        Self { failure, unseen: false }
+        Self { failure, unseen: None }
     }
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
     fn body_bytes_max(&self) -> u64 {
         let own = self.admitted.weight.body_bytes_max;
         own.unwrap_or(self.core.gateway.settings.body_bytes_max)
     }
 
-    /// Whether the call may be sent again when a connection turns out to be closed: nothing of it
-    /// was spent, and to be served twice would do no harm (RFC 9110, section 9.2.2).
-    fn is_repeatable(&self) -> bool {
-        self.head.method.is_idempotent()
+    /// Whether the call may be sent again: nothing of it was spent, and to be served twice would do no
+    /// harm (RFC 9110, section 9.2.2) or cannot be.
+    fn is_repeatable(&self, unseen: Unseen) -> bool {
+        (unseen == Unseen::Sure || self.head.method.is_idempotent())
             && self.head.framing == Framing::Empty
             && !self.head.upgrade
+    }
+
+    fn wanted(&self) -> Wanted<'a> {
+        Wanted {
+            core: self.core,
+            request: self.request,
+            subscription: self.admitted.grant.admission.subscriber.id(),
+            upgrade: self.head.upgrade,
+        }
     }
 }
 
@@ -285,7 +305,7 @@ async fn attempt(
     let mut retries_left = upstream.settings().retries;
     let mut now_ns = call.decided_at_ns;
     loop {
-        let Found { target, way, at_ns } = open(call, upstream, now_ns).await?;
+        let Found { target, way, at_ns } = open(call.wanted(), upstream, now_ns).await?;
         call.admitted.grant.sending(at_ns);
         let exchanged = match way {
             Way::Http1(line, _claim) => {
@@ -301,7 +321,9 @@ async fn attempt(
                 return Ok(());
             }
             Ok(None) => return Ok(()),
-            Err(Broken { unseen: true, .. }) if call.is_repeatable() && retries_left > 0 => {
+            Err(Broken { unseen: Some(unseen), .. })
+                if call.is_repeatable(unseen) && retries_left > 0 =>
+            {
                 retries_left -= 1;
                 now_ns = call.core.gateway.clock.monotonic_ns();
             }
@@ -330,14 +352,23 @@ enum Way {
     Http2(Box<crate::upstream::Http2Stream<UpstreamBody>>),
 }
 
+/// What a way is looked for by.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    core: &'a Core,
+    request: RequestId,
+    subscription: SubscriptionId,
+    upgrade: bool,
+}
+
 /// Finds a way: an idle connection, room on a shared one, or a new one. A server that cannot be
 /// reached is passed over: nothing was sent to it, so this is no retry of the call.
 ///
 /// Each address is tried once, and none after as much time as the upstream's settings give to one
 /// connection for each try of the call. So addresses that refuse cost nothing, and those that say
 /// nothing use the time up.
-async fn open(call: &Call<'_>, upstream: &Upstream, mut now_ns: u64) -> Result<Found, Failure> {
-    let subscription = call.admitted.grant.admission.subscriber.id();
+async fn open(wanted: Wanted<'_>, upstream: &Upstream, mut now_ns: u64) -> Result<Found, Failure> {
+    let Wanted { core, request, subscription, upgrade } = wanted;
     let tries = 1 + u32::from(upstream.settings().retries);
     let mut give_up = None;
     let mut tried = Vec::new();
@@ -348,12 +379,18 @@ async fn open(call: &Call<'_>, upstream: &Upstream, mut now_ns: u64) -> Result<F
         if tried.contains(&target.address()) {
             return Err(failure);
         }
-        if let Some(line) = call.core.idle_line(target, now_ns) {
+        if let Some(line) = core.idle_line(target, now_ns) {
             return Ok(Found { target, way: Way::Http1(line, None), at_ns: now_ns });
         }
         let give_up =
             *give_up.get_or_insert_with(|| Instant::now() + upstream.connect_timeout() * tries);
-        match call.core.http2.open(upstream, target, subscription).await {
+        let opened = if upgrade && upstream.protocol() == UpstreamProtocol::Auto {
+            let connected = upstream.connect_to_upgrade(target, subscription).await;
+            connected.map(|(connection, claim)| Opened::Http1(connection.stream, claim))
+        } else {
+            core.http2.open(upstream, target, subscription).await
+        };
+        match opened {
             Ok(opened) => {
                 let way = match opened {
                     Opened::Http1(stream, claim) => {
@@ -361,16 +398,16 @@ async fn open(call: &Call<'_>, upstream: &Upstream, mut now_ns: u64) -> Result<F
                     }
                     Opened::Http2(stream) => Way::Http2(Box::new(stream)),
                 };
-                return Ok(Found { target, way, at_ns: call.core.gateway.clock.monotonic_ns() });
+                return Ok(Found { target, way, at_ns: core.gateway.clock.monotonic_ns() });
             }
             Err(error) => {
-                tracing::debug!(request = %call.request, address = %target.address(), %error, "no connection to the upstream");
+                tracing::debug!(%request, address = %target.address(), %error, "no connection to the upstream");
                 failure = error.into();
                 if Instant::now() >= give_up {
                     return Err(failure);
                 }
                 tried.push(target.address());
-                now_ns = call.core.gateway.clock.monotonic_ns();
+                now_ns = core.gateway.clock.monotonic_ns();
             }
         }
     }

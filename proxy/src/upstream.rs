@@ -56,7 +56,7 @@ use tollgate_common::ids::SubscriptionId;
 use tollgate_common::snapshot::ProductRules;
 
 use self::balance::Balancer;
-use self::connect::Connector;
+use self::connect::{Connector, Tls};
 use self::health::Check;
 use self::resolve::{Names, Pace, Resolved};
 use self::room::Room;
@@ -252,7 +252,25 @@ impl Upstream {
 
     /// A new connection. A failure makes later picks pass the address over for a moment.
     pub async fn connect(&self, target: Target) -> Result<Connection, ConnectError> {
-        let result = self.connector.connect(target.address).await;
+        self.connect_by(target, self.connector.protocol).await
+    }
+
+    /// A new connection for a call that changes the protocol, which only HTTP/1.1 has a way for.
+    pub async fn connect_to_upgrade(
+        &self,
+        target: Target,
+        subscription: SubscriptionId,
+    ) -> Result<(Connection, Claim), ConnectError> {
+        let claim = self.claim(subscription)?;
+        Ok((self.connect_by(target, UpstreamProtocol::Http1).await?, claim))
+    }
+
+    async fn connect_by(
+        &self,
+        target: Target,
+        protocol: UpstreamProtocol,
+    ) -> Result<Connection, ConnectError> {
+        let result = self.connector.connect(target.address, protocol).await;
         match &result {
             Ok(_) => self.balancer.mark_well(target.address),
             Err(error) if error.blames_the_server() => {
@@ -338,7 +356,11 @@ fn connector(endpoint: &Endpoint, settings: &UpstreamSettings, context: &Context
     };
     let tls = match endpoint.scheme {
         Scheme::Http => None,
-        Scheme::Https => Some((context.trust.connector(settings.protocol).clone(), name)),
+        Scheme::Https => Some(Tls {
+            any: context.trust.connector(settings.protocol).clone(),
+            http1: context.trust.connector(UpstreamProtocol::Http1).clone(),
+            name,
+        }),
     };
     let timeout = Duration::from_millis(settings.connect_timeout_ms);
     Connector { tls, protocol: settings.protocol, timeout, share: context.room.share() }

@@ -10,7 +10,7 @@ use tollgate_common::refusal::Refusal;
 
 use super::answer::{AnswerBody, AnswerBroken, Piece, Relay};
 use super::fields::{write_head, write_without_key};
-use super::{Broken, Call, Failure, Progress, Stopped, hand_over};
+use super::{Broken, Call, Failure, Progress, Stopped, Unseen, hand_over};
 use crate::fields::Fields;
 use crate::http1::body::{BodyDecoder, BodyMalformed, Decoded};
 use crate::http1::names_websocket;
@@ -68,7 +68,9 @@ pub(super) async fn exchange(
     let timeout = Duration::from_millis(upstream.settings().response_timeout_ms);
     match patience.within(timeout, socket.write_all(out)).await {
         Ok(Ok(())) => {}
-        Ok(Err(_)) => return Err(Broken { failure: Failure::UpstreamBroke, unseen: *reused }),
+        Ok(Err(_)) => {
+            return Err(Broken { failure: Failure::UpstreamBroke, unseen: unseen(*reused) });
+        }
         Err(Elapsed) => return Err(Failure::UpstreamSilent.into()),
     }
 
@@ -130,9 +132,13 @@ pub(super) async fn exchange(
         Err(failure) => {
             call.admitted.grant.bytes_in = progress.bytes_in();
             let is_cut = failure == Failure::UpstreamBroke && !has_heard;
-            Err(Broken { failure, unseen: is_cut && line.reused })
+            Err(Broken { failure, unseen: unseen(is_cut && line.reused) })
         }
     }
+}
+
+fn unseen(is_likely: bool) -> Option<Unseen> {
+    is_likely.then_some(Unseen::Likely)
 }
 
 /// The request body on its way.

@@ -14,14 +14,14 @@ use tollgate_common::refusal::Refusal;
 
 use super::answer::{AnswerBody, AnswerBroken, Piece, Relay};
 use super::fields::{host, passing, without_key, write_target};
-use super::{Broken, Call, Failure, Progress, Stopped, hand_over};
+use super::{Broken, Call, Failure, Progress, Stopped, Unseen, Way, hand_over, open};
 use crate::fields::Fields;
 use crate::http1::patience::{Elapsed, Patience};
 use crate::http1::response::ResponseHead;
 use crate::pass;
 use crate::request::Framing;
 use crate::respond::{BodyEnd, RequestBody, Responder};
-use crate::upstream::{Http2Stream, Upstream};
+use crate::upstream::{Http2Stream, SendError, Upstream};
 
 /// A request body on its way to an upstream.
 pub type UpstreamBody = Either<Empty<Bytes>, Channel<Bytes, BodyCut>>;
@@ -30,6 +30,9 @@ pub type UpstreamBody = Either<Empty<Bytes>, Channel<Bytes, BodyCut>>;
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the request body was cut off")]
 pub struct BodyCut;
+
+/// How often a request is sent whose connection takes it no more: each time on another one.
+const SENDS_MAX: u32 = 3;
 
 /// Pieces of a body between the caller's connection and the upstream's: one is sent while the next
 /// is read.
@@ -53,7 +56,8 @@ pub(super) async fn exchange(
     };
     let mut own = Fields::default();
     own.push_request_id(call.request);
-    let request = request(call, upstream, &own, request_body)?;
+    let mut request = request(call, upstream, &own, request_body)?;
+    let wanted = call.wanted();
     let timeout = Duration::from_millis(upstream.settings().response_timeout_ms);
     let progress = &Progress::of(framing);
     let bytes_max = call.body_bytes_max();
@@ -64,20 +68,26 @@ pub(super) async fn exchange(
     let sending = sending.run(body);
     let receiving = async {
         let mut patience = Patience::default();
-        let mut answer = std::pin::pin!(stream.send(request));
         let mut due = Instant::now() + timeout;
+        let mut sends_left = SENDS_MAX;
         let response = loop {
-            match patience.by(due, answer.as_mut()).await {
-                Ok(answer) => break answer,
-                Err(Elapsed) => {
-                    due = progress.more_time(timeout).ok_or(Failure::UpstreamSilent)?;
-                }
-            }
+            sends_left -= 1;
+            let answer = answer(&mut stream, request, &mut patience, &mut due, timeout, progress);
+            let error = match answer.await? {
+                Ok(response) => break response,
+                Err(error) => error,
+            };
+            let broken = Broken {
+                failure: Failure::UpstreamBroke,
+                unseen: (error.is_refused || error.unsent.is_some()).then_some(Unseen::Sure),
+            };
+            // Nothing of it was sent, and its body has not begun: another connection can have it.
+            let unsent = error.unsent.filter(|_| sends_left > 0).ok_or(broken)?;
+            stream.leave_connection();
+            let found = open(wanted, upstream, wanted.core.gateway.clock.monotonic_ns()).await?;
+            let Way::Http2(found) = found.way else { return Err(broken) };
+            (stream, request) = (*found, *unsent);
         };
-        let response = response.map_err(|error| Broken {
-            failure: Failure::UpstreamBroke,
-            unseen: error.is_refused || error.unsent.is_some(),
-        })?;
         let (head, mut source) = read_answer(response)?;
         let mut relay = Relay {
             grant: &mut call.admitted.grant,
@@ -98,6 +108,26 @@ pub(super) async fn exchange(
         call.admitted.grant.bytes_in = progress.bytes_in();
     }
     ended
+}
+
+/// Sends the request, and waits for the head of the answer.
+async fn answer(
+    stream: &mut Http2Stream<UpstreamBody>,
+    request: Request<UpstreamBody>,
+    patience: &mut Patience,
+    due: &mut Instant,
+    timeout: Duration,
+    progress: &Progress,
+) -> Result<Result<Response<Incoming>, SendError<UpstreamBody>>, Failure> {
+    let mut answer = std::pin::pin!(stream.send(request));
+    loop {
+        match patience.by(*due, answer.as_mut()).await {
+            Ok(answer) => return Ok(answer),
+            Err(Elapsed) => {
+                *due = progress.more_time(timeout).ok_or(Failure::UpstreamSilent)?;
+            }
+        }
+    }
 }
 
 fn request(

@@ -63,8 +63,11 @@ impl HealthCheck for Check {
 
 impl Check {
     async fn ask(&self, address: SocketAddr) -> Result<(), String> {
-        let connection =
-            self.connector.connect(address).await.map_err(|error| error.to_string())?;
+        let connection = self
+            .connector
+            .connect(address, self.connector.protocol)
+            .await
+            .map_err(|error| error.to_string())?;
         let Some(path) = &self.path else {
             return Ok(());
         };

@@ -6,17 +6,19 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
-use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper::client::conn::http2::{Builder, Connection as Driver, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
-use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout_at};
 use tollgate_common::catalog::product::UpstreamProtocol;
 use tollgate_common::ids::SubscriptionId;
 
@@ -24,8 +26,15 @@ use super::room::{Claim, Claims};
 use super::stream::{Connection, Protocol, UpstreamStream};
 use super::{ConnectError, Target, Upstream};
 
-/// What servers commonly allow, and DESIGN asks of us.
+/// What servers commonly allow, and DESIGN asks of us. A server may allow fewer.
 const STREAMS_PER_CONNECTION_MAX: usize = 100;
+/// Streams that are sent before the server has said how many it allows; the others wait for that on
+/// the connection. As long as this many are allowed, it counts as not said.
+const STREAMS_UNTIL_SAID: usize = 2;
+/// How often it is looked whether the server has said it: soon at first, since it does so at once, and
+/// then now and then, since it may change its mind.
+const LOOK_FIRST: Duration = Duration::from_millis(5);
+const LOOK_LAST: Duration = Duration::from_secs(1);
 /// Connections to one target from one core; with all streams in use, calls wait for one.
 const CONNECTIONS_PER_TARGET_MAX: usize = 8;
 const STREAMS_PER_TARGET_MAX: usize = STREAMS_PER_CONNECTION_MAX * CONNECTIONS_PER_TARGET_MAX;
@@ -38,9 +47,6 @@ const CONNECTION_WINDOW_BYTES: u32 = STREAM_WINDOW_BYTES * STREAMS_PER_CONNECTIO
 const SEND_BUFFER_BYTES_MAX: usize = 64 << 10;
 /// Twice what we take from clients: servers add fields, and we are not theirs to attack.
 const HEADER_BYTES_MAX: u32 = 64 << 10;
-/// A peer that has vanished is noticed after both.
-const PING_INTERVAL: Duration = Duration::from_secs(20);
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection without calls is closed after this. Server's own limits are longer.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
@@ -53,13 +59,17 @@ type Lines<B> = HashMap<Target, Arc<Line<B>>, foldhash::fast::RandomState>;
 
 /// All connections to one target.
 struct Line<B> {
-    /// Attempts to connect that have ended, so that a call sees whether one has while it waited.
-    attempts: AtomicU64,
-    state: AsyncMutex<State<B>>,
+    state: Mutex<State<B>>,
+    /// A stream has become free, a connection has ended, or an attempt to connect has.
+    changed: Arc<Notify>,
     claims: Arc<Claims>,
 }
 
 struct State<B> {
+    /// A call connects, and others wait for that.
+    is_connecting: bool,
+    /// Attempts to connect that have ended, so that a call sees whether one has while it waited.
+    attempts: u64,
     /// What the last attempt ended in.
     failure: Option<ConnectError>,
     /// What the server agreed to the last time.
@@ -69,8 +79,31 @@ struct State<B> {
 
 struct Shared<B> {
     sender: SendRequest<B>,
-    room: Arc<Semaphore>,
+    room: Arc<Room>,
     last_opened: Instant,
+}
+
+/// The streams of a connection.
+struct Room {
+    free: Arc<Semaphore>,
+    /// Free or in use.
+    all: AtomicUsize,
+}
+
+/// What a call does next.
+enum Next<B> {
+    Open(Free<B>),
+    Connect,
+    /// There is nothing to share: calls connect side by side.
+    ConnectAlone,
+    Wait,
+    Fail(ConnectError),
+}
+
+/// A new connection, by what the server wants it to be.
+enum Made<B> {
+    Http1(UpstreamStream),
+    Http2(Shared<B>),
 }
 
 /// A way to a target.
@@ -84,14 +117,27 @@ pub enum Opened<B> {
 /// Room for one call; to be kept until the answer has been read.
 pub struct Http2Stream<B> {
     sender: SendRequest<B>,
-    _room: OwnedSemaphorePermit,
+    room: Arc<Room>,
+    _permit: OwnedSemaphorePermit,
     _claim: Claim,
+    /// After the permit, which is free by then.
+    _freed: Freed,
 }
 
 /// Room on a connection.
 struct Free<B> {
     sender: SendRequest<B>,
-    room: OwnedSemaphorePermit,
+    room: Arc<Room>,
+    permit: OwnedSemaphorePermit,
+}
+
+/// Tells one of those that wait.
+struct Freed(Arc<Notify>);
+
+impl Drop for Freed {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
 }
 
 /// Why there is no answer.
@@ -137,48 +183,39 @@ where
         }
         let line = self.line(target);
         let claim = line.claims.take(subscription).ok_or_else(ConnectError::claimed)?;
-        let attempts_before = line.attempts.load(Ordering::Relaxed);
-        let mut state = line.state.lock().await;
-        if line.attempts.load(Ordering::Relaxed) != attempts_before
-            && let Some(failure) = &state.failure
-        {
-            return Err(failure.clone());
+        let attempts_before = line.state.lock().attempts;
+        let deadline = tokio::time::Instant::now() + upstream.connect_timeout();
+        loop {
+            // Told of from before the look on, so that no change is missed.
+            let mut changed = pin!(line.changed.notified());
+            changed.as_mut().enable();
+            match line.next(attempts_before) {
+                Next::Open(free) => return Ok(Opened::Http2(line.stream(free, claim))),
+                Next::Fail(failure) => return Err(failure),
+                Next::ConnectAlone => {
+                    let claim = upstream.claim(subscription)?;
+                    let made = line.make(upstream, target).await?;
+                    return Ok(line.admit(made, claim));
+                }
+                Next::Connect => match line.connect(upstream, target).await {
+                    Ok(made) => return Ok(line.admit(made, claim)),
+                    // Shared with those that wait, if there is nothing else to wait for.
+                    Err(_) => continue,
+                },
+                Next::Wait => {}
+            }
+            let changed = timeout_at(deadline, changed).await;
+            changed.map_err(|_| ConnectError::Exhausted("no stream has become free".into()))?;
         }
-        if state.protocol == Some(Protocol::Http1) {
-            // There is nothing to share: calls connect side by side.
-            drop(state);
-            let claim = upstream.claim(subscription)?;
-            let connection = upstream.connect(target).await?;
-            return line.state.lock().await.admit(connection, claim).await;
-        }
-        state.connections.retain(|shared| !shared.sender.is_closed());
-        if let Some(free) = state.free_stream() {
-            return Ok(Opened::Http2(free.with(claim)));
-        }
-        if let Some(shared) = state.busiest_allowed() {
-            drop(state);
-            let free = shared.wait(upstream.connect_timeout()).await?;
-            return Ok(Opened::Http2(free.with(claim)));
-        }
-        let opened = match upstream.connect(target).await {
-            Ok(connection) => state.admit(connection, claim).await,
-            Err(error) => Err(error),
-        };
-        state.failure = opened.as_ref().err().cloned();
-        line.attempts.fetch_add(1, Ordering::Relaxed);
-        opened
     }
 
     /// Drops connections that have not been used for a while. To be called about once a second on
     /// each core, with [`Pool::sweep`](super::Pool::sweep).
     pub fn sweep(&self, now: Instant) {
-        self.lines.lock().retain(|_, line| match line.state.try_lock() {
-            Ok(mut state) => {
-                state.connections.retain(|shared| !shared.is_unused(now));
-                !state.connections.is_empty()
-            }
-            // Somebody is connecting.
-            Err(_) => true,
+        self.lines.lock().retain(|_, line| {
+            let mut state = line.state.lock();
+            state.connections.retain(|shared| !shared.is_unused(now));
+            state.is_connecting || !state.connections.is_empty()
         });
     }
 
@@ -188,42 +225,113 @@ where
     }
 }
 
-impl<B> State<B>
+impl<B> Line<B>
 where
     B: Body + Send + Unpin + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    /// Makes a new connection what the server wants it to be.
-    async fn admit(
-        &mut self,
-        connection: Connection,
-        claim: Claim,
-    ) -> Result<Opened<B>, ConnectError> {
-        self.protocol = Some(connection.protocol);
-        match connection.protocol {
-            Protocol::Http1 => Ok(Opened::Http1(connection.stream, claim)),
-            Protocol::Http2 => {
-                let shared = Shared::begin(connection.stream).await?;
-                self.connections.push(shared);
-                let free = self.free_stream().expect("a new connection has room");
-                Ok(Opened::Http2(free.with(claim)))
+    fn next(&self, attempts_before: u64) -> Next<B> {
+        let mut state = self.state.lock();
+        state.connections.retain(|shared| !shared.is_over());
+        if let Some(free) = state.free_stream() {
+            return Next::Open(free);
+        }
+        if state.protocol == Some(Protocol::Http1) {
+            return Next::ConnectAlone;
+        }
+        let failure = state.failure.as_ref().filter(|_| state.attempts != attempts_before);
+        match failure {
+            _ if state.is_connecting => Next::Wait,
+            Some(failure) if state.connections.is_empty() => Next::Fail(failure.clone()),
+            Some(_) => Next::Wait,
+            None if state.connections.len() >= CONNECTIONS_PER_TARGET_MAX => Next::Wait,
+            None => {
+                state.is_connecting = true;
+                Next::Connect
             }
         }
     }
 
-    fn free_stream(&mut self) -> Option<Free<B>> {
-        self.connections.iter_mut().find_map(|shared| {
-            let room = shared.room.clone().try_acquire_owned().ok()?;
-            shared.last_opened = Instant::now();
-            Some(Free { sender: shared.sender.clone(), room })
+    /// Connects for all that wait. Given up, it lets another of them try.
+    async fn connect(&self, upstream: &Upstream, target: Target) -> Result<Made<B>, ConnectError> {
+        let _attempt = Attempt(self);
+        let made = self.make(upstream, target).await;
+        let mut state = self.state.lock();
+        state.attempts += 1;
+        state.failure = made.as_ref().err().cloned();
+        made
+    }
+
+    async fn make(&self, upstream: &Upstream, target: Target) -> Result<Made<B>, ConnectError> {
+        let Connection { stream, protocol, .. } = upstream.connect(target).await?;
+        Ok(match protocol {
+            Protocol::Http1 => Made::Http1(stream),
+            Protocol::Http2 => Made::Http2(Shared::begin(stream, self.changed.clone()).await?),
         })
     }
 
-    /// A connection to wait for, if there may be no more.
-    fn busiest_allowed(&self) -> Option<Shared<B>> {
-        let is_full = self.connections.len() >= CONNECTIONS_PER_TARGET_MAX;
-        self.connections.first().filter(|_| is_full).cloned()
+    fn admit(&self, made: Made<B>, claim: Claim) -> Opened<B> {
+        let mut state = self.state.lock();
+        match made {
+            Made::Http1(stream) => {
+                state.protocol = Some(Protocol::Http1);
+                Opened::Http1(stream, claim)
+            }
+            Made::Http2(mut shared) => {
+                state.protocol = Some(Protocol::Http2);
+                let free = shared.free_stream().expect("a new connection has room");
+                state.connections.push(shared);
+                drop(state);
+                self.changed.notify_waiters();
+                Opened::Http2(self.stream(free, claim))
+            }
+        }
+    }
+
+    fn stream(&self, free: Free<B>, claim: Claim) -> Http2Stream<B> {
+        let Free { sender, room, permit } = free;
+        let freed = Freed(self.changed.clone());
+        Http2Stream { sender, room, _permit: permit, _claim: claim, _freed: freed }
+    }
+}
+
+/// Somebody connects; dropped, nobody does.
+struct Attempt<'a, B>(&'a Line<B>);
+
+impl<B> Drop for Attempt<'_, B> {
+    fn drop(&mut self) {
+        self.0.state.lock().is_connecting = false;
+        self.0.changed.notify_waiters();
+    }
+}
+
+impl<B> State<B> {
+    fn free_stream(&mut self) -> Option<Free<B>> {
+        self.connections.iter_mut().find_map(Shared::free_stream)
+    }
+}
+
+impl<B> Shared<B> {
+    fn free_stream(&mut self) -> Option<Free<B>> {
+        let permit = self.room.free.clone().try_acquire_owned().ok()?;
+        self.last_opened = Instant::now();
+        Some(Free { sender: self.sender.clone(), room: self.room.clone(), permit })
+    }
+
+    /// Whether it takes no more streams.
+    fn is_over(&self) -> bool {
+        self.room.free.is_closed() || self.is_closed()
+    }
+
+    fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    fn is_unused(&self, now: Instant) -> bool {
+        self.is_closed()
+            || (self.room.is_unused()
+                && now.saturating_duration_since(self.last_opened) >= IDLE_MAX)
     }
 }
 
@@ -233,46 +341,83 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    async fn begin(stream: UpstreamStream) -> Result<Self, ConnectError> {
+    async fn begin(stream: UpstreamStream, changed: Arc<Notify>) -> Result<Self, ConnectError> {
         let (sender, driver) = Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .initial_max_send_streams(STREAMS_UNTIL_SAID)
             .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
             .max_header_list_size(HEADER_BYTES_MAX)
-            .keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIMEOUT)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| ConnectError::Unreachable(error.to_string()))?;
-        tokio::spawn(async move {
-            if let Err(error) = driver.await {
-                tracing::debug!(%error, "an HTTP/2 connection to an upstream ended");
-            }
-        });
-        let room = Arc::new(Semaphore::new(STREAMS_PER_CONNECTION_MAX));
+        let room = Arc::new(Room::new());
+        tokio::spawn(drive(driver, room.clone(), changed));
         Ok(Self { sender, room, last_opened: Instant::now() })
     }
+}
 
-    async fn wait(self, limit: Duration) -> Result<Free<B>, ConnectError> {
-        match timeout(limit, self.room.acquire_owned()).await {
-            Ok(Ok(room)) => Ok(Free { sender: self.sender, room }),
-            Ok(Err(_)) | Err(_) => Err(ConnectError::Timeout(limit)),
+/// Keeps a connection going until it ends, and its room at what the server allows.
+async fn drive<B>(
+    driver: Driver<TokioIo<UpstreamStream>, B, TokioExecutor>,
+    room: Arc<Room>,
+    changed: Arc<Notify>,
+) where
+    B: Body + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let mut driver = pin!(driver);
+    let mut look = LOOK_FIRST;
+    loop {
+        let mut wait = pin!(sleep(look));
+        let ended = std::future::poll_fn(|context| match driver.as_mut().poll(context) {
+            Poll::Ready(ended) => Poll::Ready(Some(ended)),
+            Poll::Pending => wait.as_mut().poll(context).map(|()| None),
+        });
+        if let Some(ended) = ended.await {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "an HTTP/2 connection to an upstream ended");
+            }
+            return changed.notify_waiters();
         }
+        if room.allow(driver.current_max_send_streams()) {
+            changed.notify_waiters();
+        }
+        look = (2 * look).min(LOOK_LAST);
     }
 }
 
-impl<B> Shared<B> {
-    fn is_unused(&self, now: Instant) -> bool {
-        self.sender.is_closed()
-            || (self.room.available_permits() == STREAMS_PER_CONNECTION_MAX
-                && now.saturating_duration_since(self.last_opened) >= IDLE_MAX)
+impl Room {
+    fn new() -> Self {
+        let free = Arc::new(Semaphore::new(STREAMS_PER_CONNECTION_MAX));
+        Self { free, all: AtomicUsize::new(STREAMS_PER_CONNECTION_MAX) }
+    }
+
+    /// Takes over what the server allows; by and by, where more are in use. True: there are more.
+    fn allow(&self, said: usize) -> bool {
+        if said == STREAMS_UNTIL_SAID {
+            return false;
+        }
+        let all = self.all.load(Ordering::Relaxed);
+        let allowed = said.min(STREAMS_PER_CONNECTION_MAX);
+        let gone = self.free.forget_permits(all.saturating_sub(allowed));
+        let more = allowed.saturating_sub(all);
+        self.all.store(all - gone + more, Ordering::Relaxed);
+        self.free.add_permits(more);
+        more > 0
+    }
+
+    fn is_unused(&self) -> bool {
+        self.free.available_permits() == self.all.load(Ordering::Relaxed)
     }
 }
 
-impl<B> Free<B> {
-    fn with(self, claim: Claim) -> Http2Stream<B> {
-        Http2Stream { sender: self.sender, _room: self.room, _claim: claim }
+impl<B> Http2Stream<B> {
+    /// The server takes no more streams on this connection; those that are open go on.
+    pub fn leave_connection(&self) {
+        self.room.free.close();
     }
 }
 
@@ -306,17 +451,16 @@ fn is_refused(error: &hyper::Error) -> bool {
     false
 }
 
-impl<B> Clone for Shared<B> {
-    fn clone(&self) -> Self {
-        let (sender, room) = (self.sender.clone(), self.room.clone());
-        Self { sender, room, last_opened: self.last_opened }
-    }
-}
-
 impl<B> Default for Line<B> {
     fn default() -> Self {
-        let state = State { failure: None, protocol: None, connections: Vec::new() };
+        let state = State {
+            is_connecting: false,
+            attempts: 0,
+            failure: None,
+            protocol: None,
+            connections: Vec::new(),
+        };
         let claims = Claims::half_of(STREAMS_PER_TARGET_MAX);
-        Self { attempts: AtomicU64::new(0), state: AsyncMutex::new(state), claims }
+        Self { state: Mutex::new(state), changed: Arc::default(), claims }
     }
 }

@@ -219,6 +219,9 @@ impl Grpc {
                 tokio::spawn(async move {
                     let mut connection = h2::server::handshake(socket).await.unwrap();
                     while let Some(Ok((request, respond))) = connection.accept().await {
+                        if request.uri().path() == "/leave" {
+                            connection.graceful_shutdown();
+                        }
                         tokio::spawn(echo(request, respond, kept.clone()));
                     }
                 });
@@ -320,6 +323,34 @@ async fn a_grpc_call_streams_both_ways_and_ends_with_its_trailers() {
     assert!(!sum.contains_key("authorization"));
     let records = house.has_recorded(1).await;
     assert_eq!((records.len(), records[0].bytes_in, records[0].bytes_out), (1, 11, 11));
+}
+
+#[tokio::test]
+async fn what_a_server_that_leaves_takes_no_more_goes_to_its_next_connection() {
+    let house = House::open().await;
+    let upstream = Grpc::start().await;
+    let offer = sell_grpc(&house, &upstream).await;
+    let mut client = connect(&house).await.ready().await.unwrap();
+    let (answer, mut open) =
+        client.send_request(request("POST", "/grpc/leave", &offer.key), false).unwrap();
+    let mut old = answer.await.unwrap().into_body();
+    // The server's farewell takes a round trip.
+    sleep(Duration::from_millis(500)).await;
+
+    for _ in 0..10 {
+        client = client.ready().await.unwrap();
+        let (answer, mut stream) =
+            client.send_request(request("POST", "/grpc/x", &offer.key), false).unwrap();
+        send_all(&mut stream, Bytes::from_static(b"hello"), true).await;
+        let answer = answer.await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(read_all(&mut answer.into_body()).await.unwrap(), b"hello");
+    }
+
+    // What was open goes on to its end.
+    send_all(&mut open, Bytes::from_static(b"still here"), true).await;
+    assert_eq!(read_all(&mut old).await.unwrap(), b"still here");
+    assert_eq!(house.has_recorded(11).await.len(), 11);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tollgate_common::catalog::product::{UpstreamProtocol, UpstreamSettings};
+use tollgate_common::ids::SubscriptionId;
 
 use super::servers::{LOOPBACK, Server, acceptor, context, context_with, rules};
 use crate::test_certificates::Authority;
@@ -81,6 +82,21 @@ async fn over_tls_the_best_protocol_that_both_know_is_spoken() {
         let connection = connect(&context, &endpoint, speaking(setting)).await;
         assert_eq!(connection.ok().map(|connection| connection.protocol), spoken);
     }
+}
+
+#[tokio::test]
+async fn to_upgrade_http_1_is_spoken_where_http_2_could_be() {
+    let authority = Authority::new();
+    let server = tls_server(&authority, "localhost", &[b"h2", b"http/1.1"]).await;
+    let endpoint = format!("https://localhost:{}", server.address.port());
+    let rules = rules(&endpoint, UpstreamSettings::default());
+    let upstream = Upstream::new(&rules, &context_with(&authority)).unwrap();
+    let target = upstream.pick(b"", &[]).await.unwrap();
+
+    let (connection, _claim) =
+        upstream.connect_to_upgrade(target, SubscriptionId::from_bytes([1; 16])).await.unwrap();
+
+    assert_eq!(connection.protocol, Protocol::Http1);
 }
 
 #[tokio::test]

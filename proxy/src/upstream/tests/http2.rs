@@ -106,12 +106,85 @@ async fn a_full_connection_gets_company_up_to_a_limit() {
         streams.push(open(&calls, &upstream, target).await);
     }
     let over = calls.open(&upstream, target, caller()).await;
-    assert!(matches!(over, Err(ConnectError::Timeout(_))));
+    assert!(matches!(over, Err(ConnectError::Exhausted(_))));
 
     streams.remove(0);
     assert_eq!(call(&calls, &upstream, target, "room again").await, "room again");
     server.has_accepted(8).await;
     assert_eq!(server.accepted(), 8);
+}
+
+#[tokio::test]
+async fn a_call_that_waits_takes_whichever_stream_becomes_free() {
+    let server = echoing(Arc::default()).await;
+    let (upstream, target) = reach(&server, http2()).await;
+    let calls = Calls::default();
+    let mut streams = Vec::new();
+    for _ in 0..800 {
+        streams.push(open(&calls, &upstream, target).await);
+    }
+
+    let waiting = call(&calls, &upstream, target, "in time");
+    let leaving = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        drop(streams.pop());
+    };
+
+    assert_eq!(tokio::join!(waiting, leaving).0, "in time");
+}
+
+#[tokio::test]
+async fn where_no_more_connections_come_about_those_there_are_do() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let accepting = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        drop(listener);
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        while let Some(Ok((_, mut respond))) = connection.accept().await {
+            respond.send_response(Response::new(()), true).unwrap();
+        }
+    });
+    let rules = rules(&format!("http://{address}"), http2());
+    let upstream = Upstream::new(&rules, &context(LOOPBACK)).unwrap();
+    let target = upstream.pick(b"", &[]).await.unwrap();
+    let calls = Calls::default();
+    let mut streams = Vec::new();
+    for _ in 0..100 {
+        streams.push(open(&calls, &upstream, target).await);
+    }
+
+    let waiting = open(&calls, &upstream, target);
+    let leaving = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        drop(streams.pop());
+    };
+    let (mut stream, ()) = tokio::join!(waiting, leaving);
+
+    assert_eq!(stream.send(request("hello")).await.unwrap().status(), 200);
+    accepting.abort();
+}
+
+#[tokio::test]
+async fn a_server_that_allows_one_stream_gets_a_connection_for_each() {
+    let server = Server::start("127.0.0.1:0", |stream: TcpStream| async move {
+        let mut settings = h2::server::Builder::new();
+        let mut connection =
+            settings.max_concurrent_streams(1).handshake::<_, Bytes>(stream).await.unwrap();
+        while let Some(Ok((_, mut respond))) = connection.accept().await {
+            respond.send_response(Response::new(()), true).unwrap();
+        }
+    })
+    .await;
+    let (upstream, target) = reach(&server, http2()).await;
+    let calls = Calls::default();
+    let _held = open(&calls, &upstream, target).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+
+    let mut second = open(&calls, &upstream, target).await;
+
+    assert_eq!(second.send(request("hello")).await.unwrap().status(), 200);
+    assert_eq!(server.accepted(), 2);
 }
 
 #[tokio::test]
