@@ -44,10 +44,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::select_all;
+use parking_lot::Mutex;
 use pingora_load_balancing::health_check::HealthCheck;
 use rustls_pki_types::ServerName;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::task::AbortOnDropHandle;
 use tollgate_common::catalog::product::{UpstreamProtocol, UpstreamSettings};
@@ -71,6 +73,10 @@ pub use self::trust::TrustError;
 
 /// Checks more often than this would be load, not a check.
 const CHECK_INTERVAL_MIN: Duration = Duration::from_millis(100);
+
+/// Rounds of checks that are under way at once: a server that hangs is asked again this often before it has
+/// answered or is given up.
+const CHECK_ROUNDS_MAX: usize = 64;
 
 #[derive(Clone, Debug, Default)]
 pub struct ContextOptions {
@@ -152,8 +158,8 @@ pub struct Upstream {
     balancer: Arc<Balancer>,
     /// True once each name has been looked up.
     resolved: watch::Receiver<bool>,
-    /// Ended with the upstream.
-    _tasks: Vec<AbortOnDropHandle<()>>,
+    /// Ended with the upstream, or before, when no more calls begin on it.
+    tasks: Mutex<Option<Vec<AbortOnDropHandle<()>>>>,
 }
 
 impl Upstream {
@@ -191,7 +197,7 @@ impl Upstream {
             connector,
             balancer,
             resolved,
-            _tasks: tasks,
+            tasks: Mutex::new(Some(tasks)),
         }))
     }
 
@@ -199,6 +205,17 @@ impl Upstream {
     /// can be kept.
     pub fn serves(&self, rules: &ProductRules) -> bool {
         rules.gateway_endpoint.as_deref() == Some(&self.text) && rules.upstream == self.settings
+    }
+
+    /// No more calls begin on it: its names and its servers' health are of no interest any more, however
+    /// long the last calls take.
+    pub fn retire(&self) {
+        *self.tasks.lock() = None;
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_retired(&self) -> bool {
+        self.tasks.lock().is_none()
     }
 
     pub fn id(&self) -> UpstreamId {
@@ -398,13 +415,19 @@ async fn follow(
     }
 }
 
+/// Asks all addresses each time, without waiting for those that have not answered the time before.
 async fn check_all(balancer: Arc<Balancer>, every: Duration) {
     let mut interval = interval(every);
     // Checks that could not be made in time are not caught up with.
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut rounds = JoinSet::new();
     loop {
         interval.tick().await;
-        balancer.check().await;
+        while rounds.try_join_next().is_some() {}
+        if rounds.len() < CHECK_ROUNDS_MAX {
+            let balancer = balancer.clone();
+            rounds.spawn(async move { balancer.check().await });
+        }
     }
 }
 

@@ -111,8 +111,10 @@ pub struct Upstream {
     /// The longest silence inside a body or a tunnel.
     #[schema(required = false, minimum = 1, maximum = 3_600_000, default = 60_000)]
     idle_timeout_ms: u64,
-    /// How often a request that is safe to repeat is tried again when no byte of an answer came. To
-    /// go to another address when one cannot be connected to is no retry.
+    /// How often a call without a body is sent again that the upstream has not looked at: a method that is
+    /// safe to repeat where a connection that had served calls before ends without a byte of an answer,
+    /// any method where the upstream says so itself (HTTP/2). To go to another address when one cannot be
+    /// connected to is no retry.
     #[schema(required = false, minimum = 0, maximum = 5, default = 1)]
     retries: u8,
     health_check: Option<HealthCheck>,

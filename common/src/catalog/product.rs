@@ -54,8 +54,10 @@ pub struct UpstreamSettings {
     pub response_timeout_ms: u64,
     /// The longest silence inside a body or a tunnel.
     pub idle_timeout_ms: u64,
-    /// How often a request that is safe to repeat is tried again when no byte of an answer came. To
-    /// go to another address when one cannot be connected to is no retry.
+    /// How often a call without a body is sent again that the upstream has not looked at: a method that is
+    /// safe to repeat where a connection that had served calls before ends without a byte of an answer,
+    /// any method where the upstream says so itself (HTTP/2). To go to another address when one cannot be
+    /// connected to is no retry.
     pub retries: u8,
     pub health_check: Option<HealthCheck>,
     /// Send the caller's `Host` instead of the endpoint's.

@@ -263,7 +263,8 @@ impl Batch for CatalogBatch<'_> {
             let bridge = self.current.with_plans_of(&before).map(Arc::new);
             has_bridge = bridge.is_some();
             self.catalog.tables.store(bridge.unwrap_or_else(|| self.current.clone()));
-            *self.catalog.sources.lock() = changed.sources;
+            let replaced = std::mem::replace(&mut *self.catalog.sources.lock(), changed.sources);
+            self.retire_upstreams(&replaced);
         }
         for (subscriber, rules, slot) in &self.known {
             subscriber.update(rules, *slot);
@@ -357,6 +358,18 @@ impl CatalogBatch<'_> {
             | Entry::ProductRemoved(_)
             | Entry::PlanRemoved(_) => {
                 unreachable!("products and plans do not wait")
+            }
+        }
+    }
+
+    /// Calls that are under way keep an upstream that others do not get any more.
+    fn retire_upstreams(&self, replaced: &Sources) {
+        let sources = self.catalog.sources.lock();
+        for (id, product) in &replaced.products {
+            let Some(upstream) = &product.upstream else { continue };
+            let kept = sources.products.get(id).and_then(|kept| kept.upstream.as_ref());
+            if !kept.is_some_and(|kept| Arc::ptr_eq(kept, upstream)) {
+                upstream.retire();
             }
         }
     }

@@ -336,6 +336,26 @@ fn the_name_of_a_removed_product_can_be_taken_in_the_same_batch() {
 }
 
 #[test]
+fn an_upstream_that_others_do_not_get_is_retired() {
+    let catalog = with_one_of_each();
+    let upstream = || {
+        let tables = catalog.tables();
+        tables.product_by_name("product-1").unwrap().upstream.clone().unwrap()
+    };
+    let first = upstream();
+    apply(&catalog, false, 2, [Entry::Plan(plan(2))]).unwrap();
+    assert!(!first.is_retired());
+
+    let moved = Some("http://192.0.2.9:81".to_owned());
+    let moved = ProductRules { gateway_endpoint: moved, ..product(1) };
+    apply(&catalog, false, 3, [Entry::Product(moved)]).unwrap();
+    assert!(first.is_retired());
+    let second = upstream();
+    apply(&catalog, false, 4, [Entry::ProductRemoved(product(1).id)]).unwrap();
+    assert!(second.is_retired());
+}
+
+#[test]
 fn an_upstream_lives_as_long_as_nothing_about_it_changes() {
     let catalog = with_one_of_each();
     let upstream = || {

@@ -1,8 +1,10 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 use tollgate_common::catalog::product::{Balance, HealthCheck, UpstreamSettings};
 
 use super::servers::{LOOPBACK, Server, closed_port, context, rules};
@@ -154,6 +156,35 @@ async fn without_a_path_a_connection_is_enough() {
     let upstream = over(&context(LOOPBACK), &[server.address, closed], checked(None));
 
     settles_on(&upstream, &[server.address]).await;
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_holds_up_no_check_of_the_others() {
+    let (hanging, (status, answer)) = (Server::silent().await, watch::channel(503));
+    let failing = Server::answering(answer).await;
+    let addresses = [hanging.address, failing.address];
+    let upstream = over(&context(LOOPBACK), &addresses, checked(Some("/health")));
+
+    // Well before the one that hangs is given up.
+    let others = [hanging.address];
+    let settled = settles_on(&upstream, &others);
+    timeout(upstream.connect_timeout() / 2, settled).await.expect("the other is found out");
+    drop(status);
+}
+
+#[tokio::test]
+async fn checks_end_when_no_more_calls_begin() {
+    let server = Server::silent().await;
+    let upstream = over(&context(LOOPBACK), &[server.address], checked(None));
+    server.has_accepted(2).await;
+
+    upstream.retire();
+    sleep(Duration::from_millis(50)).await;
+    let checks = server.accepted();
+    sleep(Duration::from_millis(500)).await;
+
+    assert_eq!(server.accepted(), checks);
+    assert!(upstream.pick(b"", &[]).await.is_ok());
 }
 
 #[tokio::test]
