@@ -77,8 +77,7 @@ impl Period {
 /// The period that a subscription counts in at `now`, which has counted in those that began at `starts`.
 ///
 /// A calendar that is edited takes over when the running period ends: to begin another at once would
-/// grant the quota twice. What ends it is not known any more, so it is taken to last for a month, by the
-/// calendar of whichever time zone is the last.
+/// grant the quota twice.
 pub fn running(
     kind: PeriodKind,
     time_zone: &TimeZone,
@@ -89,9 +88,25 @@ pub fn running(
     let of = |moment| Period::of(kind, time_zone, started_at, moment);
     let current = of(now);
     let Some(start) = starts.filter(|start| *start <= now).max() else { return current };
-    let here = of(start);
-    let end = if here.start == start { here.end } else { month_end_latest(start) };
+    let end = end_of(start, kind, time_zone, started_at);
     if start != current.start && now < end { Period { start, end } } else { current }
+}
+
+/// Where a period ends that began at `start`: by the calendar of now, or the other one, or either of them
+/// in UTC, which is where time zones mostly are changed from. If none of them begins one there, what ended
+/// it is not known any more, and it is taken to last for a month by the time zone that is the last.
+fn end_of(
+    start: Timestamp,
+    kind: PeriodKind,
+    time_zone: &TimeZone,
+    started_at: Timestamp,
+) -> Timestamp {
+    let utc = &TimeZone::UTC;
+    let kinds = [kind, PeriodKind::CalendarMonth, PeriodKind::Anniversary];
+    let calendars = [time_zone, utc].into_iter().flat_map(|zone| kinds.map(|kind| (kind, zone)));
+    let mut periods = calendars.map(|(kind, zone)| Period::of(kind, zone, started_at, start));
+    let fitting = periods.find(|period| period.start == start);
+    fitting.map_or_else(|| month_end_latest(start), |period| period.end)
 }
 
 /// Where a month is over that began at `start`, whichever time zone had midnight then.
@@ -282,15 +297,16 @@ mod tests {
         let berlin = "2026-10-31T23:00:00Z";
         let day_15 = "2026-11-15T00:00:00Z";
 
-        is(month("Europe/Berlin", &[utc], "2026-11-30T23:30:00Z"), "11-01T00", "12-01T14");
+        is(month("Europe/Berlin", &[utc], "2026-11-30T23:30:00Z"), "11-01T00", "12-01T00");
         is(month("UTC", &[berlin], "2026-11-20T00:00:00Z"), "10-31T23", "12-01T14");
-        is(month("America/Los_Angeles", &[utc], "2026-11-30T00:00:00Z"), "11-01T00", "12-01T14");
+        is(month("America/Los_Angeles", &[utc], "2026-11-30T00:00:00Z"), "11-01T00", "12-01T00");
+        is(month("America/Los_Angeles", &[utc], "2026-12-01T04:00:00Z"), "11-01T07", "12-01T08");
         is(month("America/Los_Angeles", &[utc], "2026-12-01T14:00:00Z"), "12-01T08", "01-01T08");
-        is(anniversary(&[utc], "2026-11-20T00:00:00Z"), "11-01T00", "12-01T14");
+        is(anniversary(&[utc], "2026-11-20T00:00:00Z"), "11-01T00", "12-01T00");
         is(anniversary(&[berlin], "2026-11-30T22:00:00Z"), "10-31T23", "12-01T14");
-        is(anniversary(&[utc], "2026-12-01T14:00:00Z"), "11-15T00", "12-15T00");
-        is(month("UTC", &[utc, day_15], "2026-12-15T10:00:00Z"), "11-15T00", "12-15T14");
-        is(month("UTC", &[utc, day_15], "2026-12-15T14:00:00Z"), "12-01T00", "01-01T00");
+        is(anniversary(&[utc], "2026-12-01T00:00:00Z"), "11-15T00", "12-15T00");
+        is(month("UTC", &[utc, day_15], "2026-12-14T23:00:00Z"), "11-15T00", "12-15T00");
+        is(month("UTC", &[utc, day_15], "2026-12-15T00:00:00Z"), "12-01T00", "01-01T00");
     }
 
     #[test]
