@@ -9,6 +9,8 @@ pub mod throttle;
 pub mod token;
 
 use serde::{Deserialize, Serialize};
+use tollgate_common::ids::TokenId;
+use tollgate_common::time::Timestamp;
 use utoipa::ToSchema;
 
 pub use token::Token;
@@ -91,24 +93,39 @@ pub struct Caller {
     actor: String,
     name: String,
     role: Role,
+    /// The token of the store that it came with; None where it stands on something else.
+    token: Option<TokenId>,
 }
 
 impl Caller {
     /// Whoever works on the store's file itself.
     pub(crate) fn on_the_machine() -> Self {
-        let actor = "command-line".to_owned();
-        Self { name: actor.clone(), actor, role: Role::PlatformOwner }
+        Self::named("command-line", Role::PlatformOwner)
     }
 
     /// The program itself, where it acts without being asked.
     pub(crate) fn of_itself() -> Self {
-        let actor = "tollgate".to_owned();
-        Self { name: actor.clone(), actor, role: Role::Operator }
+        Self::named("tollgate", Role::Operator)
+    }
+
+    /// Whoever holds the token of the settings, which lives as long as the process.
+    fn with_bootstrap_token() -> Self {
+        Self::named("bootstrap", Role::PlatformOwner)
+    }
+
+    fn named(actor: &str, role: Role) -> Self {
+        Self { actor: actor.to_owned(), name: actor.to_owned(), role, token: None }
+    }
+
+    /// Whoever holds a token of the store.
+    fn with_token(token: Token) -> Self {
+        let Token { id, name, role, .. } = token;
+        Self { actor: id.to_string(), name, role, token: Some(id) }
     }
 
     /// Whoever an OpenID provider vouches for.
     pub(crate) fn of_provider(subject: &str, name: String, role: Role) -> Self {
-        Self { actor: format!("openid:{subject}"), name, role }
+        Self { actor: format!("openid:{subject}"), name, role, token: None }
     }
 
     /// The id of the token, `bootstrap`, or whom a provider vouches for.
@@ -124,6 +141,16 @@ impl Caller {
         self.role
     }
 
+    /// The token to look up where it may have ended since the caller was let in.
+    pub(crate) fn token(&self) -> Option<TokenId> {
+        self.token
+    }
+
+    /// Whether the caller still is who was let in, by the token as it is now.
+    pub(crate) fn still_holds(&self, token: Option<&Token>, now: Timestamp) -> bool {
+        token.is_some_and(|token| !token.is_expired(now) && token.role == self.role)
+    }
+
     /// For what depends on the body and not on the URL alone.
     pub fn may(&self, action: Action) -> bool {
         self.role.may(action)
@@ -132,7 +159,30 @@ impl Caller {
 
 #[cfg(test)]
 mod tests {
+    use tollgate_common::catalog::KeyDigest;
+    use uuid::Uuid;
+
     use super::*;
+
+    #[test]
+    fn a_caller_stays_who_it_was_only_with_its_token_and_its_role() {
+        let token = Token {
+            id: TokenId(Uuid::nil()),
+            name: "Grace".to_owned(),
+            role: Role::PlatformOwner,
+            digest: KeyDigest([0; 32]),
+            created_at: Timestamp(0),
+            expires_at: Some(Timestamp(2)),
+        };
+        let lowered = Token { role: Role::Auditor, ..token.clone() };
+        let caller = Caller::with_token(token.clone());
+
+        assert!(caller.still_holds(Some(&token), Timestamp(1)));
+        assert!(!caller.still_holds(Some(&token), Timestamp(2)));
+        assert!(!caller.still_holds(Some(&lowered), Timestamp(1)));
+        assert!(!caller.still_holds(None, Timestamp(1)));
+        assert_eq!(Caller::with_bootstrap_token().token(), None);
+    }
 
     #[test]
     fn each_role_may_do_what_the_table_says() {

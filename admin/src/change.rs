@@ -34,7 +34,7 @@ pub use plan::PlanFields;
 pub use product::ProductFields;
 pub use token::TokenFields;
 
-use crate::access::Caller;
+use crate::access::{Caller, authenticate};
 use crate::audit::{AuditRecord, Deed, state};
 use crate::fresh::Ids;
 use crate::idempotency;
@@ -71,11 +71,21 @@ impl Door {
         Ok(Self { store, clock, ids: Arc::new(Ids::default()), newest })
     }
 
-    /// Begins a change for a caller who was let in for it, once the change before is done.
+    /// Begins a change for a caller who was let in for it, once the change before is done. A body
+    /// may take long to arrive and a change its turn, so whether the caller's token is still there is
+    /// seen in the transaction itself.
     pub async fn begin(&self, caller: &Caller, request_id: &str) -> Result<Change, Problem> {
+        let mut catalog = self.store.write().await?;
+        let now = self.clock.now().wall;
+        if let Some(id) = caller.token() {
+            let token = catalog.token(id).await?;
+            if !caller.still_holds(token.as_ref(), now) {
+                return Err(authenticate::unknown());
+            }
+        }
         Ok(Change {
-            catalog: self.store.write().await?,
-            now: self.clock.now().wall,
+            catalog,
+            now,
             ids: Arc::clone(&self.ids),
             caller: caller.clone(),
             request_id: request_id.to_owned(),

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use tollgate_common::catalog::KeyDigest;
 use tollgate_common::internal::STORE_HEADER;
 
-use super::{Action, Caller, Role, token};
+use super::{Action, Caller, token};
 use crate::control::Control;
 use crate::problem::{Code, Problem};
 
@@ -77,11 +77,7 @@ pub async fn authenticate(control: &Control, headers: &HeaderMap) -> Result<Call
 /// Whoever holds the token with this digest, with the role that it has now.
 pub async fn caller_with(control: &Control, digest: KeyDigest) -> Result<Caller, Problem> {
     if control.bootstrap_digest.is_some_and(|known| token::is_same(&known, &digest)) {
-        return Ok(Caller {
-            actor: "bootstrap".to_owned(),
-            name: "bootstrap".to_owned(),
-            role: Role::PlatformOwner,
-        });
+        return Ok(Caller::with_bootstrap_token());
     }
     let found = control.catalog().await?.token_with_digest(digest).await?;
     match found {
@@ -89,7 +85,7 @@ pub async fn caller_with(control: &Control, digest: KeyDigest) -> Result<Caller,
             if token.is_expired(control.now()) {
                 return Err(unknown());
             }
-            Ok(Caller { actor: token.id.to_string(), name: token.name, role: token.role })
+            Ok(Caller::with_token(token))
         }
         _ => Err(unknown()),
     }

@@ -1,6 +1,8 @@
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::support::Admin;
 
@@ -22,6 +24,35 @@ async fn a_token_is_shown_once_and_ends_at_once() {
     admin.delete(&format!("{TOKENS}/{}", created["id"].as_str().unwrap())).await.expect(204);
     let refused = admin.call_as(text, Method::GET, TOKENS).send().await;
     refused.expect_problem(401, "token-invalid");
+}
+
+#[tokio::test]
+async fn a_token_that_ends_while_a_body_arrives_changes_nothing_more() {
+    let admin = Admin::start().await;
+    let body = json!({ "name": "Grace", "role": "platform_owner" });
+    let grace = admin.post(TOKENS, body).await.expect(201);
+    let body = json!({ "name": "heir", "role": "platform_owner" }).to_string();
+    let head = format!(
+        "POST {TOKENS} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nExpect: 100-continue\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        grace["token"].as_str().unwrap(),
+        body.len(),
+    );
+    let mut stream = TcpStream::connect(admin.address()).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // Whoever is told to go on was let in.
+    let mut goes_on = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+    stream.read_exact(&mut goes_on).await.unwrap();
+    stream.write_all(&body.as_bytes()[..5]).await.unwrap();
+
+    admin.delete(&format!("{TOKENS}/{}", grace["id"].as_str().unwrap())).await.expect(204);
+    stream.write_all(&body.as_bytes()[5..]).await.unwrap();
+
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    assert!(answer.contains("token-invalid"), "{answer}");
+    assert_eq!(admin.count(TOKENS).await, 0);
 }
 
 #[rstest]
