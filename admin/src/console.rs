@@ -50,9 +50,10 @@ pub struct Console {
     control: Arc<Control>,
     /// The table of URLs under `/api/v1`.
     api: Router,
-    throttle: Throttle,
     /// Who vouches for people who have no token.
     openid: Option<OpenId>,
+    /// Whoever asks it in vain.
+    openid_throttle: Throttle,
 }
 
 /// Whether a path is the console's.
@@ -67,7 +68,8 @@ pub fn table() -> Vec<Line<Arc<Console>>> {
 
 pub fn routes<S: Clone + Send + Sync + 'static>(control: Arc<Control>, api: Router) -> Router<S> {
     let openid = control.options.openid.clone().map(OpenId::new);
-    let console = Arc::new(Console { control, api, throttle: Throttle::default(), openid });
+    let openid_throttle = Throttle::default();
+    let console = Arc::new(Console { control, api, openid, openid_throttle });
     routed(table(), "").with_state(console)
 }
 

@@ -9,6 +9,7 @@ use tollgate_common::catalog::KeyDigest;
 use tollgate_common::time::{Clock, Timestamp};
 
 use crate::access::Caller;
+use crate::access::throttle::Throttle;
 use crate::change::{Change, Door};
 use crate::fresh::{Ids, SystemClock};
 use crate::idempotency::Answers;
@@ -38,6 +39,10 @@ pub struct Control {
     pub request_ids: Ids,
     pub bootstrap_digest: Option<KeyDigest>,
     pub node_digest: Option<KeyDigest>,
+    /// Whoever comes with unknown tokens, to the API or the console.
+    pub throttle: Throttle,
+    /// Whatever comes with unknown node tokens: a gateway that is set up wrongly keeps nobody out.
+    pub node_throttle: Throttle,
     /// Set when the control plane stops: endless answers end.
     pub stopping: CancellationToken,
 }
@@ -60,6 +65,8 @@ impl Control {
         Ok(Self {
             bootstrap_digest: options.bootstrap_token.as_ref().map(digest),
             node_digest: options.node_token.as_ref().map(digest),
+            throttle: Throttle::default(),
+            node_throttle: Throttle::default(),
             options,
             store,
             store_name,

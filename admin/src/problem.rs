@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -17,6 +17,8 @@ pub enum Code {
     TokenMissing,
     /// Unknown, deleted and expired look alike.
     TokenInvalid,
+    /// An address has shown too many tokens that nobody has been given.
+    TokenTriesTooMany,
     Forbidden,
     NotFound,
     MethodNotAllowed,
@@ -46,11 +48,12 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Code; 28] = [
+    pub const ALL: [Code; 29] = [
         Self::RequestMalformed,
         Self::FieldsInvalid,
         Self::TokenMissing,
         Self::TokenInvalid,
+        Self::TokenTriesTooMany,
         Self::Forbidden,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -81,6 +84,7 @@ impl Code {
         match self {
             Self::RequestMalformed | Self::FieldsInvalid => StatusCode::BAD_REQUEST,
             Self::TokenMissing | Self::TokenInvalid => StatusCode::UNAUTHORIZED,
+            Self::TokenTriesTooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -108,6 +112,7 @@ impl Code {
             Self::FieldsInvalid => "fields-invalid",
             Self::TokenMissing => "token-missing",
             Self::TokenInvalid => "token-invalid",
+            Self::TokenTriesTooMany => "token-tries-too-many",
             Self::Forbidden => "forbidden",
             Self::NotFound => "not-found",
             Self::MethodNotAllowed => "method-not-allowed",
@@ -141,6 +146,7 @@ impl Code {
             Self::FieldsInvalid => "Some fields are not valid",
             Self::TokenMissing => "A token is needed",
             Self::TokenInvalid => "The token is not valid",
+            Self::TokenTriesTooMany => "Too many unknown tokens were shown",
             Self::Forbidden => "The token's role does not allow this",
             Self::NotFound => "There is no such thing",
             Self::MethodNotAllowed => "The method is not allowed here",
@@ -182,13 +188,24 @@ pub struct Problem {
     pub code: Code,
     pub detail: Cow<'static, str>,
     pub errors: Vec<FieldError>,
+    /// When it may go well, where that is known.
+    pub retry_after_seconds: Option<u64>,
     /// For the log only.
     pub cause: Option<String>,
 }
 
 impl Problem {
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), cause: None }
+        let (errors, detail) = (Vec::new(), detail.into());
+        Self { code, detail, errors, retry_after_seconds: None, cause: None }
+    }
+
+    /// An unknown token from an address that has to wait.
+    pub fn token_tries_too_many(wait_ms: i64) -> Self {
+        let seconds = wait_ms.max(1).unsigned_abs().div_ceil(1_000);
+        let detail = format!("too many unknown tokens came from here; try again in {seconds} s");
+        let problem = Self::new(Code::TokenTriesTooMany, detail);
+        Self { retry_after_seconds: Some(seconds), ..problem }
     }
 
     pub fn not_found(what: &str) -> Self {
@@ -242,6 +259,9 @@ impl From<StoreError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.code.status().into_response();
+        if let Some(seconds) = self.retry_after_seconds {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
         response.extensions_mut().insert(self);
         response
     }

@@ -36,6 +36,13 @@ pub struct Peer {
     pub is_secure: bool,
 }
 
+impl Peer {
+    pub fn of<B>(request: &axum::http::Request<B>) -> Self {
+        let peer = request.extensions().get::<Self>().copied();
+        peer.expect("the port says of every request from outside who is at the other end")
+    }
+}
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The pages of the API's description load their own scripts and styles and nothing else. Their
@@ -126,7 +133,7 @@ fn with_problem(mut response: Response, id: &RequestId, face: Face) -> Response 
     let (parts, _) = response.into_parts();
     let status = problem.code.status();
     let mut response = (status, Json(problem.body(id.to_string()))).into_response();
-    let kept = [header::ALLOW, header::WWW_AUTHENTICATE, header::CONNECTION];
+    let kept = [header::ALLOW, header::WWW_AUTHENTICATE, header::CONNECTION, header::RETRY_AFTER];
     for name in kept {
         if let Some(value) = parts.headers.get(&name) {
             response.headers_mut().insert(name, value.clone());

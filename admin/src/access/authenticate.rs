@@ -1,5 +1,6 @@
 //! Finds out who calls, and whether they may.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Request, State};
@@ -13,6 +14,7 @@ use tollgate_common::internal::STORE_HEADER;
 use super::{Action, Caller, token};
 use crate::control::Control;
 use crate::problem::{Code, Problem};
+use crate::request::Peer;
 
 /// The longest text that is taken for a token; ours have 47 characters, a bootstrap token has what
 /// its owner chose.
@@ -27,7 +29,7 @@ pub async fn require(
 ) -> Response {
     let caller = match request.extensions().get::<Caller>() {
         Some(visitor) => visitor.clone(),
-        None => match authenticate(&control, request.headers()).await {
+        None => match authenticate(&control, Peer::of(&request), request.headers()).await {
             Ok(caller) => caller,
             Err(problem) => return problem.into_response(),
         },
@@ -50,7 +52,7 @@ pub async fn require_node(
         Err(problem) => return problem.into_response(),
     };
     if !control.node_digest.as_ref().is_some_and(|known| token::is_same(known, &digest)) {
-        return unknown().into_response();
+        return refuse_node(&control, Peer::of(&request).address).into_response();
     }
     let followed = request.headers().get(STORE_HEADER);
     let mut response = match followed {
@@ -59,6 +61,20 @@ pub async fn require_node(
     };
     response.headers_mut().insert(STORE_HEADER, control.store_name.clone());
     response
+}
+
+/// A gateway with the right token is let in whoever else guesses from its address: what it has
+/// counted must not wait.
+fn refuse_node(control: &Control, address: IpAddr) -> Problem {
+    let now = control.now();
+    match control.node_throttle.wait_ms(address, now) {
+        Some(wait_ms) => Problem::token_tries_too_many(wait_ms),
+        None => {
+            control.node_throttle.failed(address, now);
+            tracing::warn!(%address, "something came with a node token that is not ours");
+            unknown()
+        }
+    }
 }
 
 fn other_store(followed: &HeaderValue) -> Problem {
@@ -70,24 +86,63 @@ pub fn forbidden(caller: &Caller) -> Problem {
     Problem::new(Code::Forbidden, format!("the role {} may not do this", caller.role.word()))
 }
 
-pub async fn authenticate(control: &Control, headers: &HeaderMap) -> Result<Caller, Problem> {
-    caller_with(control, KeyDigest::of(bearer(headers)?.as_bytes())).await
+pub async fn authenticate(
+    control: &Control,
+    peer: Peer,
+    headers: &HeaderMap,
+) -> Result<Caller, Problem> {
+    admit(control, peer.address, KeyDigest::of(bearer(headers)?.as_bytes())).await
 }
 
-/// Whoever holds the token with this digest, with the role that it has now.
-pub async fn caller_with(control: &Control, digest: KeyDigest) -> Result<Caller, Problem> {
-    if control.bootstrap_digest.is_some_and(|known| token::is_same(&known, &digest)) {
+/// Whoever comes from an address with the text of the token with this digest. A token of the store
+/// cannot be guessed, so it is good whatever else comes from there; the one of the settings is what
+/// its owner chose, and an address that has to wait is not told whether it has found that.
+pub async fn admit(
+    control: &Control,
+    address: IpAddr,
+    digest: KeyDigest,
+) -> Result<Caller, Problem> {
+    if let Some(caller) = holder(control, digest).await? {
+        return Ok(caller);
+    }
+    // Nothing is awaited from here on, so that tries at once are still one after the other.
+    let now = control.now();
+    if let Some(wait_ms) = control.throttle.wait_ms(address, now) {
+        return Err(Problem::token_tries_too_many(wait_ms));
+    }
+    if is_bootstrap(control, &digest) {
+        control.throttle.succeeded(address);
         return Ok(Caller::with_bootstrap_token());
     }
+    control.throttle.failed(address, now);
+    tracing::warn!(%address, "somebody came with an unknown token");
+    Err(unknown())
+}
+
+/// Whoever was let in with the token with this digest, with the role that it has now.
+pub async fn caller_with(control: &Control, digest: KeyDigest) -> Result<Caller, Problem> {
+    if is_bootstrap(control, &digest) {
+        return Ok(Caller::with_bootstrap_token());
+    }
+    holder(control, digest).await?.ok_or_else(unknown)
+}
+
+fn is_bootstrap(control: &Control, digest: &KeyDigest) -> bool {
+    control.bootstrap_digest.as_ref().is_some_and(|known| token::is_same(known, digest))
+}
+
+/// Whoever holds a token of the store; None where there is none with this digest.
+async fn holder(control: &Control, digest: KeyDigest) -> Result<Option<Caller>, Problem> {
     let found = control.catalog().await?.token_with_digest(digest).await?;
     match found {
         Some(token) if token::is_same(&token.digest, &digest) => {
+            // Somebody was given it once, so it is no guess.
             if token.is_expired(control.now()) {
                 return Err(unknown());
             }
-            Ok(Caller::with_token(token))
+            Ok(Some(Caller::with_token(token)))
         }
-        _ => Err(unknown()),
+        _ => Ok(None),
     }
 }
 

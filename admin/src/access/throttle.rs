@@ -1,4 +1,4 @@
-//! Slows down whoever guesses tokens at the console's door.
+//! Slows down whoever guesses tokens.
 //!
 //! A token of ours cannot be guessed; a bootstrap token is what its owner chose. Failures are counted
 //! by address, an IPv6 network of 64 bits as one, so that neither a thousand connections nor a

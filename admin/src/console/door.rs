@@ -46,22 +46,18 @@ pub async fn sign_in(
     }
     let sent = read(content, &console).await?;
     let (token, next) = (sent.text("token").trim(), sent.text("next"));
-    let now = console.control.now();
-    if let Some(wait_ms) = console.throttle.wait_ms(peer.address, now) {
-        return Ok(too_many(&console, next, wait_ms));
-    }
     let digest = KeyDigest::of(token.as_bytes());
-    let caller = match authenticate::caller_with(&console.control, digest).await {
+    let caller = match authenticate::admit(&console.control, peer.address, digest).await {
         Ok(caller) => caller,
+        Err(problem) if problem.code == Code::TokenTriesTooMany => {
+            return Ok(too_many(&console, next, &problem));
+        }
         Err(problem) if problem.code == Code::TokenInvalid => {
-            console.throttle.failed(peer.address, now);
-            tracing::warn!(address = %peer.address, "somebody tried to sign in with an unknown token");
             let message = "This token is unknown, deleted or expired.";
             return Ok(form(&console, StatusCode::UNAUTHORIZED, next, Some(message)));
         }
         Err(problem) => return Err(problem.into()),
     };
-    console.throttle.succeeded(peer.address);
     let name = caller.name().to_owned();
     let text = begin(&console, Standing::Token(digest), name, SESSION_MS).await?;
     tracing::info!(actor = caller.actor(), address = %peer.address, "signed in at the console");
@@ -127,8 +123,8 @@ fn set_cookie(response: &mut Response, text: &str, seconds: i64, is_secure: bool
     response.headers_mut().insert(header::SET_COOKIE, cookie);
 }
 
-fn too_many(console: &Console, next: &str, wait_ms: i64) -> Response {
-    let seconds = (wait_ms + 999) / 1_000;
+fn too_many(console: &Console, next: &str, problem: &Problem) -> Response {
+    let seconds = problem.retry_after_seconds.unwrap_or(1);
     let message = format!("Too many tries. Try again in {seconds} s.");
     let mut response = form(console, StatusCode::TOO_MANY_REQUESTS, next, Some(&message));
     response.headers_mut().insert(header::RETRY_AFTER, seconds.into());

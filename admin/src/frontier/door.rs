@@ -9,16 +9,17 @@ use bytes::Bytes;
 use data_encoding::BASE64;
 use tollgate_common::catalog::KeyDigest;
 
-use crate::access::authenticate::{authenticate, caller_with, forbidden, unknown};
+use crate::access::authenticate::{admit, authenticate, forbidden, unknown};
 use crate::access::{Action, Caller};
 use crate::api::body;
 use crate::control::Control;
 use crate::problem::Problem;
-use crate::request::RequestId;
+use crate::request::{Peer, RequestId};
 
 /// A request, read whole, before it is known who sent it.
 pub struct Visit {
     control: Arc<Control>,
+    peer: Peer,
     headers: HeaderMap,
     pub body: Bytes,
     pub id: RequestId,
@@ -28,10 +29,12 @@ impl FromRequest<Arc<Control>> for Visit {
     type Rejection = Problem;
 
     async fn from_request(request: Request, control: &Arc<Control>) -> Result<Self, Problem> {
+        let peer = Peer::of(&request);
         let (parts, content) = request.into_parts();
         let id = parts.extensions.get::<RequestId>().copied();
         Ok(Self {
             control: Arc::clone(control),
+            peer,
             headers: parts.headers,
             body: body::read(content, control.options.body_bytes_max).await?,
             id: id.expect("the frame gives every request an id"),
@@ -44,14 +47,15 @@ impl Visit {
     pub async fn admit(&self, action: Action) -> Result<Caller, Problem> {
         let caller = match basic(&self.headers) {
             Some(credentials) => self.client(credentials?).await?,
-            None => authenticate(&self.control, &self.headers).await?,
+            None => authenticate(&self.control, self.peer, &self.headers).await?,
         };
         if caller.may(action) { Ok(caller) } else { Err(forbidden(&caller)) }
     }
 
     /// A client's secret is a token; its id is the token's id or name.
     async fn client(&self, Credentials { id, secret }: Credentials) -> Result<Caller, Problem> {
-        let caller = caller_with(&self.control, KeyDigest::of(secret.as_bytes())).await?;
+        let digest = KeyDigest::of(secret.as_bytes());
+        let caller = admit(&self.control, self.peer.address, digest).await?;
         let is_it = id == caller.actor() || id == caller.name();
         if is_it { Ok(caller) } else { Err(unknown()) }
     }

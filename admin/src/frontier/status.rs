@@ -16,6 +16,7 @@ enum Kind {
     NotFound = 5,
     AlreadyExists = 6,
     PermissionDenied = 7,
+    ResourceExhausted = 8,
     FailedPrecondition = 9,
     Aborted = 10,
     Unimplemented = 12,
@@ -32,6 +33,7 @@ impl Kind {
             Code::AmountTooLarge | Code::DestinationUnusable => Self::FailedPrecondition,
             Code::DifferenceChanged | Code::RepairUnfit => Self::FailedPrecondition,
             Code::TokenMissing | Code::TokenInvalid => Self::Unauthenticated,
+            Code::TokenTriesTooMany => Self::ResourceExhausted,
             Code::Forbidden => Self::PermissionDenied,
             Code::NotFound => Self::NotFound,
             Code::MethodNotAllowed => Self::Unimplemented,
@@ -54,6 +56,7 @@ impl Kind {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::PermissionDenied => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
             Self::AlreadyExists | Self::Aborted => StatusCode::CONFLICT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unimplemented => StatusCode::NOT_IMPLEMENTED,
@@ -70,7 +73,7 @@ impl Kind {
             Self::AlreadyExists => Some("already exist"),
             Self::Internal => Some("internal server error"),
             Self::InvalidArgument | Self::FailedPrecondition | Self::Aborted => None,
-            Self::NotFound | Self::Unimplemented => None,
+            Self::NotFound | Self::Unimplemented | Self::ResourceExhausted => None,
             Self::Unavailable | Self::DeadlineExceeded => None,
         }
     }
@@ -92,6 +95,9 @@ pub fn answer(problem: &Problem) -> Response {
     if kind == Kind::Unauthenticated {
         let challenge = HeaderValue::from_static("not authenticated");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    if let Some(seconds) = problem.retry_after_seconds {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     response
 }

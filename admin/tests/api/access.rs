@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 use tollgate_admin::router::table;
 
-use crate::support::{Admin, NODE};
+use crate::support::{Admin, NODE, OWNER};
 
 #[tokio::test]
 async fn without_a_known_token_nothing_is_answered() {
@@ -48,6 +48,48 @@ async fn gateways_have_a_token_of_their_own() {
         .send()
         .await
         .expect_problem(400, "request-malformed");
+}
+
+#[tokio::test]
+async fn guessing_the_bootstrap_token_is_slowed_and_keeps_nobody_else_out() {
+    let admin = Admin::start().await;
+    let auditor = admin.token("auditor").await;
+    let ask = |token| admin.call_as(token, Method::GET, "/api/v1/products").send();
+    for _ in 0..6 {
+        ask("guess").await.expect_problem(401, "token-invalid");
+    }
+
+    let guess = ask("guess").await;
+
+    guess.expect_problem(429, "token-tries-too-many");
+    assert_eq!(guess.header("retry-after"), "1");
+    admin.guess_on();
+    ask(OWNER).await.expect_problem(429, "token-tries-too-many");
+    let of_frontier = "/v1beta1/billing/products";
+    let refused = admin.call_as(OWNER, Method::GET, of_frontier).send().await;
+    assert_eq!(refused.status, 429);
+    assert!(!refused.header("retry-after").is_empty());
+    ask(&auditor).await.expect(200);
+    admin.forgive_guesses();
+    ask(OWNER).await.expect(200);
+}
+
+#[tokio::test]
+async fn unknown_node_tokens_are_slowed_and_keep_no_gateway_out() {
+    let admin = Admin::start().await;
+    let path = "/internal/v1/heartbeat";
+    let beat = |token| {
+        let call = admin.call_as(token, Method::POST, path);
+        call.text("application/octet-stream", "x").send()
+    };
+    for _ in 0..6 {
+        beat("guess").await.expect_problem(401, "token-invalid");
+    }
+
+    beat("guess").await.expect_problem(429, "token-tries-too-many");
+
+    beat(NODE).await.expect_problem(400, "request-malformed");
+    admin.get("/api/v1/products").await.expect(200);
 }
 
 #[tokio::test]

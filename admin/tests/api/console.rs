@@ -216,6 +216,22 @@ async fn guessing_tokens_is_slowed() {
 }
 
 #[tokio::test]
+async fn a_token_of_the_store_signs_in_also_where_others_guess() {
+    let admin = Admin::start().await;
+    let token = admin.token("platform_owner").await;
+    let browser = Browser::new(&admin);
+    for _ in 0..7 {
+        browser.sign_in("tga_guess").await;
+    }
+    admin.guess_on();
+
+    let signed_in = browser.sign_in(&token).await;
+
+    assert_eq!(signed_in.status(), StatusCode::SEE_OTHER);
+    assert_eq!(browser.sign_in(OWNER).await.status(), StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[tokio::test]
 async fn a_product_is_added_edited_activated_and_deleted() {
     let admin = Admin::start().await;
     let browser = Browser::signed_in(&admin, OWNER).await;

@@ -100,7 +100,8 @@ impl Trouble {
 
     fn of_status(status: StatusCode) -> Self {
         match status.as_u16() {
-            401 | 403 => Self::NotAuthorized,
+            // Who has shown an unknown token too often is told 429.
+            401 | 403 | 429 => Self::NotAuthorized,
             409 => Self::Gap,
             412 => Self::OtherStore,
             400 | 413 | 415 | 422 => Self::NotTaken,

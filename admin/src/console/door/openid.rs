@@ -53,8 +53,9 @@ pub async fn come_back(
 ) -> Result<Response, Stop> {
     let openid = configured(&console)?;
     let now = console.control.now();
-    if let Some(wait_ms) = console.throttle.wait_ms(peer.address, now) {
-        return Ok(too_many(&console, "", wait_ms));
+    if let Some(wait_ms) = console.openid_throttle.wait_ms(peer.address, now) {
+        let problem = Problem::token_tries_too_many(wait_ms);
+        return Ok(too_many(&console, "", &problem));
     }
     let kept = cookie_named(&headers, cookie_name(openid));
     let attempt = kept.and_then(|text| Attempt::of_cookie(&text, now));
@@ -63,13 +64,13 @@ pub async fn come_back(
         Err(error) => {
             // What costs a question to the provider is not asked without end.
             if matches!(error, SignInError::Refused(_) | SignInError::Token(_)) {
-                console.throttle.failed(peer.address, now);
+                console.openid_throttle.failed(peer.address, now);
             }
             tracing::warn!(address = %peer.address, %error, "a sign-in with OpenID Connect failed");
             return Ok(failed(&error));
         }
     };
-    console.throttle.succeeded(peer.address);
+    console.openid_throttle.succeeded(peer.address);
     let Some(role) = person.role else {
         tracing::warn!(subject = person.subject, "somebody without a role tried to sign in");
         return Ok(without_role(&person));

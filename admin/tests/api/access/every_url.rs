@@ -179,6 +179,8 @@ async fn the_page_says_what_each_caller_is_answered_at_each_url() {
         let mut outcomes = Vec::new();
         for credential in &credentials {
             let request = credential.request(&admin, &client, &url).await;
+            // What is asked here is who is let in, and not how often one may ask.
+            admin.forgive_guesses();
             outcomes.push(outcome(request.send().await.unwrap(), &line).await);
         }
         if outcomes[0] == "yes" {
