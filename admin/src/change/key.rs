@@ -53,23 +53,25 @@ impl Change {
         Ok(NewKey { key, text: text.into() })
     }
 
-    /// Makes a key that takes the place of another, which goes on for `overlap_ms`.
+    /// Makes a key that takes the place of another, which goes on for `overlap_ms`. The new one ends
+    /// at `expires_at`.
     pub async fn rotate_key(
         &mut self,
         subscription: &Subscription,
         before: &Key,
         overlap_ms: i64,
+        expires_at: Option<Timestamp>,
     ) -> Result<NewKey, Problem> {
         self.require_in_force(before)?;
         if overlap_ms == 0 {
             self.revoke_key(before).await?;
         } else {
             let end = self.now.plus_ms(overlap_ms);
-            let expires_at = before.expires_at.map_or(end, |already| already.min(end));
-            let key = Key { expires_at: Some(expires_at), ..before.clone() };
+            let end = before.expires_at.map_or(end, |already| already.min(end));
+            let key = Key { expires_at: Some(end), ..before.clone() };
             self.save_key(Deed::Rotate, Some(before), &key).await?;
         }
-        self.create_key(subscription, None).await
+        self.create_key(subscription, expires_at).await
     }
 
     /// Ends a key at once.

@@ -103,6 +103,9 @@ async fn the_bodies_are_described_as_they_are_read() {
     let admin = Admin::start().await;
     let (_, plan, subscription) = admin.subscribed().await;
     let plan = format!("/api/v1/plans/{}", plan["id"].as_str().unwrap());
+    let keys = format!("/api/v1/subscriptions/{}/keys", subscription["id"].as_str().unwrap());
+    let key = admin.get(&keys).await.expect(200)["items"][0].clone();
+    let rotate = format!("/api/v1/keys/{}/rotate", key["id"].as_str().unwrap());
     let consumer = format!("/api/v1/consumers/{}", subscription["consumer_id"].as_str().unwrap());
     let subscription = format!("/api/v1/subscriptions/{}", subscription["id"].as_str().unwrap());
     let webhook = json!({
@@ -123,6 +126,8 @@ async fn the_bodies_are_described_as_they_are_read() {
         ("ConsumerPatch", Method::PATCH, &consumer),
         ("SubscriptionCreate", Method::POST, "/api/v1/subscriptions"),
         ("SubscriptionPatch", Method::PATCH, &subscription),
+        ("KeyCreate", Method::POST, &keys),
+        ("KeyRotate", Method::POST, &rotate),
         ("TokenCreate", Method::POST, "/api/v1/tokens"),
         ("DestinationCreate", Method::POST, "/api/v1/destinations"),
         ("DestinationPatch", Method::PATCH, &destination),

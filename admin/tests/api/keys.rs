@@ -70,6 +70,31 @@ async fn a_rotation_without_overlap_ends_the_old_key() {
     again.expect_problem(409, "key-ended");
 }
 
+#[tokio::test]
+async fn a_rotated_key_ends_when_the_old_one_would_have_or_when_it_is_said_to() {
+    let admin = Admin::start().await;
+    let (_, _, subscription) = admin.subscribed().await;
+    let path = format!("/api/v1/subscriptions/{}/keys", subscription["id"].as_str().unwrap());
+    let body = json!({ "expires_at": "2999-01-01T00:00:00Z" });
+    let mut key = admin.post(&path, body).await.expect(201);
+    let later = json!({ "overlap_seconds": 60, "expires_at": "2999-02-01T00:00:00Z" });
+
+    for (body, end) in [
+        (json!({}), json!("2999-01-01T00:00:00.000Z")),
+        (json!({ "overlap_seconds": 60 }), json!("2999-01-01T00:00:00.000Z")),
+        (later, json!("2999-02-01T00:00:00.000Z")),
+        (json!({ "expires_at": null }), Value::Null),
+        (json!({}), Value::Null),
+    ] {
+        let rotate = format!("/api/v1/keys/{}/rotate", key["id"].as_str().unwrap());
+        key = admin.post(&rotate, body).await.expect(201);
+        assert_eq!(key["expires_at"], end);
+    }
+    let rotate = format!("/api/v1/keys/{}/rotate", key["id"].as_str().unwrap());
+    let refused = admin.post(&rotate, json!({ "expires_at": "2001-01-01T00:00:00Z" })).await;
+    assert_eq!(refused.bad_fields(), ["expires_at"]);
+}
+
 #[rstest]
 #[case::negative(json!({ "overlap_seconds": -1 }))]
 #[case::long(json!({ "overlap_seconds": 2_592_001 }))]

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;
+use tollgate_common::time::Timestamp;
 use utoipa::ToSchema;
 
 use super::{KeyCreated, created};
@@ -43,13 +44,19 @@ pub async fn create(
     OptionalJsonBody(body): OptionalJsonBody,
 ) -> Result<Response, Problem> {
     let mut fields = Fields::new(body);
-    let expires_at = fields.time_optional("expires_at");
-    if expires_at.is_some_and(|at| at <= control.now()) {
-        fields.reject("expires_at", "must be in the future");
-    }
+    let expires_at = read_end(&mut fields, control.now());
     fields.finish()?;
     let mut change = control.change(&caller, &request).await?;
     let subscription = subscriptions::find(&mut *change.catalog, &id).await?;
     let new = change.create_key(&subscription, expires_at).await?;
     created(new).commit(&control, &repeatable, change).await
+}
+
+/// Until when a new key is in force; None: until it is revoked.
+pub fn read_end(fields: &mut Fields, now: Timestamp) -> Option<Timestamp> {
+    let expires_at = fields.time_optional("expires_at");
+    if expires_at.is_some_and(|at| at <= now) {
+        fields.reject("expires_at", "must be in the future");
+    }
+    expires_at
 }
