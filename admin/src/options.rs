@@ -74,6 +74,7 @@ impl AdminOptions {
             secret,
             policy: &self.destination_policy,
             export_directory: self.export_directory.as_deref(),
+            kept: None,
         }
     }
 }

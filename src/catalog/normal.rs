@@ -2,6 +2,7 @@
 //! own rules, every default filled in, without what only the control plane sets.
 
 use serde_json::{Value, json};
+use tollgate_admin::api::products::fields::Reach;
 use tollgate_admin::api::{plans, products};
 use tollgate_admin::json::Object;
 use tollgate_admin::problem::Problem;
@@ -81,7 +82,8 @@ fn without_nulls(item: &Value) -> Value {
 }
 
 fn product(stated: Object) -> Result<Object, Problem> {
-    let fields = products::fields::read(stated, &ANY_NETWORK)?;
+    let reach = Reach { policy: &ANY_NETWORK, before: None };
+    let fields = products::fields::read(stated, reach)?;
     let product = Product {
         id: NO_ID.parse::<ProductId>().expect("it is a UUID"),
         name: fields.name,

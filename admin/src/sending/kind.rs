@@ -1,10 +1,12 @@
 //! The kinds of destinations there are. A new one is a file in `destination/` and a line in each
 //! table here.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tollgate_common::endpoint::{AddressPolicy, Endpoint};
 use utoipa::ToSchema;
 
@@ -43,6 +45,9 @@ pub struct Setup<'a> {
     pub policy: &'a AddressPolicy,
     /// Where files may be; None: nowhere.
     pub export_directory: Option<&'a Path>,
+    /// The settings of the destination that is edited. An address stays what it is also where it is
+    /// no longer allowed, so that the destination can be paused or renamed.
+    pub kept: Option<&'a BTreeMap<String, Value>>,
 }
 
 impl Kind {
@@ -78,10 +83,14 @@ impl Setup<'_> {
         setting: &str,
         default: Option<&str>,
     ) -> Option<String> {
+        let kept = self.kept.and_then(|kept| kept.get(setting)).and_then(Value::as_str);
+        let is_kept = |text: &str| kept.is_some_and(|kept| kept.trim_end_matches('/') == text);
         let parse = |text: &str| {
             let text = text.trim_end_matches('/');
             let endpoint = Endpoint::parse(text).map_err(|error| error.to_string())?;
-            endpoint.vet(self.policy).map_err(|error| error.to_string())?;
+            if !is_kept(text) {
+                endpoint.vet(self.policy).map_err(|error| error.to_string())?;
+            }
             Ok(text.to_owned())
         };
         match default {

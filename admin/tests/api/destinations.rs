@@ -130,6 +130,36 @@ async fn a_destination_is_paused_resumed_renamed_and_deleted() {
     admin.post(DESTINATIONS, lago("billing")).await.expect(201);
 }
 
+/// The settings changed after they were made.
+#[tokio::test]
+async fn a_destination_where_nothing_may_be_sent_now_can_be_paused_but_not_led_there_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let admin = Admin::start_with(|options: &mut AdminOptions| {
+        options.destination_policy = AddressPolicy { allow_loopback: true, allow_private: false };
+        options.export_directory = Some(directory.path().to_owned());
+    })
+    .await;
+    let webhook = json!({
+        "name": "hook", "kind": "webhook", "secret": WEBHOOK_SECRET, "status": "paused",
+        "settings": { "url": "http://127.0.0.1:9/x" },
+    });
+    let hook = admin.post(DESTINATIONS, webhook).await.expect(201);
+    let file = json!({
+        "name": "file", "kind": "file", "status": "paused", "settings": { "directory": "a" },
+    });
+    let file = admin.post(DESTINATIONS, file).await.expect(201);
+    let admin = Admin::start_in(admin.stop().await, |_| {}).await;
+
+    for (destination, name) in [(&hook, "a"), (&file, "b")] {
+        admin.patch(&path(destination), json!({ "name": name })).await.expect(200);
+    }
+    let elsewhere = json!({
+        "settings": { "url": "http://127.0.0.1:9/y" }, "secret": WEBHOOK_SECRET,
+    });
+    let refused = admin.patch(&path(&hook), elsewhere).await;
+    assert_eq!(refused.bad_fields(), ["settings.url"]);
+}
+
 #[tokio::test]
 async fn a_secret_does_not_follow_to_another_address() {
     let admin = Admin::start().await;

@@ -1,6 +1,8 @@
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
+use tollgate_admin::options::AdminOptions;
+use tollgate_common::endpoint::AddressPolicy;
 
 use crate::support::Admin;
 
@@ -295,6 +297,33 @@ async fn a_patch_changes_what_it_names_and_null_empties() {
     for name in ["id", "name", "routes", "hosts", "created_at", "body_bytes_max"] {
         assert_eq!(after[name], before[name], "{name}");
     }
+}
+
+/// The settings changed after it was made.
+#[tokio::test]
+async fn what_leads_where_nothing_may_lead_now_can_be_edited_but_not_led_there_anew() {
+    let admin = Admin::start().await;
+    let body = json!({
+        "name": "weather", "status": "active", "gateway_endpoint": "http://127.0.0.1:8080/v1",
+        "upstream": { "addresses": ["127.0.0.1:8081", "127.0.0.1:8082"] },
+    });
+    admin.post(PRODUCTS, body).await.expect(201);
+    let place = admin.stop().await;
+    let closed = |options: &mut AdminOptions| options.upstream_policy = AddressPolicy::default();
+    let admin = Admin::start_in(place, closed).await;
+    let path = format!("{PRODUCTS}/weather");
+
+    let draft = admin.patch(&path, json!({ "status": "draft" })).await.expect(200);
+    let fewer = json!({ "title": "Sky", "upstream": { "addresses": ["127.0.0.1:8082"] } });
+    admin.patch(&path, fewer).await.expect(200);
+
+    assert_eq!(draft["gateway_endpoint"], "http://127.0.0.1:8080/v1");
+    let body = json!({
+        "gateway_endpoint": "http://127.0.0.1:8080/v2",
+        "upstream": { "addresses": ["127.0.0.1:8082", "127.0.0.1:8083"] },
+    });
+    let refused = admin.patch(&path, body).await;
+    assert_eq!(refused.bad_fields(), ["gateway_endpoint", "upstream.addresses[1]"]);
 }
 
 #[tokio::test]

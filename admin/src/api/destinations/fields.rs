@@ -11,7 +11,7 @@ use crate::json::{Fields, Object, Text};
 use crate::ledger::window::{Minute, Window};
 use crate::options::AdminOptions;
 use crate::problem::Problem;
-use crate::sending::kind::Kind;
+use crate::sending::kind::{Kind, Setup};
 use crate::sending::registration::{Registration, Status};
 
 /// What is seen but not set.
@@ -43,7 +43,10 @@ pub fn read(
     let name = fields.parsed_required("name", parse_name).unwrap_or_default();
     let secret = fields.text_defaulted("secret", SECRET).map(SecretString::from);
     let kind = read_kind(&mut fields, present);
-    let setup = options.setup(&name, secret.as_ref().or(present.secret));
+    let setup = Setup {
+        kept: present.registration.map(|registration| &registration.settings),
+        ..options.setup(&name, secret.as_ref().or(present.secret))
+    };
     if let Some(kind) = kind {
         fields.object_defaulted("settings", |inner| kind.open(inner, &setup).is_some());
     } else {

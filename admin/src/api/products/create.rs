@@ -7,6 +7,7 @@ use axum::response::Response;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::fields::Reach;
 use super::{Product, Route, Upstream, fields, view};
 use crate::access::Caller;
 use crate::answer::Answer;
@@ -61,7 +62,8 @@ pub async fn create(
     repeatable: Repeatable,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
-    let fields = fields::read(body, &control.options.upstream_policy)?;
+    let reach = Reach { policy: &control.options.upstream_policy, before: None };
+    let fields = fields::read(body, reach)?;
     let mut change = control.change(&caller, &request).await?;
     let product = change.create_product(fields).await?;
     let location = format!("/api/v1/products/{}", product.id);

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use tollgate_common::catalog::ProductStatus;
 use tollgate_common::catalog::product::{Balance, HealthCheck, UpstreamProtocol, UpstreamSettings};
-use tollgate_common::endpoint::{AddressPolicy, Authority, Endpoint, Host};
+use tollgate_common::catalog::{Product, ProductStatus};
+use tollgate_common::endpoint::{AddressPolicy, Authority, Endpoint, EndpointError, Host};
 use tollgate_common::ids::ProductId;
 use tollgate_common::route::{Route, RouteTable, Unusable};
 
@@ -38,8 +38,30 @@ const RETRIES_MAX: u64 = 5;
 const HEALTH_INTERVAL_MS_MIN: u64 = 100;
 const HEALTH_THRESHOLD_MAX: u32 = 100;
 
+/// Where a product's calls may lead: to what the settings allow, and to where they lead already. So a
+/// product whose upstream is no longer allowed can still be renamed or made a draft.
+#[derive(Clone, Copy)]
+pub struct Reach<'a> {
+    pub policy: &'a AddressPolicy,
+    /// The product that is edited.
+    pub before: Option<&'a Product>,
+}
+
+impl Reach<'_> {
+    fn vet_endpoint(self, endpoint: &Endpoint) -> Result<(), EndpointError> {
+        let kept = self.before.and_then(|before| before.gateway_endpoint.as_deref());
+        let is_kept = kept == Some(endpoint.to_string().as_str());
+        if is_kept { Ok(()) } else { endpoint.vet(self.policy) }
+    }
+
+    fn vet_address(self, address: &Authority) -> Result<(), EndpointError> {
+        let kept = self.before.map_or(&[][..], |before| &before.upstream.addresses);
+        if kept.contains(&address.to_string()) { Ok(()) } else { address.vet(self.policy) }
+    }
+}
+
 /// Reads a whole product.
-pub fn read(object: Object, policy: &AddressPolicy) -> Result<ProductFields, Problem> {
+pub fn read(object: Object, reach: Reach<'_>) -> Result<ProductFields, Problem> {
     let mut fields = Fields::new(object);
     fields.refuse_read_only(&READ_ONLY);
     let name = fields.parsed_required("name", parse_product_name).unwrap_or_default();
@@ -50,12 +72,12 @@ pub fn read(object: Object, policy: &AddressPolicy) -> Result<ProductFields, Pro
             .unwrap_or_else(|| name.clone()),
         name,
         description: fields.text_defaulted("description", DESCRIPTION).unwrap_or_default(),
-        gateway_endpoint: read_endpoint(&mut fields, policy),
+        gateway_endpoint: read_endpoint(&mut fields, reach),
         status: fields.word_defaulted("status").unwrap_or(ProductStatus::Draft),
         hosts: read_hosts(&mut fields),
         routes: read_routes(&mut fields),
         upstream: fields
-            .object_defaulted("upstream", |upstream| read_upstream(upstream, policy))
+            .object_defaulted("upstream", |upstream| read_upstream(upstream, reach))
             .unwrap_or_default(),
         key_query_parameter: fields
             .parsed_optional("key_query_parameter", |text| token(text, QUERY_PARAMETER_LENGTH_MAX)),
@@ -91,10 +113,10 @@ pub fn parse_name(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn read_endpoint(fields: &mut Fields, policy: &AddressPolicy) -> Option<String> {
+fn read_endpoint(fields: &mut Fields, reach: Reach<'_>) -> Option<String> {
     fields.parsed_optional("gateway_endpoint", |text| {
         let endpoint = Endpoint::parse(text).map_err(|error| error.to_string())?;
-        endpoint.vet(policy).map_err(|error| error.to_string())?;
+        reach.vet_endpoint(&endpoint).map_err(|error| error.to_string())?;
         Ok(endpoint.to_string())
     })
 }
@@ -183,7 +205,7 @@ fn token(text: &str, length_max: usize) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn read_upstream(upstream: &mut Fields, policy: &AddressPolicy) -> UpstreamSettings {
+fn read_upstream(upstream: &mut Fields, reach: Reach<'_>) -> UpstreamSettings {
     let default = UpstreamSettings::default();
     let mut timeout =
         |name, max, default| upstream.integer_defaulted(name, 1, max).unwrap_or(default);
@@ -199,7 +221,7 @@ fn read_upstream(upstream: &mut Fields, policy: &AddressPolicy) -> UpstreamSetti
             default.response_timeout_ms,
         ),
         idle_timeout_ms: timeout("idle_timeout_ms", WAIT_MS_MAX, default.idle_timeout_ms),
-        addresses: read_addresses(upstream, policy),
+        addresses: read_addresses(upstream, reach),
         balance: upstream.word_defaulted::<Balance>("balance").unwrap_or(default.balance),
         protocol: upstream
             .word_defaulted::<UpstreamProtocol>("protocol")
@@ -212,11 +234,11 @@ fn read_upstream(upstream: &mut Fields, policy: &AddressPolicy) -> UpstreamSetti
     }
 }
 
-fn read_addresses(upstream: &mut Fields, policy: &AddressPolicy) -> Vec<String> {
+fn read_addresses(upstream: &mut Fields, reach: Reach<'_>) -> Vec<String> {
     let mut seen = HashSet::new();
     let addresses = upstream.list_parsed("addresses", |text| {
         let authority = Authority::parse(text).map_err(|error| error.to_string())?;
-        authority.vet(policy).map_err(|error| error.to_string())?;
+        reach.vet_address(&authority).map_err(|error| error.to_string())?;
         let address = authority.to_string();
         if seen.insert(address.clone()) { Ok(address) } else { Err("is there twice".to_owned()) }
     });

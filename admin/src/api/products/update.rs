@@ -7,6 +7,7 @@ use axum::response::Response;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::fields::Reach;
 use super::{Product, Route, Upstream, fields, find, view};
 use crate::access::Caller;
 use crate::answer::Answer;
@@ -74,7 +75,8 @@ pub async fn update(
     let before = find(&mut *change.catalog, &id_or_name).await?;
     precondition.check(&view(&before))?;
     let whole = patched(&view(&before), body, &fields::READ_ONLY);
-    let fields = fields::read(whole, &control.options.upstream_policy)?;
+    let reach = Reach { policy: &control.options.upstream_policy, before: Some(&before) };
+    let fields = fields::read(whole, reach)?;
     let product = change.update_product(&before, fields).await?;
     Answer::ok(&view(&product)).commit(&control, &Repeatable::never(), change).await
 }

@@ -10,6 +10,7 @@ use tollgate_common::ids::ProductId;
 use super::body::{PRICES_MAX, PriceTerms, ProductTerms};
 use super::{charge, name};
 use crate::api::patch::patched;
+use crate::api::products::fields::Reach;
 use crate::api::{plans, products};
 use crate::change::Change;
 use crate::frontier::features::link;
@@ -34,7 +35,7 @@ pub async fn create(
         "name": name, "title": title, "description": body.description, "status": status,
         "gateway_endpoint": endpoint, "metadata": body.metadata,
     });
-    let fields = products::fields::read(object(product), policy)?;
+    let fields = products::fields::read(object(product), Reach { policy, before: None })?;
     let product = change.create_product(fields).await?;
     let terms = Terms {
         behavior,
@@ -82,7 +83,7 @@ pub async fn update(
         }
         set("gateway_endpoint", endpoint);
     }
-    let fields = products::fields::read(whole, policy)?;
+    let fields = products::fields::read(whole, Reach { policy, before: Some(before) })?;
     let product = change.update_product(before, fields).await?;
     let mut offer = offer(change, product.id).await?;
     let kept = |new: i64, old: i64| if new == 0 { old } else { new };

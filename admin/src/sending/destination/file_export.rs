@@ -55,7 +55,7 @@ pub struct FileExport {
 
 impl FileExport {
     pub fn open(fields: &mut Fields, setup: &Setup<'_>) -> Option<Self> {
-        if setup.export_directory.is_none() {
+        if setup.export_directory.is_none() && setup.kept.is_none() {
             fields.reject_outside("kind", "needs sending.export_directory in the configuration");
         }
         let directory = fields.parsed_required("directory", parse_directory);

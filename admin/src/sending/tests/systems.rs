@@ -50,6 +50,7 @@ impl System {
             secret: Some(&secret),
             policy: &AddressPolicy::default(),
             export_directory: self.export_directory.as_deref(),
+            kept: None,
         };
         let settings = self.settings.as_object().expect("settings are an object").clone();
         let mut fields = Fields::new(settings);
