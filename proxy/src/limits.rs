@@ -15,6 +15,9 @@ use crate::http1::response::write_number;
 
 const MINUTE_SECONDS: u64 = 60;
 
+/// The largest integer of a structured field (RFC 9651, section 3.3.1). Quotas may be larger.
+const FIELD_INTEGER_MAX: u64 = 999_999_999_999_999;
+
 /// What a plan's `RateLimit-Policy` says in every period: `"minute";q=100;w=60, "month";q=5000;w=`,
 /// where the length of the period goes on.
 #[derive(Debug)]
@@ -87,7 +90,7 @@ fn write_separator(is_second: bool, out: &mut Vec<u8>) {
 /// A member of the list, up to the number that ends it.
 fn write_item(name: &[u8], number: u64, parameter: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(name);
-    write_number(number, out);
+    write_number(number.min(FIELD_INTEGER_MAX), out);
     out.extend_from_slice(parameter);
 }
 
@@ -268,6 +271,27 @@ mod tests {
             let (_, value) = text.split_once(": ").unwrap();
             let list: List = Parser::new(value).parse().unwrap();
             assert_eq!(list.len(), 2);
+        }
+    }
+
+    #[test]
+    fn a_quota_beyond_what_a_structured_field_holds_is_stated_as_the_most_that_it_does() {
+        use sfv::{List, Parser};
+        let quota = QuotaLeft { limit: 9_007_199_254_740_991, used: 1, ..limits().quota.unwrap() };
+
+        let pushed = pushed(&Limits { quota: Some(quota), rate: None, ..limits() });
+
+        assert_eq!(
+            pushed[..3],
+            [
+                r#"RateLimit-Policy: "month";q=999999999999999;w=2592000"#,
+                r#"RateLimit: "month";r=999999999999999;t=2591000"#,
+                "X-RateLimit-Limit: 9007199254740991",
+            ]
+        );
+        for text in &pushed[..2] {
+            let (_, value) = text.split_once(": ").unwrap();
+            Parser::new(value).parse::<List>().unwrap();
         }
     }
 
