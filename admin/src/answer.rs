@@ -22,9 +22,10 @@ const SECRET_FIELDS: [&str; 2] = ["api_key", "token"];
 /// The field by which an answer says that it ended something, and since when.
 const REVISION_FIELD: &str = "revision";
 
-/// Fields of an answer that are not part of the resource.
-const EXTRA_FIELDS: [&str; 5] =
-    ["api_key", "token", REVISION_FIELD, "nodes_current", "nodes_total"];
+/// Fields that say nothing of the state that its owner gave a resource: what an answer says beyond it,
+/// and when a key was last used, which would leave no time between reading a key and ending it.
+const UNTAGGED_FIELDS: [&str; 6] =
+    ["api_key", "token", REVISION_FIELD, "nodes_current", "nodes_total", "last_used_at"];
 
 pub struct Answer {
     status: StatusCode,
@@ -161,14 +162,14 @@ pub fn resource(view: &impl Serialize) -> Response {
     ([(header::ETAG, etag(&body))], Json(body)).into_response()
 }
 
-/// The strong validator of a resource: two representations that are equal byte for byte have the
-/// same. What an answer says beyond the resource is left out, so the answer to a change has the
-/// validator that the next read will have.
+/// The validator of a resource: two states that are the same in all that is set have the same. What
+/// an answer says beyond the resource is left out, so the answer to a change has the validator that
+/// the next read will have.
 pub fn etag(body: &Value) -> String {
     let text = match body {
-        Value::Object(body) if EXTRA_FIELDS.iter().any(|field| body.contains_key(*field)) => {
+        Value::Object(body) if UNTAGGED_FIELDS.iter().any(|field| body.contains_key(*field)) => {
             let mut resource = body.clone();
-            resource.retain(|name, _| !EXTRA_FIELDS.contains(&name.as_str()));
+            resource.retain(|name, _| !UNTAGGED_FIELDS.contains(&name.as_str()));
             Value::Object(resource).to_string()
         }
         body => body.to_string(),

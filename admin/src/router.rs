@@ -69,6 +69,7 @@ pub fn table() -> Vec<Route> {
         GET    "/api/v1/subscriptions/{id}/explanation" Read => subscriptions::explanation::explanation,
         GET    "/api/v1/subscriptions/{id}/keys"     Read => keys::list::list,
         POST   "/api/v1/subscriptions/{id}/keys"     ManageKeys => keys::create::create,
+        GET    "/api/v1/keys/{id}"                   Read => keys::get::get,
         POST   "/api/v1/keys/{id}/rotate"            ManageKeys => keys::rotate::rotate,
         DELETE "/api/v1/keys/{id}"                   ManageKeys => keys::delete::delete,
         GET    "/api/v1/usage"                       Read => usage::list::list,

@@ -2,6 +2,7 @@
 
 pub mod create;
 pub mod delete;
+pub mod get;
 pub mod list;
 pub mod rotate;
 
@@ -59,7 +60,7 @@ pub fn view(key: &catalog::Key) -> Key {
 
 /// The answer that shows a new key.
 pub fn created(new: NewKey) -> Answer {
-    let location = format!("/api/v1/subscriptions/{}/keys", new.key.subscription_id);
+    let location = format!("/api/v1/keys/{}", new.key.id);
     Answer::created(location, &view(&new.key)).with_secret("api_key", new.text)
 }
 

@@ -78,7 +78,7 @@ async fn what_is_made_is_linked_to_what_can_be_done_with_it() {
         "cancel_subscription create_key explain_invoice get_quota get_subscription list_keys \
          preview_invoice update_subscription"
     );
-    assert_eq!(links("/api/v1/subscriptions/{id}/keys"), "revoke_key rotate_key");
+    assert_eq!(links("/api/v1/subscriptions/{id}/keys"), "get_key revoke_key rotate_key");
     assert_eq!(links("/api/v1/tokens"), "delete_token");
     assert_eq!(
         links("/api/v1/destinations"),

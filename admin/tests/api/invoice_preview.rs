@@ -25,11 +25,21 @@ pub async fn call(admin: &Admin, subscription: &Value, units: i64) {
     call_in(admin, subscription, units, Timestamp::default()).await;
 }
 
+/// A call of one unit with a key.
+pub async fn call_with(admin: &Admin, subscription: &Value, key: KeyId) {
+    deliver(admin, UsageRecord { key, ..record_of(admin, subscription) }).await;
+}
+
 /// The same, counted in the period that began then.
 async fn call_in(admin: &Admin, subscription: &Value, units: i64, period_start: Timestamp) {
+    let record = record_of(admin, subscription);
+    deliver(admin, UsageRecord { units, period_start, ..record }).await;
+}
+
+fn record_of(admin: &Admin, subscription: &Value) -> UsageRecord {
     let id = |name: &str| subscription[name].as_str().unwrap();
     let now = admin.control().now();
-    let record = UsageRecord {
+    UsageRecord {
         request: RequestId::new(now.0, 1),
         part: 0,
         last: true,
@@ -38,7 +48,7 @@ async fn call_in(admin: &Admin, subscription: &Value, units: i64, period_start: 
         subscription: id("id").parse::<SubscriptionId>().unwrap(),
         key: KeyId::from_bytes([1; 16]),
         admitted_at: now,
-        period_start,
+        period_start: Timestamp::default(),
         duration_us: 1,
         outcome: Outcome::Success,
         status: 200,
@@ -47,13 +57,16 @@ async fn call_in(admin: &Admin, subscription: &Value, units: i64, period_start: 
         counted: true,
         billed: true,
         calls: 1,
-        units,
+        units: 1,
         bytes_in: 0,
         bytes_out: 0,
-    };
+    }
+}
+
+async fn deliver(admin: &Admin, record: UsageRecord) {
     let records = record.encode().to_vec();
     let batch = UsageBatch { node: NodeId::from_bytes([2; 16]), epoch: 1, first: 1, records };
-    admin.control().ledger.apply(batch, now).await.unwrap();
+    admin.control().ledger.apply(batch, admin.control().now()).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
+use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use crate::invoice_preview::call_with;
 use crate::support::Admin;
 
 async fn first_key(admin: &Admin, subscription: &Value) -> Value {
@@ -63,7 +65,7 @@ async fn a_rotation_without_overlap_ends_the_old_key() {
     let old = first_key(&admin, &subscription).await;
     let rotate = format!("/api/v1/keys/{}/rotate", old["id"].as_str().unwrap());
 
-    admin.call(reqwest::Method::POST, &rotate).send().await.expect(201);
+    admin.call(Method::POST, &rotate).send().await.expect(201);
     let again = admin.post(&rotate, json!({})).await;
 
     assert!(first_key(&admin, &subscription).await["revoked_at"].is_string());
@@ -111,6 +113,41 @@ async fn a_wrong_overlap_rotates_nothing(#[case] wrong: Value) {
     reply.expect_problem(400, "fields-invalid");
     assert_eq!(reply.bad_fields(), ["overlap_seconds"]);
     assert_eq!(first_key(&admin, &subscription).await, old);
+}
+
+#[tokio::test]
+async fn a_key_that_is_used_all_the_time_can_be_ended_as_it_was_seen() {
+    let admin = Admin::start().await;
+    let (_, _, subscription) = admin.subscribed().await;
+    let listed = first_key(&admin, &subscription).await;
+    let path = format!("/api/v1/keys/{}", listed["id"].as_str().unwrap());
+    let seen = admin.get(&path).await;
+    let tag = seen.header("etag");
+
+    call_with(&admin, &subscription, listed["id"].as_str().unwrap().parse().unwrap()).await;
+    admin.control().ledger.write_last_used().await.unwrap();
+
+    let used = admin.get(&path).await;
+    assert_eq!(seen.body, listed);
+    assert!(used.body["last_used_at"].is_string());
+    assert_eq!(used.header("etag"), tag);
+    let end = |tag: &str| admin.call(Method::DELETE, &path).header("if-match", tag).send();
+    end("\"x\"").await.expect_problem(412, "precondition-failed");
+    end(tag).await.expect(200);
+    assert_ne!(admin.get(&path).await.header("etag"), tag);
+}
+
+#[tokio::test]
+async fn a_new_key_is_where_its_answer_says() {
+    let admin = Admin::start().await;
+    let (_, _, subscription) = admin.subscribed().await;
+    let path = format!("/api/v1/subscriptions/{}/keys", subscription["id"].as_str().unwrap());
+
+    let created = admin.post(&path, json!({})).await;
+
+    let read = admin.get(created.header("location")).await;
+    assert_eq!(read.header("etag"), created.header("etag"));
+    assert_eq!(read.expect(200)["id"], created.body["id"]);
 }
 
 #[tokio::test]
