@@ -32,21 +32,31 @@ pub struct Answer {
     location: Option<String>,
     /// Null for an answer without a body.
     body: Value,
+    /// Whether the body is a resource, which has a validator.
+    is_resource: bool,
     pub secret: Option<SecretString>,
 }
 
 impl Answer {
     pub fn ok(body: &impl Serialize) -> Self {
-        Self { status: StatusCode::OK, location: None, body: value(body), secret: None }
+        Self::of(StatusCode::OK, value(body))
+    }
+
+    /// Says what there is to say of a resource that is gone.
+    pub fn gone(body: &impl Serialize) -> Self {
+        Self { is_resource: false, ..Self::ok(body) }
     }
 
     pub fn created(location: String, body: &impl Serialize) -> Self {
-        let location = Some(location);
-        Self { status: StatusCode::CREATED, location, body: value(body), secret: None }
+        Self { location: Some(location), ..Self::of(StatusCode::CREATED, value(body)) }
     }
 
     pub fn no_content() -> Self {
-        Self { status: StatusCode::NO_CONTENT, location: None, body: Value::Null, secret: None }
+        Self { is_resource: false, ..Self::of(StatusCode::NO_CONTENT, Value::Null) }
+    }
+
+    fn of(status: StatusCode, body: Value) -> Self {
+        Self { status, location: None, body, is_resource: true, secret: None }
     }
 
     /// Shows a secret in a field of its own, null wherever the answer is stored.
@@ -110,6 +120,7 @@ impl Answer {
             status: StatusCode::from_u16(kept.status).unwrap_or(StatusCode::OK),
             location: kept.location,
             body: serde_json::from_str(&kept.body).unwrap_or(Value::Null),
+            is_resource: true,
             secret,
         }
     }
@@ -120,7 +131,10 @@ impl Answer {
         self.fill_secret();
         let mut response = match &self.body {
             Value::Null => self.status.into_response(),
-            body => (self.status, [(header::ETAG, etag)], Json(body)).into_response(),
+            body if self.is_resource => {
+                (self.status, [(header::ETAG, etag)], Json(body)).into_response()
+            }
+            body => (self.status, Json(body)).into_response(),
         };
         let location = self.location.and_then(|location| HeaderValue::try_from(location).ok());
         if let Some(location) = location {

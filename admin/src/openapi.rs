@@ -50,7 +50,7 @@ use links::Links;
         destinations::standing::standing,
         destinations::reconciliation::list::list, destinations::reconciliation::repair::repair,
         nodes::list::list, audit::list::list, audit::export::export,
-        tokens::list::list, tokens::create::create, tokens::delete::delete,
+        tokens::list::list, tokens::create::create, tokens::get::get, tokens::delete::delete,
     ),
     tags(
         (name = "products", description = "APIs that are sold"),

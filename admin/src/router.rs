@@ -90,6 +90,7 @@ pub fn table() -> Vec<Route> {
         GET    "/api/v1/audit/export"                ReadAccess => audit::export::export,
         GET    "/api/v1/tokens"                      ReadAccess => tokens::list::list,
         POST   "/api/v1/tokens"                      ManageTokens => tokens::create::create,
+        GET    "/api/v1/tokens/{id}"                 ReadAccess => tokens::get::get,
         DELETE "/api/v1/tokens/{id}"                 ManageTokens => tokens::delete::delete,
     }
 }

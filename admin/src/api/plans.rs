@@ -33,8 +33,10 @@ pub struct Plan {
     /// Units per period; null is without a quota.
     pub monthly_quota: Option<u64>,
     /// Calls per minute; null is without a limit.
+    #[schema(format = Int64, maximum = 4_294_967_295_u64)]
     pub rate_limit: Option<u32>,
     /// Calls that may come at once; null is the rate limit itself.
+    #[schema(format = Int64, maximum = 4_294_967_295_u64)]
     pub burst: Option<u32>,
     #[schema(value_type = words::QuotaMode)]
     pub quota_mode: QuotaMode,

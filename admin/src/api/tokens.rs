@@ -2,13 +2,18 @@
 
 pub mod create;
 pub mod delete;
+pub mod get;
 pub mod list;
 
 use serde::Serialize;
+use tollgate_common::ids::TokenId;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::path_id;
 use crate::access;
+use crate::problem::Problem;
+use crate::store::CatalogRead;
 
 /// A token, without its text.
 #[derive(Serialize, ToSchema)]
@@ -30,4 +35,12 @@ pub fn view(token: &access::Token) -> Token {
         created_at: token.created_at.to_string(),
         expires_at: token.expires_at.map(|at| at.to_string()),
     }
+}
+
+pub async fn find(
+    catalog: &mut (impl CatalogRead + ?Sized),
+    id: &str,
+) -> Result<access::Token, Problem> {
+    let id: TokenId = path_id(id, "token")?;
+    catalog.token(id).await?.ok_or_else(|| Problem::not_found("token"))
 }

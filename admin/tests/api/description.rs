@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tollgate_admin::router::table;
+use tollgate_common::catalog::KeyDigest;
 
 use crate::support::Admin;
 
@@ -79,7 +80,7 @@ async fn what_is_made_is_linked_to_what_can_be_done_with_it() {
          preview_invoice update_subscription"
     );
     assert_eq!(links("/api/v1/subscriptions/{id}/keys"), "get_key revoke_key rotate_key");
-    assert_eq!(links("/api/v1/tokens"), "delete_token");
+    assert_eq!(links("/api/v1/tokens"), "delete_token get_token");
     assert_eq!(
         links("/api/v1/destinations"),
         "delete_destination get_destination get_destination_standing list_deliveries \
@@ -95,6 +96,70 @@ async fn what_is_made_is_linked_to_what_can_be_done_with_it() {
             },
         })
     );
+}
+
+/// What an answer holds beside its body, and whether it is described.
+#[tokio::test]
+async fn answers_have_the_fields_that_the_description_says() {
+    let admin = Admin::start().await;
+    let (_, _, subscription) = admin.subscribed().await;
+    let subscription = format!("/api/v1/subscriptions/{}", subscription["id"].as_str().unwrap());
+    let keys = format!("{subscription}/keys");
+    let key = admin.post(&keys, json!({})).await;
+    let rotate = format!("{}/rotate", key.header("location"));
+    let rotated = admin.post(&rotate, json!({})).await;
+    let token = admin.post("/api/v1/tokens", json!({ "name": "a", "role": "auditor" })).await;
+    let updated = admin.patch(&subscription, json!({ "rotate_key": true })).await;
+    let last = updated.body["api_key"].as_str().unwrap();
+    let last = KeyDigest::of(last.as_bytes()).key_id();
+    let revoked = admin.delete(&format!("/api/v1/keys/{last}")).await;
+    let read = admin.get(token.header("location")).await;
+    let ended = admin.delete(token.header("location")).await;
+    let deleted = admin.delete("/api/v1/products/weather").await;
+    let description = description(&admin).await;
+
+    for (method, path, reply) in [
+        ("post", "/api/v1/subscriptions/{id}/keys", &key),
+        ("post", "/api/v1/keys/{id}/rotate", &rotated),
+        ("delete", "/api/v1/keys/{id}", &revoked),
+        ("post", "/api/v1/tokens", &token),
+        ("get", "/api/v1/tokens/{id}", &read),
+        ("delete", "/api/v1/tokens/{id}", &ended),
+        ("patch", "/api/v1/subscriptions/{id}", &updated),
+        ("delete", "/api/v1/products/{product}", &deleted),
+    ] {
+        let responses = &description["paths"][path][method]["responses"];
+        let response = &responses[reply.status.as_str()];
+        for name in ["etag", "location"] {
+            let is_described = response["headers"][name].is_object();
+            assert_eq!(reply.headers.contains_key(name), is_described, "{method} {path}: {name}");
+        }
+        let Some(body) = reply.body.as_object() else { continue };
+        let schema = &response["content"]["application/json"]["schema"]["$ref"];
+        let schema = schema.as_str().unwrap().rsplit('/').next().unwrap();
+        let schema = description["components"]["schemas"][schema].to_string();
+        for name in body.keys() {
+            assert!(schema.contains(&format!("\"{name}\":")), "{method} {path}: {name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rate_is_described_with_the_most_that_is_taken() {
+    let admin = Admin::start().await;
+    admin.product("weather").await;
+    let most = json!({ "name": "a", "rate_limit": u32::MAX, "burst": u32::MAX });
+    admin.post("/api/v1/products/weather/plans", most).await.expect(201);
+
+    let description = description(&admin).await;
+
+    for schema in ["Plan", "PlanCreate", "PlanPatch"] {
+        for field in ["rate_limit", "burst"] {
+            let field = &description["components"]["schemas"][schema]["properties"][field];
+            assert_eq!(field["format"], "int64");
+            assert_eq!(field["maximum"], u32::MAX);
+        }
+    }
 }
 
 /// Every field of a body that is described is one that is read, and the other way round.

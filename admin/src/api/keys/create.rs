@@ -31,7 +31,7 @@ pub struct KeyCreate {
     params(("id" = uuid::Uuid, Path), ("Idempotency-Key" = Option<String>, Header)),
     request_body = Option<KeyCreate>,
     responses(
-        (status = 201, body = KeyCreated),
+        (status = 201, body = KeyCreated, headers(("etag" = String), ("location" = String))),
         (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]

@@ -31,7 +31,7 @@ pub struct KeyRevoked {
     delete, path = "/api/v1/keys/{id}", tag = "keys", operation_id = "revoke_key",
     params(("id" = uuid::Uuid, Path), ("If-Match" = Option<String>, Header)),
     responses(
-        (status = 200, body = KeyRevoked),
+        (status = 200, body = KeyRevoked, headers(("etag" = String))),
         (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]

@@ -49,7 +49,7 @@ pub struct KeyRotated {
     params(("id" = uuid::Uuid, Path), ("Idempotency-Key" = Option<String>, Header)),
     request_body = Option<KeyRotate>,
     responses(
-        (status = 201, body = KeyRotated),
+        (status = 201, body = KeyRotated, headers(("etag" = String), ("location" = String))),
         (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]

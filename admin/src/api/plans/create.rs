@@ -28,9 +28,9 @@ pub struct PlanCreate {
     price_label: String,
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_u64)]
     monthly_quota: Option<u64>,
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 4_294_967_295_u64, format = Int64)]
     rate_limit: Option<u32>,
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 4_294_967_295_u64, format = Int64)]
     burst: Option<u32>,
     #[schema(required = false, default = "hard")]
     quota_mode: words::QuotaMode,

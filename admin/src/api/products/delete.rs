@@ -39,6 +39,6 @@ pub async fn delete(
     let product = find(&mut *change.catalog, &id_or_name).await?;
     precondition.check(&view(&product))?;
     change.delete_product(&product).await?;
-    let answer = Answer::ok(&json!({ "id": product.id }));
+    let answer = Answer::gone(&json!({ "id": product.id }));
     answer.commit_end(&control, &Repeatable::never(), change).await
 }

@@ -7,7 +7,7 @@ use tollgate_common::ids::PlanId;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{READ_ONLY, SubscriptionWithKey, find, view};
+use super::{READ_ONLY, Subscription, find, view};
 use crate::access::authenticate::forbidden;
 use crate::access::{Action, Caller};
 use crate::answer::Answer;
@@ -31,8 +31,25 @@ pub struct SubscriptionPatch {
     rotate_key: bool,
 }
 
-/// Moves a subscription to another plan. What was used stays used; `api_key` is only there with
-/// `rotate_key`.
+/// The subscription. With `rotate_key` also its new key, and on how many of the connected gateways the
+/// end of the others is in force by now.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what update answers")]
+pub struct SubscriptionUpdated {
+    #[serde(flatten)]
+    #[schema(inline)]
+    fields: Subscription,
+    #[schema(required = false)]
+    api_key: String,
+    #[schema(required = false)]
+    revision: u64,
+    #[schema(required = false)]
+    nodes_current: u64,
+    #[schema(required = false)]
+    nodes_total: u64,
+}
+
+/// Moves a subscription to another plan. What was used stays used.
 #[utoipa::path(
     patch, path = "/api/v1/subscriptions/{id}", tag = "subscriptions",
     operation_id = "update_subscription",
@@ -42,7 +59,7 @@ pub struct SubscriptionPatch {
         (SubscriptionPatch = "application/json"),
     )),
     responses(
-        (status = 200, body = SubscriptionWithKey, headers(("etag" = String))),
+        (status = 200, body = SubscriptionUpdated, headers(("etag" = String))),
         (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]

@@ -48,7 +48,7 @@ pub struct TokenCreated {
     params(("Idempotency-Key" = Option<String>, Header)),
     request_body = TokenCreate,
     responses(
-        (status = 201, body = TokenCreated),
+        (status = 201, body = TokenCreated, headers(("etag" = String), ("location" = String))),
         (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]

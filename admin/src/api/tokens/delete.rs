@@ -3,12 +3,10 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use tollgate_common::ids::TokenId;
 
-use super::view;
+use super::{find, view};
 use crate::access::Caller;
 use crate::answer::Answer;
-use crate::api::path_id;
 use crate::api::precondition::Precondition;
 use crate::control::Control;
 use crate::idempotency::Repeatable;
@@ -31,9 +29,8 @@ pub async fn delete(
     Path(id): Path<String>,
     precondition: Precondition,
 ) -> Result<Response, Problem> {
-    let id: TokenId = path_id(&id, "token")?;
     let mut change = control.change(&caller, &request).await?;
-    let token = change.catalog.token(id).await?.ok_or_else(|| Problem::not_found("token"))?;
+    let token = find(&mut *change.catalog, &id).await?;
     precondition.check(&view(&token))?;
     change.delete_token(&token).await?;
     Answer::no_content().commit(&control, &Repeatable::never(), change).await
