@@ -240,3 +240,19 @@ async fn a_quota_shows_what_the_ledger_has_counted_of_it() {
     assert_eq!((&without["quota"], &without["remaining"]), (&Value::Null, &Value::Null));
     admin.get("/api/v1/subscriptions/x/quota").await.expect_problem(404, "not-found");
 }
+
+#[tokio::test]
+async fn the_quota_of_a_product_that_is_gone_is_shown_as_its_invoice_is() {
+    let admin = Admin::start().await;
+    admin.product("weather").await;
+    let terms = json!({ "name": "Pro", "monthly_quota": 10 });
+    let plan = admin.post("/api/v1/products/weather/plans", terms).await.expect(201);
+    let subscription = admin.subscription(&plan).await;
+    let path = format!("/api/v1/subscriptions/{}", subscription["id"].as_str().unwrap());
+
+    admin.delete("/api/v1/products/weather").await.expect(200);
+
+    admin.get(&format!("{path}/invoice-preview")).await.expect(200);
+    let quota = admin.get(&format!("{path}/quota")).await.expect(200);
+    assert_eq!((&quota["quota"], &quota["plan_id"]), (&json!(10), &plan["id"]));
+}

@@ -50,10 +50,15 @@ pub async fn quota(
     State(control): State<Arc<Control>>,
     Path(id): Path<String>,
 ) -> Result<Json<Quota>, Problem> {
+    let now = control.now();
     let (subscription, plan) = {
         let mut catalog = control.catalog().await?;
         let subscription = find(&mut *catalog, &id).await?;
-        let plan = catalog.plan(subscription.plan_id).await?;
+        let plan = match catalog.plan(subscription.plan_id).await? {
+            Some(plan) => Some(plan),
+            // That of a canceled subscription may be gone; its terms are kept.
+            None => catalog.plan_before(subscription.plan_id, now).await?,
+        };
         (subscription, plan.ok_or_else(|| Problem::not_found("plan"))?)
     };
     let time_zone = TimeZone::get(&plan.time_zone).map_err(|error| StoreError::Content {
@@ -63,7 +68,6 @@ pub async fn quota(
     })?;
     let calendar = Calendar { kind: plan.period, time_zone, started_at: subscription.started_at };
     let mut usage = control.ledger.reader(subscription.id).await?;
-    let now = control.now();
     let period = calendar.running(now, usage.periods_begun(now).await?);
     let used: i64 = usage.counted(period.start).await?.values().sum();
     let left = |quota: u64| quota.saturating_sub(u64::try_from(used).unwrap_or(0));
