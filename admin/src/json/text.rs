@@ -31,17 +31,25 @@ impl Text {
         let is_line = |character| self.lines && matches!(character, '\n' | '\r' | '\t');
         let is_forbidden = |character: char| {
             (character.is_control() && !is_line(character))
-                || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
+                || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}')
+                || matches!(character, '\u{2028}'..='\u{202e}')
                 || matches!(character, '\u{2066}'..='\u{2069}')
         };
         if text.chars().any(is_forbidden) {
             return Err("must not contain control characters".to_owned());
         }
-        if self.length_min > 0 && text.trim().is_empty() {
+        if self.length_min > 0 && text.chars().all(is_unseen) {
             return Err("must not be blank".to_owned());
         }
         Ok(())
     }
+}
+
+/// Whether a character leaves no mark where it stands: alone, a name of such is none.
+fn is_unseen(character: char) -> bool {
+    character.is_whitespace()
+        || matches!(character, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200d}')
+        || matches!(character, '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
 
 /// A name as an error shows it: in one line and not too long.
@@ -56,10 +64,19 @@ mod tests {
 
     #[test]
     fn text_that_could_forge_a_line_or_turn_one_around_is_refused() {
-        for text in ["a\nb", "a\r\nb", "\u{1b}[31m", "a\0", "\u{202e}gnp", "\u{85}"] {
+        for text in ["a\nb", "a\r\nb", "\u{1b}[31m", "a\0", "\u{202e}gnp", "\u{85}", "\u{61c}a"] {
             assert!(Text::line(0, 100).check(text).is_err(), "{text:?}");
         }
         assert!(Text { lines: true, ..Text::line(0, 100) }.check("a\n\tb").is_ok());
-        assert!(Text::line(1, 100).check("  ").is_err());
+    }
+
+    #[test]
+    fn a_name_that_nobody_sees_is_blank() {
+        for text in ["  ", "\u{200b}", "\u{feff}", " \u{ad}\u{2060}\u{200d}"] {
+            assert_eq!(Text::line(1, 100).check(text), Err("must not be blank".to_owned()));
+            assert!(Text::line(0, 100).check(text).is_ok());
+        }
+        // Between others they join what is one sign.
+        assert!(Text::line(1, 100).check("\u{1f469}\u{200d}\u{1f680}").is_ok());
     }
 }
