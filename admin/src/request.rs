@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tollgate_common::ids;
@@ -65,8 +65,14 @@ pub async fn frame(
 
     let face = Face::of(request.uri().path());
     let deadline = control.options.request_timeout;
+    let answer = async {
+        if names_one_host(&request) {
+            return next.run(request).await;
+        }
+        Problem::new(Code::RequestMalformed, "Host must be there once").into_response()
+    };
     // An endless answer begins at once and goes on in its body, so this ends none of them.
-    let mut response = match tokio::time::timeout(deadline, next.run(request)).await {
+    let mut response = match tokio::time::timeout(deadline, answer).await {
         Ok(response) => response,
         Err(_) => Problem::new(Code::RequestTimeout, "the request took too long").into_response(),
     };
@@ -78,6 +84,12 @@ pub async fn frame(
     control.metrics.count_request(route, &method, status, Duration::from_nanos(elapsed_ns));
     log(&id, &method, route, status, elapsed_ns / 1_000_000);
     response
+}
+
+/// Whether a request says which host it is for, as one over HTTP/1.1 does once (RFC 9112, section 3.2).
+fn names_one_host(request: &Request) -> bool {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    hosts == 1 || request.version() != Version::HTTP_11
 }
 
 /// In whose form an answer is.

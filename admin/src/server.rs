@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::Request;
 use axum::http::header::{HOST, HeaderValue};
+use axum::http::{Request, Version};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -231,6 +231,9 @@ fn http(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
 
 /// HTTP/2 says in `:authority` what handlers look for in `Host`.
 fn name_host<B>(request: &mut Request<B>) {
+    if request.version() < Version::HTTP_2 {
+        return;
+    }
     let authority = request.uri().authority().map(|authority| authority.as_str());
     let host = authority.and_then(|authority| HeaderValue::from_str(authority).ok());
     if let Some(host) = host {
@@ -304,13 +307,17 @@ mod tests {
 
     #[test]
     fn over_http_2_a_request_names_its_host_too() {
-        for (uri, host, named) in [
-            ("https://admin.example:9090/x", None, Some("admin.example:9090")),
-            ("/x", Some("admin.example"), Some("admin.example")),
-            ("http://proxied.example/x", Some("admin.example"), Some("admin.example")),
-            ("/x", None, None),
+        let (older, newer) = (Version::HTTP_11, Version::HTTP_2);
+        for (version, uri, host, named) in [
+            (newer, "https://admin.example:9090/x", None, Some("admin.example:9090")),
+            (newer, "https://admin.example/x", Some("other.example"), Some("other.example")),
+            (newer, "/x", None, None),
+            (older, "/x", Some("admin.example"), Some("admin.example")),
+            (older, "http://proxied.example/x", Some("admin.example"), Some("admin.example")),
+            (older, "http://proxied.example/x", None, None),
+            (older, "/x", None, None),
         ] {
-            let mut request = Request::builder().uri(uri);
+            let mut request = Request::builder().version(version).uri(uri);
             if let Some(host) = host {
                 request = request.header(HOST, host);
             }

@@ -62,6 +62,26 @@ async fn a_body_that_does_not_end_is_cut_off() {
 }
 
 #[tokio::test]
+async fn whoever_speaks_http_1_1_names_one_host() {
+    let admin = Admin::start().await;
+    let path = "/api/v1/openapi.json";
+
+    for (head, status) in [
+        (format!("GET {path} HTTP/1.1\r\nConnection: close\r\n\r\n"), "HTTP/1.1 400"),
+        (format!("GET http://a{path} HTTP/1.1\r\nConnection: close\r\n\r\n"), "HTTP/1.1 400"),
+        (
+            format!("GET {path} HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n"),
+            "HTTP/1.1 400",
+        ),
+        (format!("GET {path} HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n"), "HTTP/1.1 200"),
+        (format!("GET {path} HTTP/1.0\r\n\r\n"), "HTTP/1.0 200"),
+    ] {
+        let answer = exchange(&admin, head.as_bytes()).await;
+        assert!(answer.starts_with(status), "{head}{}", answer.split("\r\n").next().unwrap());
+    }
+}
+
+#[tokio::test]
 async fn others_are_served_while_someone_is_slow() {
     let admin = Admin::start().await;
     let mut slow = TcpStream::connect(admin.address()).await.unwrap();
