@@ -404,7 +404,8 @@ impl Fields {
     /// A moment in the form of RFC 3339.
     pub fn time_optional(&mut self, name: &str) -> Option<Timestamp> {
         self.parsed_optional(name, |text| {
-            let expected = "must be a time such as 2026-11-22T12:00:00Z";
+            let expected = "must be a time such as 2026-11-22T12:00:00Z, up to \
+                            9999-12-30T22:00:00Z";
             parse_time(text).ok_or_else(|| expected.to_owned())
         })
     }

@@ -43,6 +43,22 @@ async fn a_wrong_key_is_not_made(#[case] wrong: Value, #[case] field: &str) {
 }
 
 #[tokio::test]
+async fn a_key_ends_within_the_time_that_a_refusal_names() {
+    let admin = Admin::start().await;
+    let (_, _, subscription) = admin.subscribed().await;
+    let path = format!("/api/v1/subscriptions/{}/keys", subscription["id"].as_str().unwrap());
+    let ends = |at: &str| json!({ "expires_at": at });
+
+    let refused = admin.post(&path, ends("9999-12-31T23:59:59Z")).await;
+
+    assert_eq!(
+        refused.body["errors"][0]["message"],
+        "must be a time such as 2026-11-22T12:00:00Z, up to 9999-12-30T22:00:00Z"
+    );
+    admin.post(&path, ends("9999-12-30T22:00:00Z")).await.expect(201);
+}
+
+#[tokio::test]
 async fn a_rotation_lets_the_old_key_go_on_for_the_overlap() {
     let admin = Admin::start().await;
     let (_, _, subscription) = admin.subscribed().await;
