@@ -21,6 +21,9 @@ pub const LIMIT_DEFAULT: u32 = 50;
 /// A page of this many products with all their routes stays within some megabytes.
 pub const LIMIT_MAX: u32 = 500;
 
+/// Mistakes that one answer names, as of a body.
+const ERRORS_MAX: usize = 100;
+
 /// The query parameters of every list, as the API's description shows them.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -56,6 +59,11 @@ pub struct Params {
 }
 
 impl Params {
+    /// Whether a parameter that was not taken yet is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.pairs.iter().any(|(known, _)| known == name)
+    }
+
     /// The text of a parameter, by the rule for texts of bodies: what holds a NUL is cut there by
     /// SQLite and refused by PostgreSQL.
     pub fn take(&mut self, name: &str) -> Option<String> {
@@ -104,7 +112,8 @@ impl Params {
     /// Says all that is wrong, unknown parameters included: one that is misspelled would otherwise
     /// show a list that is not the one that was meant.
     pub fn finish(mut self) -> Result<(), Problem> {
-        let unknown: Vec<String> = self.pairs.iter().map(|(name, _)| name.clone()).collect();
+        let unknown = self.pairs.iter().take(ERRORS_MAX);
+        let unknown: Vec<String> = unknown.map(|(name, _)| name.clone()).collect();
         for name in unknown {
             self.reject(&name, "is not a known parameter");
         }
@@ -113,6 +122,9 @@ impl Params {
 
     pub fn reject(&mut self, name: &str, message: &str) {
         const SHOWN_MAX: usize = 64;
+        if self.errors.len() >= ERRORS_MAX {
+            return;
+        }
         let field = name.chars().filter(|c| !c.is_control()).take(SHOWN_MAX).collect();
         self.errors.push(FieldError { field, message: message.to_owned() });
     }
@@ -186,6 +198,7 @@ id_cursor!(
     SubscriptionId: b's',
     TokenId: b't',
     DestinationId: b'd',
+    NodeId: b'g',
 );
 
 impl Cursor for (Timestamp, KeyId) {

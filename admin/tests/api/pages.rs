@@ -87,6 +87,17 @@ async fn a_page_that_cannot_be_is_refused(#[case] query: &str, #[case] field: &s
 }
 
 #[tokio::test]
+async fn of_many_unknown_parameters_the_first_are_named() {
+    let admin = Admin::start().await;
+    let query: Vec<String> = (0..1_000).map(|number| format!("a{number}=")).collect();
+
+    let reply = admin.get(&format!("/api/v1/products?{}", query.join("&"))).await;
+
+    reply.expect_problem(400, "fields-invalid");
+    assert_eq!(reply.bad_fields().len(), 100);
+}
+
+#[tokio::test]
 async fn a_cursor_of_another_list_is_refused() {
     let admin = Admin::start().await;
     admin.consumer("a").await;
