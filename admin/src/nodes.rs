@@ -13,6 +13,8 @@ use tollgate_common::internal::NodeStatus;
 use tollgate_common::snapshot::Revision;
 use tollgate_common::time::Timestamp;
 
+use crate::store::catalog::Page;
+
 /// A gateway that was silent for longer is not connected: five of its seconds.
 const SILENT_MS_MAX: i64 = 5_000;
 
@@ -74,10 +76,12 @@ impl Nodes {
     }
 
     /// In the order of their ids.
-    pub fn list(&self) -> Vec<Node> {
-        let mut nodes: Vec<Node> = self.known.lock().values().cloned().collect();
-        nodes.sort_by_key(|node| node.status.node);
-        nodes
+    pub fn list(&self, page: Page<NodeId>) -> Vec<Node> {
+        let known = self.known.lock();
+        let later = known.iter().filter(|(id, _)| page.after.is_none_or(|after| **id > after));
+        let mut nodes: Vec<(NodeId, &Node)> = later.map(|(id, node)| (*id, node)).collect();
+        nodes.sort_by_key(|(id, _)| *id);
+        nodes.into_iter().take(page.limit as usize).map(|(_, node)| node.clone()).collect()
     }
 
     pub fn in_force(&self, revision: Revision, now: Timestamp) -> InForce {
@@ -111,6 +115,8 @@ impl Nodes {
 mod tests {
     use super::*;
 
+    const ALL: Page<NodeId> = Page { after: None, limit: 100 };
+
     fn status(node: u8, revision: Revision) -> NodeStatus {
         NodeStatus {
             node: NodeId::from_bytes([node; 16]),
@@ -135,7 +141,7 @@ mod tests {
         let in_force = nodes.in_force(5, Timestamp(10_500));
 
         assert_eq!(in_force, InForce { nodes_current: 1, nodes_total: 2 });
-        assert_eq!(nodes.list().len(), 3);
+        assert_eq!(nodes.list(ALL).len(), 3);
     }
 
     #[tokio::test(start_paused = true)]
@@ -170,6 +176,6 @@ mod tests {
 
         nodes.hear(status(2, 4), Timestamp(FORGOTTEN_MS + 1));
 
-        assert_eq!(nodes.list().len(), 1);
+        assert_eq!(nodes.list(ALL).len(), 1);
     }
 }

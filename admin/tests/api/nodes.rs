@@ -62,3 +62,19 @@ async fn a_revocation_says_on_how_many_gateways_it_is_in_force() {
     let revoked = revoked.expect(200);
     assert_eq!((&revoked["nodes_current"], &revoked["nodes_total"]), (&json!(1), &json!(2)));
 }
+
+#[tokio::test]
+async fn gateways_are_listed_page_by_page() {
+    let admin = Admin::start().await;
+    for node in [3, 1, 2] {
+        admin.beat(&status(node, 0)).await;
+    }
+    let id = |node: u8| json!(NodeId::from_bytes([node; 16]).to_string());
+
+    let first = admin.get("/api/v1/nodes?limit=2").await.expect(200);
+    let next = first["next"].as_str().unwrap();
+    let second = admin.get(&format!("/api/v1/nodes?limit=2&after={next}")).await.expect(200);
+
+    assert_eq!((&first["items"][0]["id"], &first["items"][1]["id"]), (&id(1), &id(2)));
+    assert_eq!((&second["items"][0]["id"], &second["next"]), (&id(3), &json!(null)));
+}

@@ -3,10 +3,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use tollgate_common::ids::NodeId;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::api::page::{List, Params};
+use crate::api::page::{List, Paging, Params, one_more};
 use crate::control::Control;
 use crate::nodes;
 use crate::problem::{Problem, ProblemBody};
@@ -40,9 +41,10 @@ pub struct Node {
     pub last_seen: String,
 }
 
-/// Gateways that spoke within the last hour. There is one page.
+/// Gateways that spoke within the last hour, in the order of their ids.
 #[utoipa::path(
     get, path = "/api/v1/nodes", tag = "nodes", operation_id = "list_nodes",
+    params(Paging),
     responses(
         (status = 200, body = List<Node>),
         (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
@@ -50,19 +52,21 @@ pub struct Node {
 )]
 pub async fn list(
     State(control): State<Arc<Control>>,
-    params: Params,
+    mut params: Params,
 ) -> Result<Json<List<Node>>, Problem> {
+    let page = params.page::<NodeId>();
     params.finish()?;
     let now = control.now();
     let mut catalog = control.catalog().await?;
     let mut items = Vec::new();
-    for node in control.nodes.list() {
+    for node in control.nodes.list(one_more(page)) {
         let revision = node.status.revision;
         let later = catalog.revisions_after(revision, REVISION_LAG_MAX).await?;
         let state = if node.is_connected(now) { NodeState::Connected } else { NodeState::Silent };
-        items.push(view(node, state, later.len() as u64));
+        items.push((node, state, later.len() as u64));
     }
-    Ok(Json(List { items, next: None }))
+    let place = |(node, _, _): &(nodes::Node, _, _)| node.status.node;
+    Ok(Json(List::of(items, page.limit, place, |(node, state, lag)| view(node, state, lag))))
 }
 
 /// Beyond it, how far a gateway lags does not matter any more.

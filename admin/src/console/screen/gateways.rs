@@ -1,17 +1,26 @@
 //! Gateways, as they last spoke.
 
+use axum::extract::Query;
 use maud::{Markup, html};
+use serde::Deserialize;
 
 use super::Answer;
-use crate::console::ask::{List, path};
+use crate::console::ask::{List, path, with_query};
 use crate::console::data::Node;
 use crate::console::layout::Section;
-use crate::console::part::{Column, empty, table};
+use crate::console::part::{Column, empty, more, table};
 use crate::console::text::{moment, number};
 use crate::console::visitor::Visitor;
 
-pub async fn list(visitor: Visitor) -> Answer {
-    let nodes: List<Node> = visitor.get(&path(&["nodes"])).await?;
+#[derive(Deserialize)]
+pub struct Question {
+    #[serde(default)]
+    after: String,
+}
+
+pub async fn list(visitor: Visitor, Query(asked): Query<Question>) -> Answer {
+    let nodes: List<Node> =
+        visitor.get(&with_query(&path(&["nodes"]), &[("after", &asked.after)])).await?;
     let columns = [
         Column::Text("Gateway"),
         Column::Text("Status"),
@@ -29,6 +38,7 @@ pub async fn list(visitor: Visitor) -> Answer {
         } @else {
             (table("Gateways", &columns, &html! { @for node in &nodes.items { (row(node)) } }))
         }
+        (more(Section::Gateways.path(), &[], nodes.next.as_deref()))
     };
     Ok(visitor.page(Section::Gateways, "Gateways", &content))
 }
