@@ -39,6 +39,37 @@ async fn a_bad_question_names_all_that_is_wrong() {
 }
 
 #[tokio::test]
+async fn between_a_moment_and_itself_nothing_was_used() {
+    let admin = Admin::start().await;
+    let (_, _, subscription) = admin.subscribed().await;
+    call(&admin, &subscription, 7).await;
+    let now = admin.control().now();
+
+    for path in ["/api/v1/usage", "/api/v1/usage/summary"] {
+        let nothing = admin.get(&format!("{path}?from={now}&to={now}")).await.expect(200);
+        let until = now.plus_ms(1);
+        let something = admin.get(&format!("{path}?from={now}&to={until}")).await.expect(200);
+
+        assert_eq!(nothing, json!({ "items": [], "next": null }), "{path}");
+        assert_ne!(something["items"], json!([]), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_begins_in_the_future_needs_an_end() {
+    let admin = Admin::start().await;
+
+    for path in ["/api/v1/usage", "/api/v1/usage/summary"] {
+        let open = admin.get(&format!("{path}?from=2990-01-01T00:00:00Z")).await;
+        let ends = "from=2990-01-01T00:00:00Z&to=2989-12-31T00:00:00Z";
+        let turned = admin.get(&format!("{path}?{ends}")).await;
+
+        assert_eq!(open.bad_fields(), ["from"], "{path}");
+        assert_eq!(turned.bad_fields(), ["to"], "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_bound_is_a_time_in_the_form_of_rfc_3339() {
     let admin = Admin::start().await;
 

@@ -71,6 +71,9 @@ pub async fn list(
 ) -> Result<Json<List<UsageEntry>>, Problem> {
     let query = read(&mut params, &control);
     params.finish()?;
+    if query.from == query.to {
+        return Ok(Json(List { items: Vec::new(), next: None }));
+    }
     let page = control.ledger.usage(&query).await?;
     let next = page.next.map(cursor_text);
     Ok(Json(List { items: page.items.into_iter().map(view).collect(), next }))
@@ -89,25 +92,45 @@ fn read(params: &mut Params, control: &Control) -> UsageQuery {
         params.parsed("meter", "must be calls, units, bytes_in or bytes_out", Meter::from_label);
     let window = params.parsed("window", "must be minute, hour, day or month", Window::from_label);
     let window = window.unwrap_or(Window::Month);
-    let from = params.parsed("from", MOMENT, parse_moment);
-    let to = params.parsed("to", MOMENT, parse_moment).unwrap_or(now);
-    let month = Window::Month.start_of(Minute::of(now)).start();
-    let from = from.unwrap_or(month.min(to));
-    reject_range(params, from, to);
+    let (from, to) = read_range(params, now);
     if matches!(window, Window::Minute | Window::Hour)
         && Minute::of(from) < control.ledger.minutes_from(now).start()
     {
         params.reject("from", "is too long ago for minutes and hours; ask for days or months");
     }
-    let from = window.start_of(Minute::of(from));
-    let last = window.start_of(Minute::of(to.plus_ms(-1)));
-    let to = window.next(last.max(from));
+    let (from, to) = widened(window, from, to);
     let items_max = page.limit as usize;
     UsageQuery { scope, meter, window, from, to, after: page.after, items_max }
 }
 
 pub const MOMENT: &str =
     "must be a time as in 2026-11-22T00:00:00Z (RFC 3339), not past the year 9998";
+
+/// Reads the bounds of a question; what is wrong with them is noted in `params`.
+pub fn read_range(params: &mut Params, now: Timestamp) -> (Timestamp, Timestamp) {
+    let is_until_now = !params.has("to");
+    let from = params.parsed("from", MOMENT, parse_moment);
+    let to = params.parsed("to", MOMENT, parse_moment).unwrap_or(now);
+    let month = Window::Month.start_of(Minute::of(now)).start();
+    let from = from.unwrap_or(month.min(to));
+    if is_until_now && now < from {
+        params.reject("from", "must not be in the future where to is left out");
+    } else {
+        reject_range(params, from, to);
+    }
+    (from, to)
+}
+
+/// Whole windows from the one that `from` is in to the end of the one that ends with or after `to`. No
+/// time is in no window.
+pub fn widened(window: Window, from: Timestamp, to: Timestamp) -> (Minute, Minute) {
+    let first = window.start_of(Minute::of(from));
+    if from == to {
+        return (first, first);
+    }
+    let last = window.start_of(Minute::of(to.plus_ms(-1)));
+    (first, window.next(last.max(first)))
+}
 
 /// Notes what is wrong with the bounds of a question.
 pub fn reject_range(params: &mut Params, from: Timestamp, to: Timestamp) {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tollgate_common::ids::{PlanId, ProductId};
 use utoipa::{IntoParams, ToSchema};
 
-use super::list::{parse_moment, reject_range};
+use super::list::{read_range, widened};
 use crate::api::page::{Cursor, List, Params, cursor_text};
 use crate::control::Control;
 use crate::ledger::plan_day::{Grouping, SummaryItem, SummaryPlace, SummaryQuery};
@@ -76,6 +76,9 @@ pub async fn summary(
 ) -> Result<Json<List<UsageSummary>>, Problem> {
     let query = read(&mut params, &control);
     params.finish()?;
+    if query.from == query.to {
+        return Ok(Json(List { items: Vec::new(), next: None }));
+    }
     let page = control.ledger.plan_days(&query).await?;
     let next = page.next.map(cursor_text);
     Ok(Json(List { items: page.items.into_iter().map(view).collect(), next }))
@@ -98,20 +101,15 @@ fn read(params: &mut Params, control: &Control) -> SummaryQuery {
         _ => None,
     });
     let window = window.unwrap_or(Window::Day);
-    let from = params.parsed("from", super::list::MOMENT, parse_moment);
-    let to = params.parsed("to", super::list::MOMENT, parse_moment).unwrap_or(now);
-    let month = Window::Month.start_of(Minute::of(now)).start();
-    let from = from.unwrap_or(month.min(to));
-    reject_range(params, from, to);
-    let from = window.start_of(Minute::of(from));
-    let last = window.start_of(Minute::of(to.plus_ms(-1)));
+    let (from, to) = read_range(params, now);
+    let (from, to) = widened(window, from, to);
     SummaryQuery {
         product,
         plan,
         grouping: grouping.unwrap_or(Grouping::Plan),
         window,
         from,
-        to: window.next(last.max(from)),
+        to,
         after: page.after,
         items_max: page.limit as usize,
     }
