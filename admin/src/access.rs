@@ -20,7 +20,7 @@ pub use token::Token;
 pub enum Role {
     /// Everything.
     PlatformOwner,
-    /// Runs the catalog, but neither sees nor makes keys or tokens.
+    /// Runs the catalog, but makes neither keys nor tokens.
     Operator,
     /// Reads.
     Auditor,

@@ -35,7 +35,7 @@ pub struct CreateArguments {
 enum RoleName {
     /// Everything
     PlatformOwner,
-    /// Runs the catalog, but neither sees nor makes keys or tokens
+    /// Runs the catalog, but makes neither keys nor tokens
     Operator,
     /// Reads
     Auditor,

@@ -36,7 +36,7 @@ section! {
     pub struct OpenIdRoles {
         /// Everything.
         platform_owner: Vec<String> = Vec::new();
-        /// Runs the catalog, but neither sees nor makes keys or tokens.
+        /// Runs the catalog, but makes neither keys nor tokens.
         operator: Vec<String> = Vec::new();
         /// Reads.
         auditor: Vec<String> = Vec::new();
