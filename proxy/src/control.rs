@@ -93,6 +93,8 @@ pub enum ControlError {
         file.display()
     )]
     OtherStore { file: PathBuf },
+    #[error("which store this gateway follows cannot be read: {0}")]
+    StoreUnknown(String),
     #[error("the admin refused with {status}: {detail:?}")]
     Refused { status: StatusCode, detail: String },
     #[error("the admin's answer cannot be read: {0}")]
@@ -104,7 +106,8 @@ impl ControlError {
         match self {
             Self::Refused { status, .. } => Some(*status),
             Self::OtherStore { .. } => Some(StatusCode::PRECONDITION_FAILED),
-            Self::Unreachable(_) | Self::TimedOut | Self::Broken(_) | Self::Answer(_) => None,
+            Self::Unreachable(_) | Self::TimedOut | Self::Broken(_) => None,
+            Self::Answer(_) | Self::StoreUnknown(_) => None,
         }
     }
 }
@@ -218,12 +221,16 @@ impl Control {
 impl Control {
     /// Asks the admin if it has the store that is followed.
     async fn answered(&self, mut request: RequestBuilder) -> Result<Response, ControlError> {
-        if let Some(store) = self.store.name() {
+        let store =
+            self.store.name().map_err(|error| ControlError::StoreUnknown(error.to_string()))?;
+        if let Some(store) = &store {
             request = request.header(STORE_HEADER, store);
         }
         match (answered(request).await, self.store.file()) {
             (Ok(response), _) => {
-                self.store.learn(response.headers().get(STORE_HEADER));
+                if store.is_none() {
+                    self.store.learn(response.headers().get(STORE_HEADER));
+                }
                 Ok(response)
             }
             (Err(ControlError::Refused { status, .. }), Some(file))

@@ -170,30 +170,36 @@ enum Stopped {
 
 impl Stopped {
     /// How the call fails; None: by nothing but the answer's end.
-    fn failure(self, progress: &Progress) -> Option<Failure> {
+    fn failure(self) -> Option<Failure> {
         match self {
             Self::Caller(BodyEnd::Gone) => Some(Failure::CallerGone),
             Self::Caller(BodyEnd::Refused(refusal)) => Some(Failure::Refused(refusal)),
             Self::Upstream => None,
-            Self::Silent => (!progress.has_answered()).then_some(Failure::UpstreamSilent),
+            Self::Silent => Some(Failure::UpstreamSilent),
         }
     }
 }
 
-/// Hands something to the upstream, which takes it within `silence`, while the caller waits for that.
+/// Hands something to the upstream, which takes it within `silence`, while the caller waits for that. Once
+/// the answer has begun, it is the answer's silence that counts.
 async fn hand_over<T, E>(
     patience: &mut Patience,
     silence: Duration,
+    progress: &Progress,
     body: &mut impl RequestBody,
     write: impl Future<Output = Result<T, E>>,
 ) -> Result<T, Stopped> {
-    tokio::select! {
-        biased;
-        taken = patience.within(silence, write) => match taken {
-            Ok(taken) => taken.map_err(|_| Stopped::Upstream),
-            Err(Elapsed) => Err(Stopped::Silent),
-        },
-        () = body.gone() => Err(Stopped::Caller(BodyEnd::Gone)),
+    let mut write = std::pin::pin!(write);
+    loop {
+        tokio::select! {
+            biased;
+            taken = patience.within(silence, write.as_mut()) => match taken {
+                Ok(taken) => return taken.map_err(|_| Stopped::Upstream),
+                Err(Elapsed) if progress.has_answered() => {}
+                Err(Elapsed) => return Err(Stopped::Silent),
+            },
+            () = body.gone() => return Err(Stopped::Caller(BodyEnd::Gone)),
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 //! A file, so that it is known after a restart too, and so that an operator who means another store can
 //! say so: it is looked at again with each question.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use http::header::HeaderValue;
@@ -22,19 +22,23 @@ impl KnownStore {
         Self { file }
     }
 
-    /// None: any will do.
-    pub fn name(&self) -> Option<HeaderValue> {
-        let text = fs::read_to_string(self.file.as_ref()?).ok()?;
-        is_name(text.trim()).then(|| HeaderValue::from_str(text.trim()).ok())?
+    /// None: any will do. What cannot be read is an error, since any would be the wrong one.
+    pub fn name(&self) -> io::Result<Option<HeaderValue>> {
+        let Some(file) = &self.file else { return Ok(None) };
+        let text = match fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let name = Some(text.trim()).filter(|name| is_name(name));
+        let name = name.and_then(|name| HeaderValue::from_str(name).ok());
+        name.map(Some).ok_or_else(|| io::Error::other("it names no store"))
     }
 
     /// Remembers the first that is heard of.
     pub fn learn(&self, said: Option<&HeaderValue>) {
         let name = said.and_then(|said| said.to_str().ok()).filter(|name| is_name(name));
         let (Some(file), Some(name)) = (&self.file, name) else { return };
-        if self.name().is_some() {
-            return;
-        }
         match write(file, name) {
             Ok(()) => tracing::info!(store = name, "this gateway follows the store from now on"),
             Err(error) => tracing::warn!(%error, "which store is followed cannot be kept"),
@@ -53,7 +57,9 @@ fn is_name(text: &str) -> bool {
 
 fn write(file: &PathBuf, name: &str) -> io::Result<()> {
     let beside = file.with_added_extension("new");
-    fs::write(&beside, name)?;
+    let mut new = File::create(&beside)?;
+    new.write_all(name.as_bytes())?;
+    new.sync_all()?;
     fs::rename(beside, file)
 }
 
@@ -70,13 +76,15 @@ mod tests {
 
         known.learn(None);
         known.learn(Some(&HeaderValue::from_static("no name")));
-        assert_eq!(known.name(), None);
+        assert_eq!(known.name().unwrap(), None);
         known.learn(Some(&one));
-        known.learn(Some(&other));
-        assert_eq!(KnownStore::new(Some(file.clone())).name(), Some(one));
+        assert_eq!(KnownStore::new(Some(file.clone())).name().unwrap(), Some(one));
 
         fs::remove_file(&file).unwrap();
         known.learn(Some(&other));
-        assert_eq!(known.name(), Some(other));
+        assert_eq!(known.name().unwrap(), Some(other));
+        // Emptied by a power cut, it is no permission for any.
+        fs::write(&file, "").unwrap();
+        assert!(known.name().is_err());
     }
 }

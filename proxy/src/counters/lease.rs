@@ -412,7 +412,7 @@ impl Lease {
             }
         }
         if let Some(ask) = &asked.rate {
-            self.rate.take(ask, reply, asked.at_ns, now_ns);
+            self.rate.take(self.terms.rate, ask, reply, asked.at_ns, now_ns);
         }
         let decided = self.serve(&asked, had.unwrap_or_default(), reply, chance, now_ns);
         self.rate.drop_unleased(now_ns);

@@ -158,14 +158,11 @@ impl Sending<'_> {
     /// Sends the body and then watches for the caller leaving. Ends only when the call must end; an
     /// upstream that takes no more is not a reason, since it may have answered already.
     async fn run(mut self, framing: Framing, body: &mut impl RequestBody) -> Failure {
-        match (self.send(framing, body).await, framing) {
-            (Ok(()), _) => {}
-            // Half of a tunnel that is stuck is stuck as a whole.
-            (Err(Stopped::Silent), Framing::UntilClose) => return Failure::UpstreamSilent,
-            (Err(stopped), _) => match stopped.failure(self.progress) {
-                Some(failure) => return failure,
+        if let Err(stopped) = self.send(framing, body).await {
+            return match stopped.failure() {
+                Some(failure) => failure,
                 None => std::future::pending().await,
-            },
+            };
         }
         if framing == Framing::UntilClose {
             // One direction of a tunnel has ended; the other goes on.
@@ -200,7 +197,7 @@ impl Sending<'_> {
             }
             self.out.extend_from_slice(b"\r\n");
             let end = self.socket.write_all(self.out);
-            hand_over(&mut self.patience, self.silence, body, end).await?;
+            hand_over(&mut self.patience, self.silence, self.progress, body, end).await?;
         }
         self.progress.has_sent();
         Ok(())
@@ -223,9 +220,11 @@ impl Sending<'_> {
             if chunked { socket.write_all(b"\r\n").await } else { Ok(()) }
         };
         if framing != Framing::UntilClose {
-            return hand_over(&mut self.patience, self.silence, body, write).await;
+            let (silence, progress) = (self.silence, self.progress);
+            return hand_over(&mut self.patience, silence, progress, body, write).await;
         }
-        // In a tunnel the caller may end its half; what it has said before goes on all the same.
+        // In a tunnel the caller may end its half; what it has said before goes on all the same. One half
+        // that is stuck is stuck as a whole.
         match self.patience.within(self.silence, write).await {
             Ok(written) => written.map_err(|_| Stopped::Upstream),
             Err(Elapsed) => Err(Stopped::Silent),

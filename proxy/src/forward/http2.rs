@@ -84,6 +84,7 @@ pub(super) async fn exchange(
             // Nothing of it was sent, and its body has not begun: another connection can have it.
             let unsent = error.unsent.filter(|_| sends_left > 0).ok_or(broken)?;
             stream.leave_connection();
+            drop(stream);
             let found = open(wanted, upstream, wanted.core.gateway.clock.monotonic_ns()).await?;
             let Way::Http2(found) = found.way else { return Err(broken) };
             (stream, request) = (*found, *unsent);
@@ -171,6 +172,18 @@ pub fn insert(fields: &mut HeaderMap, name: &[u8], value: &[u8]) {
     }
 }
 
+/// A body that is cut off for the upstream to see wherever it is dropped before its end: else hyper would
+/// say that this is its end.
+struct UntilItsEnd(Option<Sender<Bytes, BodyCut>>);
+
+impl Drop for UntilItsEnd {
+    fn drop(&mut self) {
+        if let Some(sender) = self.0.take() {
+            sender.abort(BodyCut);
+        }
+    }
+}
+
 /// The request body on its way.
 struct Sending<'a> {
     /// None: there is no body.
@@ -187,14 +200,15 @@ struct Sending<'a> {
 impl Sending<'_> {
     /// Sends the body and then watches for the caller leaving; ends only when the call must end.
     async fn run(mut self, body: &mut impl RequestBody) -> Failure {
-        if let Some(mut sender) = self.sender.take()
-            && let Err(stopped) = self.send(&mut sender, body).await
-        {
-            let Some(failure) = stopped.failure(self.progress) else {
-                return std::future::pending().await;
-            };
-            sender.abort(BodyCut);
-            return failure;
+        if let Some(sender) = self.sender.take() {
+            let mut sender = UntilItsEnd(Some(sender));
+            if let Err(stopped) = self.send(&mut sender, body).await {
+                return match stopped.failure() {
+                    Some(failure) => failure,
+                    None => std::future::pending().await,
+                };
+            }
+            sender.0 = None;
         }
         self.progress.has_sent();
         body.gone().await;
@@ -203,9 +217,10 @@ impl Sending<'_> {
 
     async fn send(
         &mut self,
-        sender: &mut Sender<Bytes, BodyCut>,
+        sender: &mut UntilItsEnd,
         body: &mut impl RequestBody,
     ) -> Result<(), Stopped> {
+        let sender = sender.0.as_mut().expect("it is taken at its end");
         while let Some(piece) = self.progress.piece(body).await.map_err(Stopped::Caller)? {
             let length = piece.len() as u64;
             let passed = self.progress.bytes_in.fetch_add(length, Ordering::Relaxed);
@@ -213,7 +228,7 @@ impl Sending<'_> {
                 return Err(Stopped::Caller(BodyEnd::Refused(Refusal::ContentTooLarge)));
             }
             let taken = sender.send_data(piece);
-            hand_over(&mut self.patience, self.silence, body, taken).await?;
+            hand_over(&mut self.patience, self.silence, self.progress, body, taken).await?;
         }
         if let Some(trailers) = body.trailers() {
             let mut map = HeaderMap::new();
@@ -221,7 +236,7 @@ impl Sending<'_> {
                 insert(&mut map, field.name(), &without_key(field.value(), self.key));
             }
             let taken = sender.send_trailers(map);
-            hand_over(&mut self.patience, self.silence, body, taken).await?;
+            hand_over(&mut self.patience, self.silence, self.progress, body, taken).await?;
         }
         Ok(())
     }

@@ -285,6 +285,8 @@ impl Courier {
         );
         self.parcel = None;
         self.gone = gone;
+        // Of two control planes with stores that differ, each would send back what the other has taken.
+        sleep(self.backoff.next(rand::random())).await;
         Ok(Left::More)
     }
 

@@ -91,14 +91,14 @@ impl Connector {
         let stream = TcpStream::connect(address).await.map_err(failed)?;
         // A request is written whole: waiting for more to send would only delay it.
         stream.set_nodelay(true).map_err(failed)?;
-        if wanted != UpstreamProtocol::Http1 {
-            watch(&stream).map_err(failed)?;
-        }
         let Some(Tls { any, http1, name }) = &self.tls else {
             let protocol = match wanted {
                 UpstreamProtocol::Auto | UpstreamProtocol::Http1 => Protocol::Http1,
                 UpstreamProtocol::Http2 => Protocol::Http2,
             };
+            if protocol == Protocol::Http2 {
+                watch(&stream).map_err(failed)?;
+            }
             let stream = UpstreamStream::plain(stream, place);
             return Ok(Connection { stream, protocol, address });
         };
@@ -110,6 +110,9 @@ impl Connector {
         let protocol = trust::agreed(stream.get_ref().1.alpn_protocol());
         if wanted == UpstreamProtocol::Http2 && protocol != Protocol::Http2 {
             return Err(ConnectError::Protocol);
+        }
+        if protocol == Protocol::Http2 {
+            watch(stream.get_ref().0).map_err(failed)?;
         }
         Ok(Connection { stream: UpstreamStream::tls(stream, place), protocol, address })
     }

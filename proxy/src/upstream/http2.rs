@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use hyper::body::{Body, Incoming};
 use hyper::client::conn::http2::{Builder, Connection as Driver, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::{sleep, timeout_at};
 use tollgate_common::catalog::product::UpstreamProtocol;
 use tollgate_common::ids::SubscriptionId;
@@ -28,12 +28,12 @@ use super::{ConnectError, Target, Upstream};
 
 /// What servers commonly allow, and DESIGN asks of us. A server may allow fewer.
 const STREAMS_PER_CONNECTION_MAX: usize = 100;
-/// Streams that are sent before the server has said how many it allows; the others wait for that on
-/// the connection. As long as this many are allowed, it counts as not said.
+/// Streams that are sent before the server has said how many it allows; other calls wait for that. As
+/// long as this many are allowed, it counts as not said.
 const STREAMS_UNTIL_SAID: usize = 2;
 /// How often it is looked whether the server has said it: soon at first, since it does so at once, and
-/// then now and then, since it may change its mind.
-const LOOK_FIRST: Duration = Duration::from_millis(5);
+/// then now and then, since it may change its mind. By the last it has said it, whatever it is.
+const LOOK_FIRST: Duration = Duration::from_millis(1);
 const LOOK_LAST: Duration = Duration::from_secs(1);
 /// Connections to one target from one core; with all streams in use, calls wait for one.
 const CONNECTIONS_PER_TARGET_MAX: usize = 8;
@@ -80,14 +80,33 @@ struct State<B> {
 struct Shared<B> {
     sender: SendRequest<B>,
     room: Arc<Room>,
+    changed: Arc<Notify>,
     last_opened: Instant,
 }
 
 /// The streams of a connection.
 struct Room {
-    free: Arc<Semaphore>,
-    /// Free or in use.
-    all: AtomicUsize,
+    allowed: AtomicUsize,
+    in_use: AtomicUsize,
+    /// The server has said how many it allows.
+    is_said: AtomicBool,
+    /// The server takes no more of them.
+    is_left: AtomicBool,
+}
+
+/// One of them, given back when dropped.
+struct Place {
+    room: Arc<Room>,
+    changed: Arc<Notify>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.room.in_use.fetch_sub(1, Ordering::Relaxed);
+        if self.room.has_room() {
+            self.changed.notify_one();
+        }
+    }
 }
 
 /// What a call does next.
@@ -117,27 +136,14 @@ pub enum Opened<B> {
 /// Room for one call; to be kept until the answer has been read.
 pub struct Http2Stream<B> {
     sender: SendRequest<B>,
-    room: Arc<Room>,
-    _permit: OwnedSemaphorePermit,
+    place: Place,
     _claim: Claim,
-    /// After the permit, which is free by then.
-    _freed: Freed,
 }
 
 /// Room on a connection.
 struct Free<B> {
     sender: SendRequest<B>,
-    room: Arc<Room>,
-    permit: OwnedSemaphorePermit,
-}
-
-/// Tells one of those that wait.
-struct Freed(Arc<Notify>);
-
-impl Drop for Freed {
-    fn drop(&mut self) {
-        self.0.notify_one();
-    }
+    place: Place,
 }
 
 /// Why there is no answer.
@@ -186,26 +192,28 @@ where
         let attempts_before = line.state.lock().attempts;
         let deadline = tokio::time::Instant::now() + upstream.connect_timeout();
         loop {
-            // Told of from before the look on, so that no change is missed.
-            let mut changed = pin!(line.changed.notified());
-            changed.as_mut().enable();
             match line.next(attempts_before) {
-                Next::Open(free) => return Ok(Opened::Http2(line.stream(free, claim))),
+                Next::Open(free) => return Ok(Opened::Http2(free.with(claim))),
                 Next::Fail(failure) => return Err(failure),
                 Next::ConnectAlone => {
+                    drop(claim);
                     let claim = upstream.claim(subscription)?;
                     let made = line.make(upstream, target).await?;
                     return Ok(line.admit(made, claim));
                 }
-                Next::Connect => match line.connect(upstream, target).await {
-                    Ok(made) => return Ok(line.admit(made, claim)),
-                    // Shared with those that wait, if there is nothing else to wait for.
-                    Err(_) => continue,
-                },
-                Next::Wait => {}
+                Next::Connect => {
+                    // A failure is shared with those that wait, if there is nothing else to wait for.
+                    if let Ok(made) = line.connect(upstream, target).await {
+                        return Ok(line.admit(made, claim));
+                    }
+                }
+                // Nothing changes between the look and the wait: only this core has the line.
+                Next::Wait => {
+                    let changed = timeout_at(deadline, line.changed.notified()).await;
+                    let late = |_| ConnectError::Exhausted("no stream has become free".into());
+                    changed.map_err(late)?;
+                }
             }
-            let changed = timeout_at(deadline, changed).await;
-            changed.map_err(|_| ConnectError::Exhausted("no stream has become free".into()))?;
         }
     }
 
@@ -241,8 +249,10 @@ where
             return Next::ConnectAlone;
         }
         let failure = state.failure.as_ref().filter(|_| state.attempts != attempts_before);
+        let is_undecided = |shared: &Shared<B>| !shared.room.is_said.load(Ordering::Relaxed);
         match failure {
             _ if state.is_connecting => Next::Wait,
+            _ if state.connections.iter().any(is_undecided) => Next::Wait,
             Some(failure) if state.connections.is_empty() => Next::Fail(failure.clone()),
             Some(_) => Next::Wait,
             None if state.connections.len() >= CONNECTIONS_PER_TARGET_MAX => Next::Wait,
@@ -267,7 +277,7 @@ where
         let Connection { stream, protocol, .. } = upstream.connect(target).await?;
         Ok(match protocol {
             Protocol::Http1 => Made::Http1(stream),
-            Protocol::Http2 => Made::Http2(Shared::begin(stream, self.changed.clone()).await?),
+            Protocol::Http2 => Made::Http2(Shared::begin(stream, self).await?),
         })
     }
 
@@ -284,15 +294,15 @@ where
                 state.connections.push(shared);
                 drop(state);
                 self.changed.notify_waiters();
-                Opened::Http2(self.stream(free, claim))
+                Opened::Http2(free.with(claim))
             }
         }
     }
+}
 
-    fn stream(&self, free: Free<B>, claim: Claim) -> Http2Stream<B> {
-        let Free { sender, room, permit } = free;
-        let freed = Freed(self.changed.clone());
-        Http2Stream { sender, room, _permit: permit, _claim: claim, _freed: freed }
+impl<B> Free<B> {
+    fn with(self, claim: Claim) -> Http2Stream<B> {
+        Http2Stream { sender: self.sender, place: self.place, _claim: claim }
     }
 }
 
@@ -314,14 +324,18 @@ impl<B> State<B> {
 
 impl<B> Shared<B> {
     fn free_stream(&mut self) -> Option<Free<B>> {
-        let permit = self.room.free.clone().try_acquire_owned().ok()?;
+        if !self.room.has_room() {
+            return None;
+        }
+        self.room.in_use.fetch_add(1, Ordering::Relaxed);
         self.last_opened = Instant::now();
-        Some(Free { sender: self.sender.clone(), room: self.room.clone(), permit })
+        let place = Place { room: self.room.clone(), changed: self.changed.clone() };
+        Some(Free { sender: self.sender.clone(), place })
     }
 
     /// Whether it takes no more streams.
     fn is_over(&self) -> bool {
-        self.room.free.is_closed() || self.is_closed()
+        self.room.is_left.load(Ordering::Relaxed) || self.is_closed()
     }
 
     fn is_closed(&self) -> bool {
@@ -330,7 +344,7 @@ impl<B> Shared<B> {
 
     fn is_unused(&self, now: Instant) -> bool {
         self.is_closed()
-            || (self.room.is_unused()
+            || (self.room.in_use.load(Ordering::Relaxed) == 0
                 && now.saturating_duration_since(self.last_opened) >= IDLE_MAX)
     }
 }
@@ -341,7 +355,7 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    async fn begin(stream: UpstreamStream, changed: Arc<Notify>) -> Result<Self, ConnectError> {
+    async fn begin(stream: UpstreamStream, line: &Line<B>) -> Result<Self, ConnectError> {
         let (sender, driver) = Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -352,9 +366,9 @@ where
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| ConnectError::Unreachable(error.to_string()))?;
-        let room = Arc::new(Room::new());
-        tokio::spawn(drive(driver, room.clone(), changed));
-        Ok(Self { sender, room, last_opened: Instant::now() })
+        let (room, changed) = (Arc::new(Room::new()), line.changed.clone());
+        tokio::spawn(drive(driver, room.clone(), changed.clone(), line.claims.clone()));
+        Ok(Self { sender, room, changed, last_opened: Instant::now() })
     }
 }
 
@@ -363,6 +377,7 @@ async fn drive<B>(
     driver: Driver<TokioIo<UpstreamStream>, B, TokioExecutor>,
     room: Arc<Room>,
     changed: Arc<Notify>,
+    claims: Arc<Claims>,
 ) where
     B: Body + Send + Unpin + 'static,
     B::Data: Send,
@@ -382,7 +397,9 @@ async fn drive<B>(
             }
             return changed.notify_waiters();
         }
-        if room.allow(driver.current_max_send_streams()) {
+        let allowed = driver.current_max_send_streams().min(STREAMS_PER_CONNECTION_MAX);
+        if (allowed != STREAMS_UNTIL_SAID || look == LOOK_LAST) && room.allow(allowed) {
+            claims.share(allowed * CONNECTIONS_PER_TARGET_MAX);
             changed.notify_waiters();
         }
         look = (2 * look).min(LOOK_LAST);
@@ -391,33 +408,31 @@ async fn drive<B>(
 
 impl Room {
     fn new() -> Self {
-        let free = Arc::new(Semaphore::new(STREAMS_PER_CONNECTION_MAX));
-        Self { free, all: AtomicUsize::new(STREAMS_PER_CONNECTION_MAX) }
-    }
-
-    /// Takes over what the server allows; by and by, where more are in use. True: there are more.
-    fn allow(&self, said: usize) -> bool {
-        if said == STREAMS_UNTIL_SAID {
-            return false;
+        Self {
+            allowed: AtomicUsize::new(STREAMS_UNTIL_SAID),
+            in_use: AtomicUsize::new(0),
+            is_said: AtomicBool::new(false),
+            is_left: AtomicBool::new(false),
         }
-        let all = self.all.load(Ordering::Relaxed);
-        let allowed = said.min(STREAMS_PER_CONNECTION_MAX);
-        let gone = self.free.forget_permits(all.saturating_sub(allowed));
-        let more = allowed.saturating_sub(all);
-        self.all.store(all - gone + more, Ordering::Relaxed);
-        self.free.add_permits(more);
-        more > 0
     }
 
-    fn is_unused(&self) -> bool {
-        self.free.available_permits() == self.all.load(Ordering::Relaxed)
+    fn has_room(&self) -> bool {
+        !self.is_left.load(Ordering::Relaxed)
+            && self.in_use.load(Ordering::Relaxed) < self.allowed.load(Ordering::Relaxed)
+    }
+
+    /// Takes over what the server says. Whether that is news.
+    fn allow(&self, allowed: usize) -> bool {
+        let was_said = self.is_said.swap(true, Ordering::Relaxed);
+        self.allowed.swap(allowed, Ordering::Relaxed) != allowed || !was_said
     }
 }
 
 impl<B> Http2Stream<B> {
     /// The server takes no more streams on this connection; those that are open go on.
     pub fn leave_connection(&self) {
-        self.room.free.close();
+        self.place.room.is_left.store(true, Ordering::Relaxed);
+        self.place.changed.notify_waiters();
     }
 }
 

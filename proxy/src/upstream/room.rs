@@ -31,11 +31,11 @@ pub struct Share {
 pub struct Place(Share);
 
 /// What each subscription's calls have of one upstream: half at the most, so that one customer with slow
-/// calls leaves room for the others. Calls that find an idle connection are not counted: where calls
-/// are slow, there is none.
+/// calls leaves room for the others. Calls that find an idle connection are not counted: of these there
+/// are few.
 #[derive(Debug)]
 pub struct Claims {
-    max: usize,
+    max: AtomicUsize,
     held: DashMap<SubscriptionId, usize, foldhash::fast::RandomState>,
 }
 
@@ -77,12 +77,17 @@ impl Share {
 
 impl Claims {
     pub fn half_of(all: usize) -> Arc<Self> {
-        Arc::new(Self { max: all.div_ceil(2), held: DashMap::default() })
+        Arc::new(Self { max: AtomicUsize::new(all.div_ceil(2)), held: DashMap::default() })
+    }
+
+    /// There is more or less to be shared.
+    pub fn share(&self, all: usize) {
+        self.max.store(all.div_ceil(2), Ordering::Relaxed);
     }
 
     pub fn take(self: &Arc<Self>, subscription: SubscriptionId) -> Option<Claim> {
         let mut held = self.held.entry(subscription).or_insert(0);
-        let has_room = *held < self.max;
+        let has_room = *held < self.max.load(Ordering::Relaxed);
         *held += usize::from(has_room);
         drop(held);
         has_room.then(|| Claim { claims: self.clone(), subscription })

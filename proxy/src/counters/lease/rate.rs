@@ -89,9 +89,22 @@ impl RateLease {
 
     /// Takes what was granted. `asked_at_ns` is from before the question was sent, so that a lease
     /// never ends later here than there.
-    pub fn take(&mut self, ask: &RateAsk, reply: &Reply, asked_at_ns: u64, now_ns: u64) {
-        (self.debt_ns, self.seen_at_ns) = (reply.debt_ns, now_ns);
-        self.owed_ns = self.owed(now_ns).saturating_sub(ask.owed_ns);
+    pub fn take(
+        &mut self,
+        terms: Option<RateTerms>,
+        ask: &RateAsk,
+        reply: &Reply,
+        asked_at_ns: u64,
+        now_ns: u64,
+    ) {
+        // By the terms of now, which may not be those that were asked by.
+        let window_ns = terms.map_or(ask.window_ns, |terms| terms.window_ns);
+        let of_now = |ns| match window_ns == ask.window_ns {
+            true => ns,
+            false => rescaled(ns, ask.window_ns as f64, window_ns),
+        };
+        (self.debt_ns, self.seen_at_ns) = (of_now(reply.debt_ns), now_ns);
+        self.owed_ns = self.owed(now_ns).saturating_sub(of_now(ask.owed_ns));
         self.owed_at_ns = now_ns;
         if reply.calls == 0 {
             return;
