@@ -15,7 +15,7 @@ use super::checkpoint::{self, Checkpoint, Marks};
 use super::disk::Disk;
 use super::document::Loaded;
 use super::error::{FileError, OpenError, at};
-use super::header::bytes_of;
+use super::header::{bytes_of, slots_in};
 use super::mend::{self, QUARANTINE};
 use super::plan::{Gap, Plan, Step, plan};
 use super::runs::Run;
@@ -105,6 +105,39 @@ fn remove_unfinished(disk: &dyn Disk, lane: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
+/// What the files without a header held that no good record follows. Before a good record, what
+/// is missing is counted as a gap. Files are seen in the order in which they were made.
+#[derive(Debug, Default)]
+struct HeadlessEnd {
+    written: u64,
+    /// Of the last of the files.
+    written_last: u64,
+    /// Sequence number of the last record, where a later file tells.
+    last: Option<u64>,
+}
+
+impl HeadlessEnd {
+    fn add(&mut self, written: u64) {
+        *self = Self { written: self.written + written, written_last: written, last: None };
+    }
+
+    fn is_followed_by(&mut self, scan: &Scan) {
+        if scan.good_end() > 0 {
+            *self = Self::default();
+        } else if self.written > 0 && self.last.is_none() {
+            // The segment in reserve begins where the one in use would end if it were full.
+            let first = scan.header.first.saturating_sub(slots_in(scan.header.allocated));
+            self.last = Some(first.saturating_add(self.written_last).saturating_sub(1));
+        }
+    }
+
+    /// Records that the ledger does not have; where no file tells their numbers, all of them.
+    fn lost(&self, delivered: u64) -> u64 {
+        let undelivered = self.last.map(|last| last.saturating_sub(delivered));
+        undelivered.map_or(self.written, |undelivered| undelivered.min(self.written))
+    }
+}
+
 struct Epoch<'a> {
     disk: &'a dyn Disk,
     lane: &'a Path,
@@ -125,7 +158,7 @@ impl Epoch<'_> {
         // Where no mark is known for sure, a missing beginning was most likely acknowledged and
         // removed. If it was not, the ledger refuses what follows, which is loud.
         let acknowledged = acknowledged.or(known.is_whole.then_some(0));
-        let scans = self.readable(seen, recovered)?;
+        let scans = self.readable(seen, acknowledged.unwrap_or(0), recovered)?;
         let files: Vec<&Scan> = scans.iter().collect();
         let plan = plan(acknowledged, &files);
         self.report(&plan);
@@ -159,18 +192,19 @@ impl Epoch<'_> {
     }
 
     /// The files with a header, in order. Those without one are set aside: what they held is a gap
-    /// between the others.
+    /// between the others, or missing behind them.
     fn readable(
         &mut self,
         seen: Vec<Seen>,
+        delivered: u64,
         recovered: &mut Recovered,
     ) -> Result<Vec<Scan>, OpenError> {
         let mut scans: Vec<Scan> = Vec::new();
-        let mut written_last = 0;
+        let mut headless = HeadlessEnd::default();
         for file in seen {
             match file {
                 Seen::Segment(scan) => {
-                    written_last = 0;
+                    headless.is_followed_by(&scan);
                     if scan.header.node != self.node {
                         let (path, found) = (scan.path, scan.header.node);
                         return Err(OpenError::OtherNode { path, found, node: self.node });
@@ -180,23 +214,22 @@ impl Epoch<'_> {
                 }
                 Seen::Headless { name, path, written, .. } => {
                     self.next_number = self.next_number.max(name.number.saturating_add(1));
+                    let path_shown = path.display();
                     if written == 0 {
+                        warn!(path = %path_shown, "a journal segment has neither a header nor records; what it held, if it held any, is lost");
                         self.disk.remove(&path).map_err(at("remove", &path))?;
                         continue;
                     }
-                    let path_shown = path.display();
                     error!(path = %path_shown, records = written, "a journal segment has no readable header; it is kept in quarantine");
                     set_aside(self.disk, self.lane, &path)?;
-                    written_last += written;
+                    headless.add(written);
                 }
                 Seen::OtherVersion { path, version, .. } => {
                     return Err(OpenError::Version { path, found: version });
                 }
             }
         }
-        // Files are seen in the order in which they were made. What is missing before one that can
-        // be read is counted as a gap.
-        recovered.lost += written_last;
+        recovered.lost += headless.lost(delivered);
         scans.sort_by_key(|scan| (scan.header.first, scan.good_end()));
         Ok(scans)
     }

@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use tollgate_common::usage::UsageRecord;
 
 use super::fixture::*;
+use crate::journal::header::SLOTS_AT;
 use crate::journal::record::SLOT_BYTES;
 use crate::journal::{Journal, MARKER_PART, ReadError};
 
@@ -138,6 +140,55 @@ fn a_segment_without_a_header_is_set_aside_and_the_rest_is_delivered() {
     let journal = loses(damaged.path(), &before, &lost);
 
     assert_eq!(journal.stats().quarantined, 1);
+}
+
+/// The same with a segment in reserve, of which the ledger has so many records.
+fn killed_with_reserve(acknowledged: u64) -> TempDir {
+    let dir = directory();
+    let journal = open(dir.path());
+    append(&journal, 1..=SLOTS * 2 + 5);
+    if acknowledged > 0 {
+        journal.acknowledge(journal.epoch(), acknowledged).unwrap();
+        journal.inner.keep_lanes();
+    }
+    eventually(|| journal.inner.active.lock().next.is_some().then_some(()));
+    image_of(&journal, dir.path())
+}
+
+/// Writes over both copies of the header.
+fn behead(segment: &Path) {
+    let file = fs::OpenOptions::new().write(true).open(segment).unwrap();
+    file.write_all_at(&[0xa5; SLOTS_AT], 0).unwrap();
+}
+
+/// The segment in use, and the one in reserve.
+fn last_segments(dir: &Path) -> [PathBuf; 2] {
+    segments(dir).split_off(segments(dir).len() - 2).try_into().unwrap()
+}
+
+#[test]
+fn records_of_a_segment_in_use_without_a_header_are_counted_as_lost() {
+    for (acknowledged, lost) in [(0, 5), (SLOTS, 5), (SLOTS * 2 + 2, 3), (SLOTS * 2 + 5, 0)] {
+        let damaged = killed_with_reserve(acknowledged);
+        behead(&last_segments(damaged.path())[0]);
+
+        let journal = open(damaged.path());
+
+        let left = (acknowledged + 1..=SLOTS * 2).collect::<Vec<_>>();
+        assert_eq!(numbers(&deliver(&journal, 1_000)), left);
+        assert_eq!((journal.stats().lost, journal.stats().quarantined), (lost, 1));
+    }
+}
+
+#[test]
+fn a_segment_that_was_only_in_reserve_loses_nothing_without_a_header() {
+    let damaged = killed_with_reserve(0);
+    behead(&last_segments(damaged.path())[1]);
+
+    let journal = open(damaged.path());
+
+    assert_eq!(deliver(&journal, 1_000).len() as u64, SLOTS * 2 + 5);
+    assert_eq!((journal.stats().lost, journal.stats().quarantined), (0, 0));
 }
 
 #[test]
