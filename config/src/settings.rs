@@ -34,7 +34,8 @@ use crate::value::StoreUrl;
 section! {
     /// All settings of a process, whatever its role.
     pub struct Settings {
-        /// Where everything that must outlive the process is kept. One process at a time may use it.
+        /// Where everything that must outlive the process is kept. One gateway and one control plane
+        /// at a time may use it, in one process or in two.
         data_dir: PathBuf = PathBuf::from("tollgate-data");
         /// What gateways and the control plane know each other by. `tollgate run` needs none;
         /// `tollgate proxy` and `tollgate admin` must be given the same one.
