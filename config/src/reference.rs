@@ -47,7 +47,10 @@ fn write(page: &mut String, entry: &Entry) -> std::fmt::Result {
         Some(default) => writeln!(page, "- default: `{default}`")?,
         None => writeln!(page, "- must be given in this section")?,
     }
-    writeln!(page, "- value: {expected}")?;
+    match &entry.bounds {
+        Some(bounds) => writeln!(page, "- value: {expected}, {bounds}")?,
+        None => writeln!(page, "- value: {expected}")?,
+    }
     writeln!(page, "- variable: `{}`", variable(&entry.path))
 }
 
@@ -61,6 +64,20 @@ mod tests {
     fn every_setting_says_what_it_is_for() {
         for entry in entries() {
             assert!(!entry.doc.trim().is_empty(), "{} has no documentation", entry.path);
+        }
+    }
+
+    /// A number too large for its type is read as the largest, which must be out of bounds.
+    #[test]
+    fn every_whole_number_has_bounds() {
+        for entry in entries().iter().filter(|e| e.expected == Some("a whole number")) {
+            let too_large = [(variable(&entry.path), "99999999999999999999999".to_owned())];
+            let said = Settings::parse(None, too_large).unwrap_err().to_string();
+            let bounds = entry.bounds.as_ref().unwrap();
+            assert_eq!(
+                said,
+                format!("{}: {}: must be {bounds}", variable(&entry.path), entry.path)
+            );
         }
     }
 

@@ -25,12 +25,14 @@ pub(crate) struct Entry {
     pub expected: Option<&'static str>,
     /// None where a value must be given.
     pub default: Option<String>,
+    /// As in `from 1 to 10`; None where every value of the form will do.
+    pub bounds: Option<String>,
 }
 
 impl Entry {
     /// The entry of a key inside this section.
     pub fn inside(&self, key: &str, doc: &'static str) -> Self {
-        Self { path: join(&self.path, key), doc, expected: None, default: None }
+        Self { path: join(&self.path, key), doc, ..Self::default() }
     }
 }
 
@@ -88,10 +90,12 @@ macro_rules! section {
                     doc: concat!($( $section_doc, "\n" ),*), ..entry
                 });
                 $(
+                    let entry = $crate::section::Entry {
+                        $( bounds: Some($crate::section::bounds_shown::<$type>(&$bounds)), )?
+                        ..section.inside(stringify!($field), concat!($( $doc, "\n" ),*))
+                    };
                     <$type as $crate::section::Field>::describe(
-                        section.inside(stringify!($field), concat!($( $doc, "\n" ),*)),
-                        Some(&defaults.$field),
-                        entries,
+                        entry, Some(&defaults.$field), entries,
                     );
                 )*
             }
@@ -157,8 +161,7 @@ impl<'t> Reader<'t> {
             return Some(value);
         }
         let place = self.node(key).map_or(Place::Missing, |node| node.place.clone());
-        let (low, high) = (bounds.start().show(), bounds.end().show());
-        self.note(place, join(&self.path, key), format!("must be from {low} to {high}"));
+        self.note(place, join(&self.path, key), format!("must be {}", bounds_shown(&bounds)));
         None
     }
 
@@ -237,6 +240,10 @@ impl<T: Value> Field for Vec<T> {
         });
         entries.push(Entry { expected: Some(T::EXPECTED_LIST), default, ..entry });
     }
+}
+
+pub(crate) fn bounds_shown<T: Value>(bounds: &RangeInclusive<T>) -> String {
+    format!("from {} to {}", bounds.start().show(), bounds.end().show())
 }
 
 pub(crate) fn join(path: &str, key: &str) -> String {

@@ -12,7 +12,7 @@ pub use size::ByteSize;
 pub use store_url::{PostgresUrl, StoreUrl};
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{IntErrorKind, NonZeroUsize, ParseIntError};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -110,11 +110,35 @@ macro_rules! parsed {
 parsed!(
     bool: "true or false",
     u16: "a whole number up to 65535",
+    SocketAddr: "an address and port such as 127.0.0.1:8080",
+);
+
+macro_rules! whole_numbers {
+    ($($type:ty: $expected:literal),* $(,)?) => { $(
+        impl Value for $type {
+            const EXPECTED: &'static str = $expected;
+
+            /// What is too large is read as the largest: the setting's bounds refuse it, and say
+            /// what they are.
+            fn parse(text: &str) -> Result<Self, Fault> {
+                text.parse().or_else(|error: ParseIntError| match error.kind() {
+                    IntErrorKind::PosOverflow => Ok(Self::MAX),
+                    _ => Err(Fault::Unexpected),
+                })
+            }
+
+            fn show(&self) -> String {
+                self.to_string()
+            }
+        }
+    )* };
+}
+
+whole_numbers!(
     u32: "a whole number",
     u64: "a whole number",
     usize: "a whole number",
     NonZeroUsize: "a whole number above zero",
-    SocketAddr: "an address and port such as 127.0.0.1:8080",
 );
 
 impl Value for IpNet {

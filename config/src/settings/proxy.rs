@@ -19,7 +19,7 @@ section! {
         listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
         /// The certificate to answer HTTPS with; without it the port speaks plain HTTP.
         tls: Option<TlsSettings> = None;
-        /// Threads that serve calls, each with its own connections. None: one per core.
+        /// Threads that serve calls, each with its own connections, at most 1024. None: one per core.
         threads: Option<NonZeroUsize> = None;
         /// The control plane, for `tollgate proxy`.
         admin_url: Option<Url> = None;
