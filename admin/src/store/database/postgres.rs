@@ -134,8 +134,13 @@ pub async fn answered<T>(
 }
 
 fn options(url: &PostgresUrl) -> Result<PgConnectOptions, StoreError> {
-    let options = PgConnectOptions::from_str(url.expose())
+    let mut options = PgConnectOptions::from_str(url.expose())
         .map_err(|source| StoreError::Connect { url: url.to_string(), source: source.into() })?;
+    // A URL has an IPv6 address in brackets. They are no part of it, and no name either.
+    let address = options.get_host().strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    if let Some(address) = address.map(str::to_owned) {
+        options = options.host(&address);
+    }
     Ok(match options.get_application_name() {
         Some(_) => options,
         None => options.application_name("tollgate admin"),
@@ -172,4 +177,20 @@ async fn migrate(options: &PgConnectOptions, url: &PostgresUrl) -> Result<(), St
     // The server notices by itself when the goodbye is lost.
     let _ = connection.close().await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_a_name_or_an_address_of_either_kind() {
+        for (written, host) in [("db", "db"), ("10.0.0.1", "10.0.0.1"), ("[::1]", "::1")] {
+            let url = PostgresUrl::parse(&format!("postgres://user@{written}:5433/db")).unwrap();
+
+            let options = options(&url).unwrap();
+
+            assert_eq!((options.get_host(), options.get_port()), (host, 5433));
+        }
+    }
 }
