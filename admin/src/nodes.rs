@@ -3,6 +3,8 @@
 //! Kept in memory: each gateway speaks every second, so a control plane that starts anew knows all
 //! of them within one.
 
+mod overlap;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use tollgate_common::snapshot::Revision;
 use tollgate_common::time::Timestamp;
 
 use crate::store::catalog::Page;
+use overlap::Overlap;
 
 /// A gateway that was silent for longer is not connected: five of its seconds.
 const SILENT_MS_MAX: i64 = 5_000;
@@ -49,12 +52,13 @@ pub struct InForce {
 #[derive(Debug)]
 pub struct Nodes {
     known: Mutex<HashMap<NodeId, Node>>,
+    overlaps: Mutex<HashMap<NodeId, Overlap>>,
     heard: watch::Sender<()>,
 }
 
 impl Default for Nodes {
     fn default() -> Self {
-        Self { known: Mutex::default(), heard: watch::Sender::new(()) }
+        Self { known: Mutex::default(), overlaps: Mutex::default(), heard: watch::Sender::new(()) }
     }
 }
 
@@ -62,6 +66,7 @@ impl Nodes {
     /// Notes what a gateway says. Its refusals are for the ledger and not kept here.
     pub fn hear(&self, mut status: NodeStatus, now: Timestamp) {
         status.refusals = Default::default();
+        self.look_for_twin(&status, now);
         {
             let mut known = self.known.lock();
             known.insert(status.node, Node { status, last_seen: now });
@@ -71,8 +76,22 @@ impl Nodes {
                     known.iter().min_by_key(|(_, node)| node.last_seen).map(|(id, _)| *id);
                 silent_longest.map(|id| known.remove(&id));
             }
+            self.overlaps.lock().retain(|id, _| known.contains_key(id));
         }
         self.heard.send_replace(());
+    }
+
+    /// Two gateways with one id are one in all reports, and each may undo what the other counts.
+    fn look_for_twin(&self, status: &NodeStatus, now: Timestamp) {
+        let is_twin = self.overlaps.lock().entry(status.node).or_default().hear(status.epoch, now);
+        if is_twin {
+            tracing::warn!(
+                node = %status.node,
+                address = status.address,
+                "two gateways speak under one id: was the data directory of one copied for the \
+                 other? It is well only if the older one still lets its calls end"
+            );
+        }
     }
 
     /// In the order of their ids.
