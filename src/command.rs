@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tollgate_config::Role;
+use tollgate_config::{LoadError, Mistakes, Role};
 
 /// Stands in front of APIs that are sold: knows the caller, enforces the plan, meters the call.
 #[derive(Debug, Parser)]
@@ -109,6 +109,15 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Reconcile(arguments) => reconcile::run(&arguments),
         Command::Audit(command) => audit::run(command),
         Command::Journal(command) => journal::run(command),
+    }
+}
+
+/// What is wrong with the settings, if that is what a command has failed for.
+pub fn mistakes<'a>(failure: &'a (dyn std::error::Error + 'static)) -> Option<&'a Mistakes> {
+    match failure.downcast_ref() {
+        Some(LoadError::Mistakes(mistakes)) => Some(mistakes),
+        Some(LoadError::Unreadable { .. } | LoadError::TooLarge { .. }) => None,
+        None => failure.downcast_ref(),
     }
 }
 

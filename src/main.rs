@@ -34,7 +34,12 @@ fn main() -> ExitCode {
 }
 
 #[expect(clippy::print_stderr, reason = "the log may not be there yet")]
-fn report(failure: &dyn std::error::Error) {
+fn report(failure: &(dyn std::error::Error + 'static)) {
+    if let Some(mistakes) = command::mistakes(failure) {
+        // Each on a line of its own, which begins with its place: editors go there.
+        eprintln!("tollgate: the settings cannot be used:\n{mistakes}");
+        return;
+    }
     eprintln!("tollgate: {failure}");
     let mut cause = failure.source();
     while let Some(error) = cause {

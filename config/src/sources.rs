@@ -18,11 +18,12 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    #[error("cannot read {}: {source}", path.display())]
-    Unreadable { path: PathBuf, source: std::io::Error },
+    /// The message is whole: a source would be shown once more behind it.
+    #[error("cannot read {}: {error}", path.display())]
+    Unreadable { path: PathBuf, error: std::io::Error },
     #[error("{} is larger than {FILE_BYTES_MAX} bytes", path.display())]
     TooLarge { path: PathBuf },
-    #[error("{0}")]
+    #[error(transparent)]
     Mistakes(#[from] Mistakes),
 }
 
@@ -69,7 +70,7 @@ impl Settings {
 
 /// Reads no more than shows that a file is too large: a pipe or a device does not say its length.
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
+    let unreadable = |error| LoadError::Unreadable { path: path.to_owned(), error };
     let file = File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
@@ -440,5 +441,15 @@ mod tests {
         let error = Settings::load(Some(Path::new("/nowhere/t.yaml")), []).unwrap_err();
 
         assert!(error.to_string().starts_with("cannot read /nowhere/t.yaml: "));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_once() {
+        let unreadable = Settings::load(Some(Path::new("/nowhere/t.yaml")), []).unwrap_err();
+        let mistaken = Settings::load(None, [("TOLLGATE_A".to_owned(), "1".to_owned())]);
+
+        for error in [unreadable, mistaken.unwrap_err()] {
+            assert!(std::error::Error::source(&error).is_none(), "{error}");
+        }
     }
 }

@@ -40,6 +40,22 @@ fn every_mistake_is_a_line_that_begins_with_its_place() {
 }
 
 #[test]
+fn a_start_names_every_mistake_once_and_in_the_same_form() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("t.yaml"), "colour: blue\nlog: {form: json}\n").unwrap();
+    let mut command = tollgate::command(BINARY, &["run", "--config", "t.yaml"]);
+
+    let output = command.current_dir(directory.path()).output().unwrap();
+
+    assert_eq!(output.status.code(), Some(1));
+    insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @r"
+    tollgate: the settings cannot be used:
+    t.yaml:1:1: colour: there is no such setting
+    t.yaml:2:7: log.form: there is no such setting; did you mean `format`?
+    ");
+}
+
+#[test]
 fn what_is_not_text_has_its_place_too() {
     let output = check(b"proxy:\n  listen: \xff\n");
 
