@@ -23,7 +23,6 @@ mod table;
 mod token;
 mod usage;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -48,7 +47,7 @@ enum Command {
     /// Start everything on loopback, with something to sell, and say what to try
     Demo,
     /// Name every mistake in a file of settings, with line and column
-    CheckConfig { file: PathBuf },
+    CheckConfig(check_config::CheckArguments),
     /// Make the catalog what a file says
     Apply(apply::ApplyArguments),
     /// Write the present catalog as a file that `apply` reads
@@ -93,7 +92,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Proxy(arguments) => serve::run(Role::Proxy, &arguments),
         Command::Admin(arguments) => serve::run(Role::Admin, &arguments),
         Command::Demo => demo::run(),
-        Command::CheckConfig { file } => check_config::run(&file),
+        Command::CheckConfig(arguments) => check_config::run(&arguments),
         Command::Apply(arguments) => apply::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::ImportOpenapi(arguments) => import_openapi::run(&arguments),

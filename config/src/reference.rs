@@ -11,7 +11,7 @@ const HEAD: &str = "\
 
 All settings are in one YAML file, given with `--config FILE`. None is needed: every setting has a
 default. The variable beside a setting overrides the file. `tollgate check-config FILE` names every
-mistake in a file with its line and column.
+mistake in a file with its line and column; with `--with-environment` it reads the variables too.
 
 Times are written as `100ms`, `10s`, `5m`, `12h`, `30d`; sizes as `512B`, `32KiB`, `64MiB`, `8GiB`.
 Examples are in [config/examples](../config/examples).

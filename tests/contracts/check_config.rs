@@ -56,6 +56,23 @@ fn a_start_names_every_mistake_once_and_in_the_same_form() {
 }
 
 #[test]
+fn the_environment_is_read_where_that_is_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("t.yaml"), "proxy: {tls: {certificate: c}}\n").unwrap();
+    let check = |arguments: &[&str]| {
+        let mut command = tollgate::command(BINARY, arguments);
+        command.env("TOLLGATE_PROXY__TLS__PRIVATE_KEY", "k");
+        stdout(&command.current_dir(directory.path()).output().unwrap())
+    };
+
+    let alone = check(&["check-config", "t.yaml"]);
+    let with_environment = check(&["check-config", "--with-environment", "t.yaml"]);
+
+    assert_eq!(alone, "t.yaml:1:9: proxy.tls.private_key: must be given\n");
+    assert_eq!(with_environment, "t.yaml: no mistakes\n");
+}
+
+#[test]
 fn what_is_not_text_has_its_place_too() {
     let output = check(b"proxy:\n  listen: \xff\n");
 
