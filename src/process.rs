@@ -234,9 +234,11 @@ fn terminators(admin: &Option<Admin>, proxy: &Option<Proxy>) -> Vec<(Listener, T
     admin.chain(proxy).map(|(listener, found)| (listener, found.clone())).collect()
 }
 
-/// Asks the process that runs, if there is one, for its sockets.
+/// Asks the process that runs, if there is one, for its sockets. That this process can offer its own
+/// in turn is made sure of now, not when it already serves.
 fn inherit(settings: &Settings) -> Result<Option<Inherited>, Failure> {
     let Some(path) = &settings.proxy.upgrade_socket else { return Ok(None) };
+    hand_over::try_place(path).map_err(|error| at(path, error))?;
     hand_over::ask(path).map_err(|error| at(path, error))
 }
 

@@ -102,6 +102,24 @@ fn a_second_signal_ends_a_process_that_waits_for_its_calls() {
 }
 
 #[test]
+fn an_upgrade_socket_that_cannot_be_made_is_found_before_anything_starts() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let too_long = data_dir.path().join("s".repeat(100));
+    for place in [data_dir.path().join("missing/socket"), too_long] {
+        let mut command = tollgate::command(BINARY, &["run"]);
+        command.envs(on_free_ports(&data_dir)).env("TOLLGATE_PROXY__UPGRADE_SOCKET", &place);
+
+        let output = command.output().unwrap();
+
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("proxy.upgrade_socket"), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert_eq!(std::fs::read_dir(data_dir.path()).unwrap().count(), 0, "nothing was made");
+    }
+}
+
+#[test]
 fn a_file_in_the_place_of_the_upgrade_socket_is_left_as_it_is() {
     let data_dir = tempfile::tempdir().unwrap();
     let place = data_dir.path().join("tollgate.db");

@@ -6,6 +6,7 @@
 //! is taken from a socket or from nothing; what else may be there is somebody's, and is left alone.
 //!
 //! ```text
+//! hand_over::try_place(&path)?;                        // before anything else is started
 //! let inherited = hand_over::ask(&path)?;              // None: nobody runs
 //! let sockets = inherited.sockets();  ..  server::run(&options, &sockets, ..)?
 //! let offer = Offer::new(&path, sockets.clone())?;     // from now on successors come to us
@@ -62,9 +63,7 @@ impl Offer {
     /// Takes the place of whoever offered at `path` before. Needs a runtime.
     pub fn new(path: &Path, sockets: Sockets) -> io::Result<Self> {
         is_taken(path)?;
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(format!(".{}", process::id()));
-        let temporary = PathBuf::from(temporary);
+        let temporary = temporary(path);
         remove(&temporary)?;
         let listener = UnixListener::bind(&temporary)?;
         // Never at its place with other rights than these.
@@ -116,6 +115,26 @@ impl Inherited {
     pub fn confirm(mut self) -> io::Result<()> {
         self.predecessor.write_all(&[READY])
     }
+}
+
+/// Makes sure that this process can offer its sockets at `path`, and leaves nothing there.
+pub fn try_place(path: &Path) -> io::Result<()> {
+    is_taken(path)?;
+    let temporary = temporary(path);
+    remove(&temporary)?;
+    let made = std::os::unix::net::UnixListener::bind(&temporary);
+    made.map_err(|error| {
+        let said = format!("proxy.upgrade_socket is where no socket can be made: {error}");
+        io::Error::new(error.kind(), said)
+    })?;
+    remove(&temporary)
+}
+
+/// Where a socket is made before it is put in its place.
+fn temporary(path: &Path) -> PathBuf {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".{}", process::id()));
+    temporary.into()
 }
 
 /// Asks whoever offers at `path` for its sockets. None: nobody does. Blocks for a moment.
