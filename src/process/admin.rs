@@ -1,9 +1,10 @@
 //! The control plane in this process.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
@@ -68,6 +69,7 @@ pub fn start(ground: &Ground, registry: &mut Registry) -> Result<Admin, Failure>
 /// Takes a SQLite file for this process alone: a second control plane would not hear of what is changed
 /// here. A process that relieves another has it once that one has ended.
 fn lock(database: &Path, relieves: bool) -> Result<Arc<File>, Failure> {
+    let database = real_path(database).map_err(|error| at(database, error))?;
     let path = database.with_added_extension("lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
     let file = Arc::new(file.map_err(|error| at(&path, error))?);
@@ -84,6 +86,18 @@ fn lock(database: &Path, relieves: bool) -> Result<Arc<File>, Failure> {
         Err(TryLockError::Error(error)) => return Err(at(&path, error)),
     }
     Ok(file)
+}
+
+/// The one path of a file that links may give further names; it need not be there yet.
+fn real_path(file: &Path) -> std::io::Result<PathBuf> {
+    match file.canonicalize() {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let Some(name) = file.file_name() else { return Err(error) };
+            let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+            Ok(directory.unwrap_or(Path::new(".")).canonicalize()?.join(name))
+        }
+        found => found,
+    }
 }
 
 fn warn_of_short_token(settings: &Settings) {

@@ -155,6 +155,23 @@ fn two_control_planes_do_not_share_a_file() {
 }
 
 #[test]
+fn two_control_planes_do_not_share_a_file_by_two_names() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let link = other.path().join("link.db");
+    let _first = start("admin", &one, &["admin"]);
+    std::os::unix::fs::symlink(one.path().join("tollgate.db"), &link).unwrap();
+    let mut second = tollgate::command(BINARY, &["admin"]);
+    second.envs(on_free_ports(&other)).env("TOLLGATE_NODE_TOKEN", "node-token");
+    second.env("TOLLGATE_STORE__URL", format!("sqlite://{}", link.display()));
+
+    let output = second.output().unwrap();
+
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("another process uses this database"), "{said}");
+}
+
+#[test]
 fn every_line_of_the_log_is_json() {
     let data_dir = tempfile::tempdir().unwrap();
     let mut tollgate = start("run", &data_dir, &["proxy"]);
