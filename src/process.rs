@@ -21,6 +21,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tollgate_config::{Role, Settings};
 use tollgate_proxy::server::hand_over::{self, Inherited, Offer};
 use tollgate_proxy::server::{Sockets, Terminator};
@@ -44,6 +45,11 @@ const CONTROL_THREADS: usize = 2;
 /// How long a gateway waits for the catalog of a control plane in the same process before it is
 /// announced. A million keys take some seconds.
 const FIRST_SNAPSHOT_MAX: Duration = Duration::from_secs(10);
+
+/// The order to stop came before the process had a store: it has served no one.
+#[derive(Debug, thiserror::Error)]
+#[error("the process was told to stop while it started")]
+pub struct StoppedEarly;
 
 /// A process that serves.
 pub struct Process {
@@ -74,6 +80,7 @@ struct Ground {
     settings: Settings,
     role: Role,
     runtime: Runtime,
+    told_to_stop: CancellationToken,
     status: Arc<Status>,
     /// New ones, or those of the process that this one relieves.
     sockets: Sockets,
@@ -86,15 +93,18 @@ impl Process {
     /// Brings everything up that the role has. Returns when it serves.
     pub fn start(settings: Settings, role: Role) -> Result<Self, Failure> {
         settings.check_role(role)?;
+        let runtime = runtime()?;
+        let (signals, told_to_stop) = hear_signals(&runtime)?;
         create_private(&settings.data_dir)?;
         let inherited = inherit(&settings)?;
-        let ground = Ground::new(settings, role, inherited.as_ref())?;
+        let ground = Ground::new(settings, role, runtime, told_to_stop, inherited.as_ref());
         let (metrics, status_server) = ground.start_status_server()?;
         let admin = ground.start_admin()?;
         let proxy = ground.start_proxy(admin.as_ref())?;
         let feed = proxy.as_ref().map(Proxy::feed);
         if let (Some(feed), Some(_)) = (&feed, &admin) {
-            ground.runtime.block_on(first_snapshot(feed.clone()));
+            let wait = ground.told_to_stop.run_until_cancelled(first_snapshot(feed.clone()));
+            ground.runtime.block_on(wait);
         }
         let store_is_there = admin.as_ref().map(Admin::store_is_there);
         let meters = proxy.as_ref().map(|proxy| {
@@ -109,11 +119,7 @@ impl Process {
             admin: admin.as_ref().map(Admin::address),
             metrics,
         };
-        let taken = ground.offer_sockets()?;
-        if let Some(inherited) = inherited {
-            relieve(inherited, &ground.sockets)?;
-        }
-        let signals = ground.hear_signals()?;
+        let taken = ground.take_over(inherited)?;
         let Ground { settings, runtime, status, sockets, .. } = ground;
         Ok(Self {
             settings,
@@ -152,23 +158,25 @@ impl Process {
 }
 
 impl Ground {
-    fn new(settings: Settings, role: Role, inherited: Option<&Inherited>) -> Result<Self, Failure> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(CONTROL_THREADS)
-            .thread_name("control")
-            .enable_all()
-            .build()?;
+    fn new(
+        settings: Settings,
+        role: Role,
+        runtime: Runtime,
+        told_to_stop: CancellationToken,
+        inherited: Option<&Inherited>,
+    ) -> Self {
         let status = Arc::new(Status::default());
         status.tell(process_metrics::registry());
-        Ok(Self {
+        Self {
             node_token: settings.node_token.clone().unwrap_or_else(fresh_token),
             settings,
             role,
             runtime,
+            told_to_stop,
             status,
             sockets: inherited.map(|inherited| inherited.sockets().clone()).unwrap_or_default(),
             relieves: inherited.is_some(),
-        })
+        }
     }
 
     fn start_status_server(&self) -> Result<(SocketAddr, JoinHandle<()>), Failure> {
@@ -212,6 +220,19 @@ impl Ground {
         }
     }
 
+    /// Relieves the process that ran before, if there is one. A process that was told to stop in the
+    /// meantime leaves it as it is.
+    fn take_over(&self, inherited: Option<Inherited>) -> Result<Option<JoinHandle<()>>, Failure> {
+        if self.told_to_stop.is_cancelled() {
+            return Ok(None);
+        }
+        let taken = self.offer_sockets()?;
+        if let Some(inherited) = inherited {
+            relieve(inherited, &self.sockets)?;
+        }
+        Ok(taken)
+    }
+
     /// From now on a successor can take over.
     fn offer_sockets(&self) -> Result<Option<JoinHandle<()>>, Failure> {
         let Some(path) = &self.settings.proxy.upgrade_socket else { return Ok(None) };
@@ -219,12 +240,31 @@ impl Ground {
         let offer = Offer::new(path, self.sockets.clone()).map_err(|error| at(path, error))?;
         Ok(Some(self.runtime.spawn(offer.taken())))
     }
+}
 
-    /// From now on a signal lets calls end; before, there were none.
-    fn hear_signals(&self) -> Result<Signals, Failure> {
-        let _inside = self.runtime.enter();
-        Ok(Signals::new()?)
-    }
+fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()
+}
+
+/// From now on a signal ends nothing by itself. What is told during the start is kept until the
+/// process serves; whatever may take long until then need not wait once the token says that the
+/// process is to stop.
+fn hear_signals(runtime: &Runtime) -> Result<(Signals, CancellationToken), Failure> {
+    let _inside = runtime.enter();
+    let (signals, mut early) = (Signals::new()?, Signals::new()?);
+    let told_to_stop = CancellationToken::new();
+    runtime.spawn({
+        let told_to_stop = told_to_stop.clone();
+        async move {
+            early.stop().await;
+            told_to_stop.cancel();
+        }
+    });
+    Ok((signals, told_to_stop))
 }
 
 /// Of the listeners that speak TLS.

@@ -8,7 +8,7 @@ use tollgate_config::{Role, Settings};
 
 use super::{Failure, environment};
 use crate::logging;
-use crate::process::Process;
+use crate::process::{Process, StoppedEarly};
 
 #[derive(Debug, Args)]
 pub struct ServeArguments {
@@ -25,6 +25,10 @@ pub fn run(role: Role, arguments: &ServeArguments) -> Result<ExitCode, Failure> 
         Ok(process) => {
             process.announce();
             Ok(process.serve())
+        }
+        Err(early) if early.is::<StoppedEarly>() => {
+            tracing::info!("{early}");
+            Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
             tracing::error!(%error, "the process cannot start");

@@ -20,7 +20,7 @@ use tollgate_config::settings::OpenIdSettings;
 use tollgate_config::{Settings, StoreUrl};
 use tollgate_proxy::server::{CertificateFiles, Terminator, admin_connections_that_fit};
 
-use super::{Ground, at};
+use super::{Ground, StoppedEarly, at};
 use crate::command::Failure;
 
 /// Characters of a bootstrap token that cannot be guessed: 64 bits in hexadecimal.
@@ -61,8 +61,10 @@ pub fn start(ground: &Ground, registry: &mut Registry) -> Result<Admin, Failure>
     let options = options(settings, terminator.as_ref(), &ground.node_token);
     let stop = CancellationToken::new();
     let listeners = Listeners { public, private };
+    // The store may wait for a server, or for another control plane that changes the schema.
     let start = server::start_on(listeners, options, registry, stop.clone());
-    let running = ground.runtime.block_on(start)?;
+    let started = ground.runtime.block_on(ground.told_to_stop.run_until_cancelled(start));
+    let running = started.ok_or(StoppedEarly)??;
     Ok(Admin { running, private_address, terminator, stop, _store_lock: store_lock })
 }
 

@@ -58,7 +58,7 @@ impl Process {
         let has_stopped = runtime.block_on(async {
             tokio::select! {
                 () = &mut stop => true,
-                () = signals.again() => false,
+                () = signals.stop() => false,
             }
         });
         if !has_stopped {

@@ -1,4 +1,4 @@
-//! What the process is told from outside while it serves.
+//! What the process is told from outside.
 
 use std::io;
 
@@ -63,8 +63,8 @@ impl Signals {
         }
     }
 
-    /// Waits for a further order to stop.
-    pub async fn again(&mut self) {
+    /// Waits for an order to stop: the first, or a further one.
+    pub async fn stop(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -1,7 +1,7 @@
 //! An operator starts a process, watches it, and stops it.
 
 use std::io::Write;
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 
 use tempfile::TempDir;
 use tollgate_test_support::http::get;
@@ -99,6 +99,25 @@ fn a_second_signal_ends_a_process_that_waits_for_its_calls() {
     assert_eq!(tollgate.wait().code(), Some(1));
     let log = tollgate.log_to_end();
     assert!(log.contains("a second signal") && !log.contains("panicked"), "{log}");
+}
+
+#[test]
+fn an_order_to_stop_is_heard_while_the_process_starts() {
+    let data_dir = tempfile::tempdir().unwrap();
+    // A database server that says nothing.
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://t@{}/t", server.local_addr().unwrap());
+    let mut command = tollgate::command(BINARY, &["run"]);
+    command.envs(on_free_ports(&data_dir)).env("TOLLGATE_STORE__URL", url);
+    let mut tollgate = Tollgate::start(command, &[]);
+    let _asked = server.accept().unwrap();
+
+    tollgate.signal("HUP");
+    tollgate.signal("TERM");
+
+    assert_eq!(tollgate.wait().code(), Some(0));
+    let log = tollgate.log_to_end();
+    assert!(log.contains("told to stop while it started"), "{log}");
 }
 
 #[test]
