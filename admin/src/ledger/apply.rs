@@ -94,7 +94,9 @@ pub async fn apply(
     for (source, mark) in &marks {
         mark::advance(db, *source, *mark).await?;
     }
-    // Twice what came in, so that a history that is too long shrinks.
+    // Twice what came in, so that a history that is too long shrinks. How old it is, is for the
+    // sweep: it does not take the clock's word alone.
+    let bounds = HistoryBounds { age_ms_max: i64::MAX, ..bounds };
     history::trim(db, bounds, now, 2 * kept).await?;
     let marks = marks.into_iter().collect();
     Ok(Applied { verdicts, tally, marks, missing, resolved })

@@ -8,7 +8,7 @@ use tollgate_config::settings::LedgerSettings;
 use super::history::{self, HistoryBounds};
 use super::refusals;
 use super::window::{Day, Minute};
-use crate::store::query::query;
+use crate::store::query::{query, query_scalar};
 use crate::store::{Database, Part, StoreError, Transaction};
 
 const DAY_MS: i64 = 24 * 3_600_000;
@@ -19,7 +19,11 @@ const BATCHES_AT_ONCE: i64 = 64;
 /// Rows dropped in one transaction from each other table: a few milliseconds of the writer's time.
 const ROWS_AT_ONCE: i64 = 5_000;
 
-/// How long each kind of detail is kept.
+/// Days with calls that must be there for a day to be thought past: what a clock counts that is wrong
+/// for a moment is on one day, or around midnight on two.
+const DAYS_BELIEVED: i64 = 3;
+
+/// How long each kind of detail is kept, by the days on which there were calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// Bytes of single calls' records.
@@ -80,12 +84,14 @@ impl Retention {
 }
 
 /// Drops all that is out of bounds, a little in each transaction, so that others get their turn.
-/// Answers how many rows went.
+/// Answers how many rows went. How old something is, `now` does not say alone: a clock that jumps
+/// ahead makes nothing old.
 pub async fn sweep(
     database: &Database,
     retention: &Retention,
     now: Timestamp,
 ) -> Result<u64, StoreError> {
+    let now = believed(&mut database.read().await?, now).await?;
     let mut gone = 0;
     loop {
         let mut transaction = database.write(Part::Ledger).await?;
@@ -96,6 +102,21 @@ pub async fn sweep(
             return Ok(gone);
         }
     }
+}
+
+/// The time, as far as calls bear it out. Where they are rare, what they left is kept for longer.
+async fn believed(db: &mut Transaction, now: Timestamp) -> Result<Timestamp, sqlx::Error> {
+    let mut day = Minute::of(now).day().0 + 1;
+    for _ in 0..DAYS_BELIEVED {
+        let before: Option<i64> =
+            query_scalar("SELECT day FROM ledger_day WHERE day < $1 ORDER BY day DESC LIMIT 1")
+                .bind(day)
+                .fetch_optional(&mut *db)
+                .await?;
+        let Some(before) = before else { return Ok(Timestamp(0)) };
+        day = before;
+    }
+    Ok(now.min(Day(day + DAYS_BELIEVED).start().start()))
 }
 
 async fn sweep_once(
