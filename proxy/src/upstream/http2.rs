@@ -399,7 +399,10 @@ async fn drive<B>(
         }
         let allowed = driver.current_max_send_streams().min(STREAMS_PER_CONNECTION_MAX);
         if (allowed != STREAMS_UNTIL_SAID || look == LOOK_LAST) && room.allow(allowed) {
-            claims.share(allowed * CONNECTIONS_PER_TARGET_MAX);
+            // A server that allows none wants this connection to end; others have what they had.
+            if allowed > 0 {
+                claims.share(allowed * CONNECTIONS_PER_TARGET_MAX);
+            }
             changed.notify_waiters();
         }
         look = (2 * look).min(LOOK_LAST);
