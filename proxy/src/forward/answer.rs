@@ -8,7 +8,8 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use tollgate_common::outcome::Outcome;
 
-use super::{Failure, Progress};
+use super::Failure;
+use super::progress::Progress;
 use crate::counters::Limits;
 use crate::fields::Fields;
 use crate::http1::WEBSOCKET;

@@ -10,7 +10,8 @@ use tollgate_common::refusal::Refusal;
 
 use super::answer::{AnswerBody, AnswerBroken, Piece, Relay};
 use super::fields::{write_head, write_without_key};
-use super::{Broken, Call, Failure, Progress, Stopped, Unseen, hand_over};
+use super::progress::{Progress, Stopped, hand_over};
+use super::{Broken, Call, Failure, Unseen};
 use crate::fields::Fields;
 use crate::http1::body::{BodyDecoder, BodyMalformed, Decoded};
 use crate::http1::names_websocket;

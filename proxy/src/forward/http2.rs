@@ -14,7 +14,9 @@ use tollgate_common::refusal::Refusal;
 
 use super::answer::{AnswerBody, AnswerBroken, Piece, Relay};
 use super::fields::{host, passing, without_key, write_target};
-use super::{Broken, Call, Failure, Progress, Stopped, Unseen, Way, hand_over, open};
+use super::progress::{Progress, Stopped, hand_over};
+use super::way::{Way, open};
+use super::{Broken, Call, Failure, Unseen};
 use crate::fields::Fields;
 use crate::http1::patience::{Elapsed, Patience};
 use crate::http1::response::ResponseHead;
