@@ -4,52 +4,30 @@
 //! wait for it and share its failure too. A connection that the server ends (GOAWAY) takes no new
 //! streams and is replaced by the next call.
 
+mod shared;
+
 use std::collections::HashMap;
 use std::error::Error;
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use http::{Request, Response};
-use hyper::body::{Body, Incoming};
-use hyper::client::conn::http2::{Builder, Connection as Driver, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::body::Body;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout_at};
+use tokio::time::timeout_at;
 use tollgate_common::catalog::product::UpstreamProtocol;
 use tollgate_common::ids::SubscriptionId;
 
+use self::shared::{Free, STREAMS_PER_CONNECTION_MAX, Shared};
 use super::room::{Claim, Claims};
 use super::stream::{Connection, Protocol, UpstreamStream};
 use super::{ConnectError, Target, Upstream};
 
-/// What servers commonly allow, and DESIGN asks of us. A server may allow fewer.
-const STREAMS_PER_CONNECTION_MAX: usize = 100;
-/// Streams that are sent before the server has said how many it allows; other calls wait for that. As
-/// long as this many are allowed, it counts as not said.
-const STREAMS_UNTIL_SAID: usize = 2;
-/// How often it is looked whether the server has said it: soon at first, since it does so at once, and
-/// then now and then, since it may change its mind. By the last it has said it, whatever it is.
-const LOOK_FIRST: Duration = Duration::from_millis(1);
-const LOOK_LAST: Duration = Duration::from_secs(1);
+pub use self::shared::{Http2Stream, SendError};
+
 /// Connections to one target from one core; with all streams in use, calls wait for one.
 const CONNECTIONS_PER_TARGET_MAX: usize = 8;
 const STREAMS_PER_TARGET_MAX: usize = STREAMS_PER_CONNECTION_MAX * CONNECTIONS_PER_TARGET_MAX;
-/// Bytes that a server may send ahead of the caller's reading.
-const STREAM_WINDOW_BYTES: u32 = 128 << 10;
-/// Callers that do not read use up their own windows only: the calls of others, which share the
-/// connection, have as much room as before.
-const CONNECTION_WINDOW_BYTES: u32 = STREAM_WINDOW_BYTES * STREAMS_PER_CONNECTION_MAX as u32;
-/// Bytes of a request body that wait to be sent, per stream.
-const SEND_BUFFER_BYTES_MAX: usize = 64 << 10;
-/// Twice what we take from clients: servers add fields, and we are not theirs to attack.
-const HEADER_BYTES_MAX: u32 = 64 << 10;
-/// A connection without calls is closed after this. Server's own limits are longer.
-const IDLE_MAX: Duration = Duration::from_secs(60);
-
 /// Clones share the connections; use them on one core only.
 pub struct Http2Pool<B> {
     lines: Arc<Mutex<Lines<B>>>,
@@ -77,38 +55,6 @@ struct State<B> {
     connections: Vec<Shared<B>>,
 }
 
-struct Shared<B> {
-    sender: SendRequest<B>,
-    room: Arc<Room>,
-    changed: Arc<Notify>,
-    last_opened: Instant,
-}
-
-/// The streams of a connection.
-struct Room {
-    allowed: AtomicUsize,
-    in_use: AtomicUsize,
-    /// The server has said how many it allows.
-    is_said: AtomicBool,
-    /// The server takes no more of them.
-    is_left: AtomicBool,
-}
-
-/// One of them, given back when dropped.
-struct Place {
-    room: Arc<Room>,
-    changed: Arc<Notify>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.room.in_use.fetch_sub(1, Ordering::Relaxed);
-        if self.room.has_room() {
-            self.changed.notify_one();
-        }
-    }
-}
-
 /// What a call does next.
 enum Next<B> {
     Open(Free<B>),
@@ -131,30 +77,6 @@ pub enum Opened<B> {
     Http1(UpstreamStream, Claim),
     /// Room for one call on a shared connection.
     Http2(Http2Stream<B>),
-}
-
-/// Room for one call; to be kept until the answer has been read.
-pub struct Http2Stream<B> {
-    sender: SendRequest<B>,
-    place: Place,
-    _claim: Claim,
-}
-
-/// Room on a connection.
-struct Free<B> {
-    sender: SendRequest<B>,
-    place: Place,
-}
-
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-#[error("HTTP/2 failed: {error}")]
-pub struct SendError<B> {
-    pub error: hyper::Error,
-    /// The request, if nothing of it was sent: any method can be sent again.
-    pub unsent: Option<Box<Request<B>>>,
-    /// The server says that it has not looked at the request: any method can be sent again.
-    pub is_refused: bool,
 }
 
 impl<B> Clone for Http2Pool<B> {
@@ -249,10 +171,9 @@ where
             return Next::ConnectAlone;
         }
         let failure = state.failure.as_ref().filter(|_| state.attempts != attempts_before);
-        let is_undecided = |shared: &Shared<B>| !shared.room.is_said.load(Ordering::Relaxed);
         match failure {
             _ if state.is_connecting => Next::Wait,
-            _ if state.connections.iter().any(is_undecided) => Next::Wait,
+            _ if state.connections.iter().any(Shared::is_undecided) => Next::Wait,
             Some(failure) if state.connections.is_empty() => Next::Fail(failure.clone()),
             Some(_) => Next::Wait,
             None if state.connections.len() >= CONNECTIONS_PER_TARGET_MAX => Next::Wait,
@@ -277,7 +198,10 @@ where
         let Connection { stream, protocol, .. } = upstream.connect(target).await?;
         Ok(match protocol {
             Protocol::Http1 => Made::Http1(stream),
-            Protocol::Http2 => Made::Http2(Shared::begin(stream, self).await?),
+            Protocol::Http2 => {
+                let (changed, claims) = (self.changed.clone(), self.claims.clone());
+                Made::Http2(Shared::begin(stream, changed, claims).await?)
+            }
         })
     }
 
@@ -300,12 +224,6 @@ where
     }
 }
 
-impl<B> Free<B> {
-    fn with(self, claim: Claim) -> Http2Stream<B> {
-        Http2Stream { sender: self.sender, place: self.place, _claim: claim }
-    }
-}
-
 /// Somebody connects; dropped, nobody does.
 struct Attempt<'a, B>(&'a Line<B>);
 
@@ -320,153 +238,6 @@ impl<B> State<B> {
     fn free_stream(&mut self) -> Option<Free<B>> {
         self.connections.iter_mut().find_map(Shared::free_stream)
     }
-}
-
-impl<B> Shared<B> {
-    fn free_stream(&mut self) -> Option<Free<B>> {
-        if !self.room.has_room() {
-            return None;
-        }
-        self.room.in_use.fetch_add(1, Ordering::Relaxed);
-        self.last_opened = Instant::now();
-        let place = Place { room: self.room.clone(), changed: self.changed.clone() };
-        Some(Free { sender: self.sender.clone(), place })
-    }
-
-    /// Whether it takes no more streams.
-    fn is_over(&self) -> bool {
-        self.room.is_left.load(Ordering::Relaxed) || self.is_closed()
-    }
-
-    fn is_closed(&self) -> bool {
-        self.sender.is_closed()
-    }
-
-    fn is_unused(&self, now: Instant) -> bool {
-        self.is_closed()
-            || (self.room.in_use.load(Ordering::Relaxed) == 0
-                && now.saturating_duration_since(self.last_opened) >= IDLE_MAX)
-    }
-}
-
-impl<B> Shared<B>
-where
-    B: Body + Send + Unpin + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
-    async fn begin(stream: UpstreamStream, line: &Line<B>) -> Result<Self, ConnectError> {
-        let (sender, driver) = Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .initial_max_send_streams(STREAMS_UNTIL_SAID)
-            .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
-            .max_header_list_size(HEADER_BYTES_MAX)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| ConnectError::Unreachable(error.to_string()))?;
-        let (room, changed) = (Arc::new(Room::new()), line.changed.clone());
-        tokio::spawn(drive(driver, room.clone(), changed.clone(), line.claims.clone()));
-        Ok(Self { sender, room, changed, last_opened: Instant::now() })
-    }
-}
-
-/// Keeps a connection going until it ends, and its room at what the server allows.
-async fn drive<B>(
-    driver: Driver<TokioIo<UpstreamStream>, B, TokioExecutor>,
-    room: Arc<Room>,
-    changed: Arc<Notify>,
-    claims: Arc<Claims>,
-) where
-    B: Body + Send + Unpin + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
-    let mut driver = pin!(driver);
-    let mut look = LOOK_FIRST;
-    loop {
-        let mut wait = pin!(sleep(look));
-        let ended = std::future::poll_fn(|context| match driver.as_mut().poll(context) {
-            Poll::Ready(ended) => Poll::Ready(Some(ended)),
-            Poll::Pending => wait.as_mut().poll(context).map(|()| None),
-        });
-        if let Some(ended) = ended.await {
-            if let Err(error) = ended {
-                tracing::debug!(%error, "an HTTP/2 connection to an upstream ended");
-            }
-            return changed.notify_waiters();
-        }
-        let allowed = driver.current_max_send_streams().min(STREAMS_PER_CONNECTION_MAX);
-        if (allowed != STREAMS_UNTIL_SAID || look == LOOK_LAST) && room.allow(allowed) {
-            // A server that allows none wants this connection to end; others have what they had.
-            if allowed > 0 {
-                claims.share(allowed * CONNECTIONS_PER_TARGET_MAX);
-            }
-            changed.notify_waiters();
-        }
-        look = (2 * look).min(LOOK_LAST);
-    }
-}
-
-impl Room {
-    fn new() -> Self {
-        Self {
-            allowed: AtomicUsize::new(STREAMS_UNTIL_SAID),
-            in_use: AtomicUsize::new(0),
-            is_said: AtomicBool::new(false),
-            is_left: AtomicBool::new(false),
-        }
-    }
-
-    fn has_room(&self) -> bool {
-        !self.is_left.load(Ordering::Relaxed)
-            && self.in_use.load(Ordering::Relaxed) < self.allowed.load(Ordering::Relaxed)
-    }
-
-    /// Takes over what the server says. Whether that is news.
-    fn allow(&self, allowed: usize) -> bool {
-        let was_said = self.is_said.swap(true, Ordering::Relaxed);
-        self.allowed.swap(allowed, Ordering::Relaxed) != allowed || !was_said
-    }
-}
-
-impl<B> Http2Stream<B> {
-    /// The server takes no more streams on this connection; those that are open go on.
-    pub fn leave_connection(&self) {
-        self.place.room.is_left.store(true, Ordering::Relaxed);
-        self.place.changed.notify_waiters();
-    }
-}
-
-impl<B> Http2Stream<B>
-where
-    B: Body + Send + 'static,
-    B::Data: Send,
-{
-    /// Sends the request and waits for the head of the answer. The body follows as the server sends
-    /// it; keep `self` until it has ended.
-    pub async fn send(&mut self, request: Request<B>) -> Result<Response<Incoming>, SendError<B>> {
-        self.sender.try_send_request(request).await.map_err(|mut error| {
-            let unsent = error.take_message().map(Box::new);
-            let error = error.into_error();
-            let is_refused = is_refused(&error);
-            SendError { error, unsent, is_refused }
-        })
-    }
-}
-
-/// RFC 9113, section 8.7: REFUSED_STREAM, and streams that a GOAWAY does not cover.
-fn is_refused(error: &hyper::Error) -> bool {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if let Some(cause) = cause.downcast_ref::<h2::Error>() {
-            return cause.reason() == Some(h2::Reason::REFUSED_STREAM)
-                || (cause.is_go_away() && cause.is_remote());
-        }
-        source = cause.source();
-    }
-    false
 }
 
 impl<B> Default for Line<B> {
