@@ -28,6 +28,7 @@ pub use self::shared::{Http2Stream, SendError};
 /// Connections to one target from one core; with all streams in use, calls wait for one.
 const CONNECTIONS_PER_TARGET_MAX: usize = 8;
 const STREAMS_PER_TARGET_MAX: usize = STREAMS_PER_CONNECTION_MAX * CONNECTIONS_PER_TARGET_MAX;
+
 /// Clones share the connections; use them on one core only.
 pub struct Http2Pool<B> {
     lines: Arc<Mutex<Lines<B>>>,
