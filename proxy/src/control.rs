@@ -93,8 +93,8 @@ pub enum ControlError {
         file.display()
     )]
     OtherStore { file: PathBuf },
-    #[error("which store this gateway follows cannot be read: {0}")]
-    StoreUnknown(String),
+    #[error("which store this gateway follows cannot be read from {}: {reason}", file.display())]
+    StoreUnknown { file: PathBuf, reason: String },
     #[error("the admin refused with {status}: {detail:?}")]
     Refused { status: StatusCode, detail: String },
     #[error("the admin's answer cannot be read: {0}")]
@@ -105,9 +105,10 @@ impl ControlError {
     pub fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Refused { status, .. } => Some(*status),
-            Self::OtherStore { .. } => Some(StatusCode::PRECONDITION_FAILED),
-            Self::Unreachable(_) | Self::TimedOut | Self::Broken(_) => None,
-            Self::Answer(_) | Self::StoreUnknown(_) => None,
+            Self::OtherStore { .. } | Self::StoreUnknown { .. } => {
+                Some(StatusCode::PRECONDITION_FAILED)
+            }
+            Self::Unreachable(_) | Self::TimedOut | Self::Broken(_) | Self::Answer(_) => None,
         }
     }
 }
@@ -221,8 +222,10 @@ impl Control {
 impl Control {
     /// Asks the admin if it has the store that is followed.
     async fn answered(&self, mut request: RequestBuilder) -> Result<Response, ControlError> {
-        let store =
-            self.store.name().map_err(|error| ControlError::StoreUnknown(error.to_string()))?;
+        let store = self.store.name().map_err(|error| ControlError::StoreUnknown {
+            file: self.store.file().cloned().unwrap_or_default(),
+            reason: error.to_string(),
+        })?;
         if let Some(store) = &store {
             request = request.header(STORE_HEADER, store);
         }

@@ -23,6 +23,11 @@ const KEEPALIVE_RETRIES: u32 = 2;
 /// The same while something is on its way there.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
 
+/// Bytes that wait in the system to be sent. With megabytes of them, a server that reads slowly would seem
+/// to take nothing for a long time.
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES_MAX: u32 = 128 << 10;
+
 /// Why there is no connection. Nothing of a request was sent: another address can be tried.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -91,6 +96,8 @@ impl Connector {
         let stream = TcpStream::connect(address).await.map_err(failed)?;
         // A request is written whole: waiting for more to send would only delay it.
         stream.set_nodelay(true).map_err(failed)?;
+        #[cfg(target_os = "linux")]
+        SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX).map_err(failed)?;
         let Some(Tls { any, http1, name }) = &self.tls else {
             let protocol = match wanted {
                 UpstreamProtocol::Auto | UpstreamProtocol::Http1 => Protocol::Http1,

@@ -199,10 +199,7 @@ where
         let Connection { stream, protocol, .. } = upstream.connect(target).await?;
         Ok(match protocol {
             Protocol::Http1 => Made::Http1(stream),
-            Protocol::Http2 => {
-                let (changed, claims) = (self.changed.clone(), self.claims.clone());
-                Made::Http2(Shared::begin(stream, changed, claims).await?)
-            }
+            Protocol::Http2 => Made::Http2(Shared::begin(stream, self.changed.clone()).await?),
         })
     }
 

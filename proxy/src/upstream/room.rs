@@ -35,7 +35,7 @@ pub struct Place(Share);
 /// are few.
 #[derive(Debug)]
 pub struct Claims {
-    max: AtomicUsize,
+    max: usize,
     held: DashMap<SubscriptionId, usize, foldhash::fast::RandomState>,
 }
 
@@ -77,17 +77,12 @@ impl Share {
 
 impl Claims {
     pub fn half_of(all: usize) -> Arc<Self> {
-        Arc::new(Self { max: AtomicUsize::new(all.div_ceil(2)), held: DashMap::default() })
-    }
-
-    /// There is more or less to be shared.
-    pub fn share(&self, all: usize) {
-        self.max.store(all.div_ceil(2), Ordering::Relaxed);
+        Arc::new(Self { max: all.div_ceil(2), held: DashMap::default() })
     }
 
     pub fn take(self: &Arc<Self>, subscription: SubscriptionId) -> Option<Claim> {
         let mut held = self.held.entry(subscription).or_insert(0);
-        let has_room = *held < self.max.load(Ordering::Relaxed);
+        let has_room = *held < self.max;
         *held += usize::from(has_room);
         drop(held);
         has_room.then(|| Claim { claims: self.clone(), subscription })

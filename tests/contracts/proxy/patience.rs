@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tollgate_common::outcome::Outcome;
@@ -271,6 +271,43 @@ async fn an_upstream_that_takes_nothing_of_a_body_is_given_up() {
     let records = house.has_recorded(1).await;
     assert_eq!((records[0].outcome, records[0].status), (Outcome::UpstreamFailed, 504));
     writing.abort();
+}
+
+#[tokio::test]
+async fn an_upstream_that_takes_a_body_slowly_is_waited_for() {
+    const BODY: usize = 8 << 20;
+    let house = House::open().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let upstream = tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut piece = vec![0; 64 << 10];
+        let mut read = 0;
+        // For much longer than it may be silent.
+        for _ in 0..40 {
+            read += socket.read(&mut piece).await.unwrap();
+            sleep(Duration::from_millis(100)).await;
+        }
+        while read < BODY {
+            read += socket.read(&mut piece).await.unwrap();
+        }
+        socket.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+    });
+    let offer = house.owner.sell("slow", &url, json!({})).await;
+    let settings = json!({ "upstream": { "idle_timeout_ms": 1_000 } });
+    house.owner.patch("products/slow", settings).await.ok();
+    let (_, known) = house.owner.subscribe("known", &offer.plan).await;
+    house.knows(&known).await;
+
+    let mut client = house.connect().await;
+    let key = &offer.key;
+    let head = format!(
+        "POST /slow/x HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nContent-Length: {BODY}\r\n\r\n"
+    );
+    client.send([head.as_bytes(), &vec![b'x'; BODY]].concat()).await;
+
+    assert_eq!(client.answer().await.unwrap().status, 204);
+    upstream.await.unwrap();
 }
 
 #[tokio::test]

@@ -14,19 +14,21 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use super::{CONNECTIONS_PER_TARGET_MAX, ConnectError};
-use crate::upstream::room::{Claim, Claims};
+use super::ConnectError;
+use crate::upstream::room::Claim;
 use crate::upstream::stream::UpstreamStream;
 
 /// What servers commonly allow, and DESIGN asks of us. A server may allow fewer.
 pub const STREAMS_PER_CONNECTION_MAX: usize = 100;
-/// Streams that are sent before the server has said how many it allows; other calls wait for that. As
+/// Streams that are sent before the server has said how many it allows: other calls wait for that. As
 /// long as this many are allowed, it counts as not said.
-const STREAMS_UNTIL_SAID: usize = 2;
+const STREAMS_UNTIL_SAID: usize = 1;
 /// How often it is looked whether the server has said it: soon at first, since it does so at once, and
-/// then now and then, since it may change its mind. By the last it has said it, whatever it is.
+/// then now and then, since it may change its mind.
 const LOOK_FIRST: Duration = Duration::from_millis(1);
 const LOOK_LAST: Duration = Duration::from_secs(1);
+/// By then, a quarter of a second, it has said it, whatever it is.
+const LOOK_SAID: Duration = Duration::from_millis(128);
 /// Bytes that a server may send ahead of the caller's reading.
 const STREAM_WINDOW_BYTES: u32 = 128 << 10;
 /// Callers that do not read use up their own windows only: the calls of others, which share the
@@ -140,11 +142,7 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    pub async fn begin(
-        stream: UpstreamStream,
-        changed: Arc<Notify>,
-        claims: Arc<Claims>,
-    ) -> Result<Self, ConnectError> {
+    pub async fn begin(stream: UpstreamStream, changed: Arc<Notify>) -> Result<Self, ConnectError> {
         let (sender, driver) = Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -156,7 +154,7 @@ where
             .await
             .map_err(|error| ConnectError::Unreachable(error.to_string()))?;
         let room = Arc::new(Room::new());
-        tokio::spawn(drive(driver, room.clone(), changed.clone(), claims));
+        tokio::spawn(drive(driver, room.clone(), changed.clone()));
         Ok(Self { sender, room, changed, last_opened: Instant::now() })
     }
 }
@@ -166,7 +164,6 @@ async fn drive<B>(
     driver: Driver<TokioIo<UpstreamStream>, B, TokioExecutor>,
     room: Arc<Room>,
     changed: Arc<Notify>,
-    claims: Arc<Claims>,
 ) where
     B: Body + Send + Unpin + 'static,
     B::Data: Send,
@@ -187,11 +184,7 @@ async fn drive<B>(
             return changed.notify_waiters();
         }
         let allowed = driver.current_max_send_streams().min(STREAMS_PER_CONNECTION_MAX);
-        if (allowed != STREAMS_UNTIL_SAID || look == LOOK_LAST) && room.allow(allowed) {
-            // A server that allows none wants this connection to end; others have what they had.
-            if allowed > 0 {
-                claims.share(allowed * CONNECTIONS_PER_TARGET_MAX);
-            }
+        if (allowed != STREAMS_UNTIL_SAID || look >= LOOK_SAID) && room.allow(allowed) {
             changed.notify_waiters();
         }
         look = (2 * look).min(LOOK_LAST);
@@ -213,8 +206,10 @@ impl Room {
             && self.in_use.load(Ordering::Relaxed) < self.allowed.load(Ordering::Relaxed)
     }
 
-    /// Takes over what the server says. Whether that is news.
+    /// Takes over what the server says. Whether that is news. One that allows none wants the connection to
+    /// end.
     fn allow(&self, allowed: usize) -> bool {
+        self.is_left.fetch_or(allowed == 0, Ordering::Relaxed);
         let was_said = self.is_said.swap(true, Ordering::Relaxed);
         self.allowed.swap(allowed, Ordering::Relaxed) != allowed || !was_said
     }
