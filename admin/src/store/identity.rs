@@ -14,7 +14,7 @@ pub async fn of(database: &Database) -> Result<String, StoreError> {
         .execute(&mut transaction)
         .await?;
     if drawn > 0 {
-        tracing::warn!(store = fresh, "the store is new and empty");
+        tracing::info!(store = fresh, "the store is new and empty");
     }
     query("UPDATE catalog_state SET store = $1 WHERE store IS NULL")
         .bind(fresh.as_str())
