@@ -1,5 +1,6 @@
-//! How many connections there may be: in all, and from one address.
+//! How many connections there may be: in all, and for one address or whatever else they are counted by.
 
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -8,15 +9,49 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use ipnet::IpNet;
 
-/// Counts connections. An address takes room only while it has a connection.
+/// Counts by key, each up to the same bound. A key takes room only while something is counted of it.
+#[derive(Debug)]
+pub struct Counts<K: Eq + Hash> {
+    per_key_max: usize,
+    by_key: DashMap<K, usize, foldhash::fast::RandomState>,
+}
+
+impl<K: Eq + Hash> Counts<K> {
+    pub fn new(per_key_max: usize) -> Self {
+        Self { per_key_max, by_key: DashMap::default() }
+    }
+
+    /// Counts one more of a key, unless it has as many as it may.
+    pub fn has_counted(&self, key: K) -> bool {
+        let mut count = self.by_key.entry(key).or_insert(0);
+        let has_room = *count < self.per_key_max;
+        *count += usize::from(has_room);
+        has_room
+    }
+
+    /// One that was counted has ended.
+    pub fn give_back(&self, key: K) {
+        if let Entry::Occupied(mut count) = self.by_key.entry(key) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+}
+
+/// Counts connections.
 #[derive(Debug)]
 pub struct Slots {
     all_max: usize,
-    per_address_max: usize,
     /// Networks of proxies, which bring the connections of many.
     exempt: Vec<IpNet>,
     all: AtomicUsize,
-    by_address: DashMap<IpAddr, usize, foldhash::fast::RandomState>,
+    by_address: Counts<IpAddr>,
     refused: AtomicU64,
 }
 
@@ -32,10 +67,9 @@ impl Slots {
     pub fn new(all_max: usize, per_address_max: usize, exempt: Vec<IpNet>) -> Self {
         Self {
             all_max,
-            per_address_max,
             exempt,
             all: AtomicUsize::new(0),
-            by_address: DashMap::default(),
+            by_address: Counts::new(per_address_max),
             refused: AtomicU64::new(0),
         }
     }
@@ -55,19 +89,11 @@ impl Slots {
             self.all.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        if address.is_some_and(|address| !self.has_counted(address)) {
+        if address.is_some_and(|address| !self.by_address.has_counted(address)) {
             self.all.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
         Some(Slot { slots: self.clone(), address })
-    }
-
-    /// Counts one more from an address, unless it has as many as it may.
-    fn has_counted(&self, address: IpAddr) -> bool {
-        let mut count = self.by_address.entry(address).or_insert(0);
-        let has_room = *count < self.per_address_max;
-        *count += usize::from(has_room);
-        has_room
     }
 
     pub fn in_use(&self) -> usize {
@@ -82,13 +108,8 @@ impl Slots {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if let Some(address) = self.address
-            && let Entry::Occupied(mut entry) = self.slots.by_address.entry(address)
-        {
-            *entry.get_mut() -= 1;
-            if *entry.get() == 0 {
-                entry.remove();
-            }
+        if let Some(address) = self.address {
+            self.slots.by_address.give_back(address);
         }
         self.slots.all.fetch_sub(1, Ordering::Relaxed);
     }

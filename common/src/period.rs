@@ -88,21 +88,16 @@ pub fn running(
     let of = |moment| Period::of(kind, time_zone, started_at, moment);
     let current = of(now);
     let Some(start) = starts.filter(|start| *start <= now).max() else { return current };
-    let end = end_of(start, kind, time_zone, started_at);
+    let end = end_of(start, time_zone, started_at);
     if start != current.start && now < end { Period { start, end } } else { current }
 }
 
-/// Where a period ends that began at `start`: by the calendar of now, or the other one, or either of them
-/// in UTC, which is where time zones mostly are changed from. If none of them begins one there, what ended
-/// it is not known any more, and it is taken to last for a month by the time zone that is the last.
-fn end_of(
-    start: Timestamp,
-    kind: PeriodKind,
-    time_zone: &TimeZone,
-    started_at: Timestamp,
-) -> Timestamp {
+/// Where a period ends that began at `start`: by either calendar in the time zone of now, or else in UTC,
+/// which is where time zones mostly are changed from. If none of them begins one there, what ended it is
+/// not known any more, and it is taken to last for a month by the time zone that is the last.
+fn end_of(start: Timestamp, time_zone: &TimeZone, started_at: Timestamp) -> Timestamp {
     let utc = &TimeZone::UTC;
-    let kinds = [kind, PeriodKind::CalendarMonth, PeriodKind::Anniversary];
+    let kinds = [PeriodKind::CalendarMonth, PeriodKind::Anniversary];
     let calendars = [time_zone, utc].into_iter().flat_map(|zone| kinds.map(|kind| (kind, zone)));
     let mut periods = calendars.map(|(kind, zone)| Period::of(kind, zone, started_at, start));
     let fitting = periods.find(|period| period.start == start);

@@ -217,9 +217,7 @@ impl Control {
         })
         .await
     }
-}
 
-impl Control {
     /// Asks the admin if it has the store that is followed.
     async fn answered(&self, mut request: RequestBuilder) -> Result<Response, ControlError> {
         let store = self.store.name().map_err(|error| ControlError::StoreUnknown {

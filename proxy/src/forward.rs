@@ -229,6 +229,7 @@ async fn attempt(
 
 /// Calls of gRPC are conversations: either side may be silent for a while, also before the other speaks.
 fn is_grpc(fields: &Fields) -> bool {
-    let kind = fields.named("content-type");
-    kind.is_some_and(|kind| kind.to_ascii_lowercase().starts_with(b"application/grpc"))
+    const KIND: &[u8] = b"application/grpc";
+    let kind = fields.named("content-type").and_then(|kind| kind.get(..KIND.len()));
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(KIND))
 }

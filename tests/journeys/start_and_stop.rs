@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 
 use tempfile::TempDir;
 use tollgate_test_support::http::get;
@@ -120,19 +121,26 @@ fn an_order_to_stop_is_heard_while_the_process_starts() {
     assert!(log.contains("told to stop while it started"), "{log}");
 }
 
+/// What a process says that does not start for the place of its upgrade socket.
+fn refuses_upgrade_socket(data_dir: &TempDir, place: &Path) -> String {
+    let mut command = tollgate::command(BINARY, &["run"]);
+    command.envs(on_free_ports(data_dir)).env("TOLLGATE_PROXY__UPGRADE_SOCKET", place);
+
+    let output = command.output().unwrap();
+
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("proxy.upgrade_socket"), "{said}");
+    said
+}
+
 #[test]
 fn an_upgrade_socket_that_cannot_be_made_is_found_before_anything_starts() {
     let data_dir = tempfile::tempdir().unwrap();
     let too_long = data_dir.path().join("s".repeat(100));
     for place in [data_dir.path().join("missing/socket"), too_long] {
-        let mut command = tollgate::command(BINARY, &["run"]);
-        command.envs(on_free_ports(&data_dir)).env("TOLLGATE_PROXY__UPGRADE_SOCKET", &place);
+        let said = refuses_upgrade_socket(&data_dir, &place);
 
-        let output = command.output().unwrap();
-
-        assert_eq!(output.status.code(), Some(1));
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(said.contains("proxy.upgrade_socket"), "{said}");
         assert_eq!(said.lines().count(), 1, "{said}");
         assert_eq!(std::fs::read_dir(data_dir.path()).unwrap().count(), 0, "nothing was made");
     }
@@ -143,14 +151,8 @@ fn a_file_in_the_place_of_the_upgrade_socket_is_left_as_it_is() {
     let data_dir = tempfile::tempdir().unwrap();
     let place = data_dir.path().join("tollgate.db");
     std::fs::write(&place, "the ledger").unwrap();
-    let mut command = tollgate::command(BINARY, &["run"]);
-    command.envs(on_free_ports(&data_dir)).env("TOLLGATE_PROXY__UPGRADE_SOCKET", &place);
+    let said = refuses_upgrade_socket(&data_dir, &place);
 
-    let output = command.output().unwrap();
-
-    assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("proxy.upgrade_socket"), "{said}");
     assert!(said.contains(place.to_str().unwrap()), "{said}");
     assert_eq!(std::fs::read_to_string(&place).unwrap(), "the ledger");
 }

@@ -20,12 +20,9 @@ pub async fn usage(
     mut params: Params,
     request: Request,
 ) -> Result<Vec<u8>, Problem> {
-    let missing_from = params.take("missing_from").map(|text| text.parse());
-    if let Some(Err(_)) = missing_from {
-        params.reject("missing_from", "must be a sequence number");
-    }
+    let sequence = |text: &str| text.parse().ok();
+    let missing_from = params.parsed("missing_from", "must be a sequence number", sequence);
     params.finish()?;
-    let missing_from = missing_from.and_then(Result::ok);
     let body = body::read(request.into_body(), BATCH_BYTES_MAX).await?;
     let batch: UsageBatch = postcard::from_bytes(&body).map_err(|error| {
         Problem::new(Code::RequestMalformed, format!("the body is no usage batch: {error}"))

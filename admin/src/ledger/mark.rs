@@ -1,7 +1,7 @@
 //! How far the ledger has each epoch of a node's journal: what makes a repeat harmless.
 
 use crate::store::Transaction;
-use crate::store::query::{query, query_as};
+use crate::store::query::{query, query_as, query_scalar};
 use tollgate_common::ids::NodeId;
 use tollgate_common::time::Timestamp;
 
@@ -93,11 +93,11 @@ pub async fn advance(db: &mut Transaction, source: Source, mark: Mark) -> Result
 
 /// How many records never came, of all nodes.
 pub async fn missing(db: &mut Transaction) -> Result<u64, sqlx::Error> {
-    let missing: (i64,) =
-        query_as("SELECT CAST(COALESCE(SUM(missing), 0) AS BIGINT) FROM ledger_mark")
+    let missing: i64 =
+        query_scalar("SELECT CAST(COALESCE(SUM(missing), 0) AS BIGINT) FROM ledger_mark")
             .fetch_one(db)
             .await?;
-    Ok(missing.0.unsigned_abs())
+    Ok(missing.unsigned_abs())
 }
 
 /// An epoch is a name without order, so its 64 bits are kept as they are.

@@ -10,11 +10,11 @@ use pingora_core::protocols::l4::stream::Stream as Socket;
 use pingora_core::protocols::{GetSocketDigest, Stream};
 use pingora_core::server::ShutdownWatch;
 use tokio_util::task::TaskTracker;
+use tollgate_common::connections::Slots;
 
 use super::drain::Drain;
 use super::stream::{Accepted, Alpn, ClientStream};
 use super::tls::Terminator;
-use tollgate_common::connections::Slots;
 
 /// What one core does with the connections of one listening socket.
 pub(super) struct Acceptor<F> {

@@ -17,12 +17,12 @@ use tokio::runtime::Builder;
 use tokio::sync::{oneshot, watch};
 use tokio::task::yield_now;
 use tokio_util::task::TaskTracker;
+use tollgate_common::connections::Slots;
 
 use super::accept::Acceptor;
 use super::drain::Drain;
 use super::stream::Accepted;
 use super::tls::Terminator;
-use tollgate_common::connections::Slots;
 
 /// What an accept loop can take before tokio makes it give way, over the tasks that tokio polls
 /// between two looks at the main task (128 over 61), and some.

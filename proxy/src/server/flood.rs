@@ -9,7 +9,6 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pingora_limits::estimator::Estimator;
-
 use tollgate_common::connections::network;
 
 /// Four rows of 8 192 counters: 256 KiB a window. When 8 192 other networks call in a second, five of

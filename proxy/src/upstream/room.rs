@@ -7,8 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
+use tollgate_common::connections::Counts;
 use tollgate_common::ids::SubscriptionId;
 
 /// What all upstreams of a process share.
@@ -34,10 +33,7 @@ pub struct Place(Share);
 /// calls leaves room for the others. Calls that find an idle connection are not counted: of these there
 /// are few.
 #[derive(Debug)]
-pub struct Claims {
-    max: usize,
-    held: DashMap<SubscriptionId, usize, foldhash::fast::RandomState>,
-}
+pub struct Claims(Counts<SubscriptionId>);
 
 /// One call's part, given back when dropped.
 #[derive(Debug)]
@@ -77,26 +73,18 @@ impl Share {
 
 impl Claims {
     pub fn half_of(all: usize) -> Arc<Self> {
-        Arc::new(Self { max: all.div_ceil(2), held: DashMap::default() })
+        Arc::new(Self(Counts::new(all.div_ceil(2))))
     }
 
     pub fn take(self: &Arc<Self>, subscription: SubscriptionId) -> Option<Claim> {
-        let mut held = self.held.entry(subscription).or_insert(0);
-        let has_room = *held < self.max;
-        *held += usize::from(has_room);
-        drop(held);
+        let has_room = self.0.has_counted(subscription);
         has_room.then(|| Claim { claims: self.clone(), subscription })
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if let Entry::Occupied(mut held) = self.claims.held.entry(self.subscription) {
-            *held.get_mut() -= 1;
-            if *held.get() == 0 {
-                held.remove();
-            }
-        }
+        self.claims.0.give_back(self.subscription);
     }
 }
 
@@ -143,6 +131,6 @@ mod tests {
         held.pop();
         assert!(share.claim(slow).is_some());
         drop(held);
-        assert!(share.claims.held.is_empty());
+        assert!(share.claims.0.is_empty());
     }
 }
