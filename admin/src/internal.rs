@@ -4,4 +4,5 @@ pub mod heartbeat;
 pub mod node_totals;
 pub mod snapshot;
 pub mod usage;
+pub mod usage_marks;
 pub mod usage_totals;

@@ -34,7 +34,7 @@ pub mod windows;
 use std::sync::Arc;
 
 use tollgate_common::ids::{NodeId, PlanId, RequestId, SubscriptionId};
-use tollgate_common::internal::{RefusalReport, UsageAck, UsageTotals};
+use tollgate_common::internal::{RefusalReport, UsageAck, UsageMarks, UsageTotals};
 use tollgate_common::time::Timestamp;
 
 pub use batch::{Delivery, Malformed};
@@ -147,7 +147,7 @@ impl Ledger {
         let bounds = self.retention.history();
         let mut transaction = self.database.write(Part::Ledger).await?;
         let applied = apply::apply(&mut transaction, &group.batches, cache, bounds, now).await?;
-        if applied.tally.records == 0 {
+        if applied.tally.records == 0 && applied.missing == 0 {
             transaction.rollback().await?;
         } else {
             transaction.commit().await?;
@@ -178,6 +178,12 @@ impl Ledger {
     pub async fn totals(&self, node: NodeId, now: Timestamp) -> Result<UsageTotals, StoreError> {
         let mut transaction = self.database.read().await?;
         Ok(totals::read(&mut transaction, node, now).await?)
+    }
+
+    /// How far the ledger has each epoch of a node.
+    pub async fn marks(&self, node: NodeId) -> Result<UsageMarks, StoreError> {
+        let mut transaction = self.database.read().await?;
+        Ok(mark::of_node(&mut transaction, node).await?)
     }
 
     /// What each gateway has used of a subscription's quota in a period.

@@ -182,13 +182,15 @@ fn problem_of_status(status: StatusCode) -> Option<Problem> {
 fn set_headers(headers: &mut HeaderMap, id: &RequestId, face: Face) {
     let id = HeaderValue::from_str(&id.to_string()).expect("an id is plain ASCII");
     headers.insert(REQUEST_ID, id);
-    let policy = match face {
-        Face::Console => console::CONTENT_SECURITY_POLICY,
-        Face::Api | Face::Frontier => CONTENT_SECURITY_POLICY,
+    let (policy, referrer) = match face {
+        // Where a page sends no referrer, its forms say that they come from nowhere (Fetch, "append a
+        // request `Origin` header"), and a form has to show whence it comes.
+        Face::Console => (console::CONTENT_SECURITY_POLICY, "same-origin"),
+        Face::Api | Face::Frontier => (CONTENT_SECURITY_POLICY, "no-referrer"),
     };
     let fixed = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        (header::REFERRER_POLICY, referrer),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::CONTENT_SECURITY_POLICY, policy),
     ];

@@ -9,7 +9,8 @@ use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use tollgate_common::internal::{
-    HEARTBEAT_PATH, NODE_TOTALS_PATH, SNAPSHOT_PATH, USAGE_PATH, USAGE_TOTALS_PATH,
+    HEARTBEAT_PATH, NODE_TOTALS_PATH, SNAPSHOT_PATH, USAGE_MARKS_PATH, USAGE_PATH,
+    USAGE_TOTALS_PATH,
 };
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -101,6 +102,7 @@ fn internal_table() -> Vec<Line<Arc<Control>>> {
         GET  SNAPSHOT_PATH     => internal::snapshot::snapshot,
         POST USAGE_PATH        => internal::usage::usage,
         GET  NODE_TOTALS_PATH  => internal::node_totals::node_totals,
+        GET  USAGE_MARKS_PATH  => internal::usage_marks::usage_marks,
         GET  USAGE_TOTALS_PATH => internal::usage_totals::usage_totals,
         POST HEARTBEAT_PATH    => internal::heartbeat::heartbeat,
     }

@@ -3,7 +3,8 @@
 //! | call | body | answer |
 //! |---|---|---|
 //! | `GET /internal/v1/snapshot?revision=R` | - | endless stream of [`wire`](crate::snapshot::wire) frames: all of it when `R` is 0 or unknown, else what changed since; then changes as they are committed, and a heartbeat each second |
-//! | `POST /internal/v1/usage?missing_from=S` | [`UsageBatch`] | [`UsageAck`]; with `missing_from`, the gateway says that the records from `S` to before the batch are gone |
+//! | `POST /internal/v1/usage?missing_from=S` | [`UsageBatch`] | [`UsageAck`]; with `missing_from`, the gateway says that the records from `S` to before the batch, which may be empty, are gone |
+//! | `GET /internal/v1/usage-marks?node=` | - | [`UsageMarks`] |
 //! | `GET /internal/v1/usage-totals?node=&epoch=` | - | [`UsageTotals`] |
 //! | `GET /internal/v1/node-totals?subscription=&period_start=` | - | pairs of [`NodeId`] and units: what each gateway has used of a quota, as far as the ledger has it |
 //! | `POST /internal/v1/heartbeat` | [`NodeStatus`] | 204 |
@@ -19,6 +20,7 @@ use crate::time::Timestamp;
 
 pub const SNAPSHOT_PATH: &str = "/internal/v1/snapshot";
 pub const USAGE_PATH: &str = "/internal/v1/usage";
+pub const USAGE_MARKS_PATH: &str = "/internal/v1/usage-marks";
 pub const USAGE_TOTALS_PATH: &str = "/internal/v1/usage-totals";
 pub const NODE_TOTALS_PATH: &str = "/internal/v1/node-totals";
 pub const HEARTBEAT_PATH: &str = "/internal/v1/heartbeat";
@@ -57,11 +59,14 @@ pub struct UsageAck {
     pub through: u64,
 }
 
+/// Up to where the ledger has each epoch of a node.
+pub type UsageMarks = Vec<(u64, u64)>;
+
 /// What the ledger has counted against quotas in periods that have not ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageTotals {
     /// Up to here the totals hold the asking node's own records of the epochs it may still have.
-    pub through: Vec<(u64, u64)>,
+    pub through: UsageMarks,
     pub totals: Vec<QuotaTotal>,
 }
 

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tollgate_common::ids::{NodeId, SubscriptionId};
 use tollgate_common::internal::{
     FEED_HEARTBEAT_MS, HEARTBEAT_PATH, NODE_TOTALS_PATH, NodeStatus, SNAPSHOT_PATH, STORE_HEADER,
-    USAGE_PATH, USAGE_TOTALS_PATH, UsageAck, UsageTotals,
+    USAGE_MARKS_PATH, USAGE_PATH, USAGE_TOTALS_PATH, UsageAck, UsageMarks, UsageTotals,
 };
 use tollgate_common::snapshot::Revision;
 use tollgate_common::time::Timestamp;
@@ -164,6 +164,13 @@ impl Control {
             url.query_pairs_mut().append_pair("missing_from", &missing_from.to_string());
         }
         self.ask(self.http.post(url).body(batch), ACK_BYTES_MAX).await
+    }
+
+    /// How far the ledger has each epoch of a node.
+    pub async fn usage_marks(&self, node: NodeId) -> Result<UsageMarks, ControlError> {
+        let mut url = self.url(USAGE_MARKS_PATH);
+        url.query_pairs_mut().append_pair("node", &node.to_string());
+        self.ask(self.http.get(url), TOTALS_BYTES_MAX).await
     }
 
     pub async fn usage_totals(

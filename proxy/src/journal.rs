@@ -58,7 +58,6 @@ use uuid::Uuid;
 
 use active::Active;
 use bell::Bell;
-use checkpoint::Marks;
 use directory::{Company, Directory};
 use disk::{Disk, LocalDisk};
 use error::at;
@@ -73,7 +72,7 @@ use stats::Counters;
 use sync::Synced;
 use trouble::Trouble;
 
-pub use checkpoint::Totals;
+pub use checkpoint::{Marks, Totals};
 pub use error::{AcknowledgeError, AppendError, FileError, OpenError, ReadError, SyncFailed};
 pub use inspect::{
     Inspection, LaneInspection, SegmentContent, SegmentInspection, inspect, records,
@@ -114,6 +113,8 @@ struct Inner {
     // Locks are taken in this order: syncing or preparing, lanes, runs, active.
     lanes: Mutex<Lanes>,
     runs: Mutex<Runs>,
+    /// The ledger was asked how far it has what earlier processes have written.
+    is_confirmed: AtomicBool,
     synced: watch::Sender<Synced>,
     appended: watch::Sender<u64>,
     others: watch::Sender<usize>,
@@ -264,15 +265,33 @@ impl Journal {
         Ok(())
     }
 
+    /// How far the ledger has each epoch, as far as it has said.
+    pub fn marks(&self) -> Marks {
+        let lanes = self.inner.lanes.lock();
+        let runs = self.inner.runs.lock();
+        let bygone = lanes.held.iter().flat_map(|lane| &lane.bygone);
+        let mut marks: Marks = bygone.map(|(epoch, through)| (*epoch, *through)).collect();
+        marks.extend(runs.0.iter().map(|(epoch, run)| (*epoch, run.acknowledged)));
+        marks
+    }
+
+    /// The ledger has all of that, or what it has lost was taken back: what earlier processes have
+    /// written may go.
+    pub fn confirm(&self) {
+        self.inner.is_confirmed.store(true, Relaxed);
+    }
+
     /// Takes back that the ledger has an epoch further than up to a sequence number: it was put back
     /// to an earlier state. Says with which record delivery goes on, the first after that which is
-    /// still here; None: nothing of the epoch is. Waits for the disk.
+    /// still here, or the first that never was; None: the epoch is not known. Waits for the disk.
     pub fn take_back(&self, epoch: u64, through: u64) -> Option<u64> {
         // Nobody removes segments meanwhile.
-        let _lanes = self.inner.lanes.lock();
+        let lanes = self.inner.lanes.lock();
         let mut runs = self.inner.runs.lock();
         let active = self.inner.active.lock();
-        let run = runs.0.get_mut(&epoch)?;
+        let Some(run) = runs.0.get_mut(&epoch) else {
+            return lanes.held.iter().find_map(|lane| lane.bygone.get(&epoch)).map(|last| last + 1);
+        };
         let sealed = run.segments.front().map(|segment| segment.header.first);
         let open = || active.opens().next().map(|open| open.header.first);
         let oldest = sealed.or_else(|| open().filter(|_| epoch == self.inner.epoch))?;
@@ -448,6 +467,7 @@ impl Inner {
             lane,
             lanes: Mutex::default(),
             runs: Mutex::default(),
+            is_confirmed: AtomicBool::new(false),
             synced: watch::Sender::default(),
             appended: watch::Sender::default(),
             others: watch::Sender::default(),

@@ -145,27 +145,9 @@ pub fn start(options: &Options<'_>, registry: &mut Registry) -> Result<Running, 
         feed::follow(control.clone(), gateway.catalog.clone(), keeper, feed_state, cancel.clone());
     let mut reporting = vec![background.spawn(follow)];
     reporting.extend(report(&gateway, &control, &feed, &server, &cancel, &background));
-    let shared = match &counting {
-        Counting::Alone { .. } => None,
-        Counting::Shared { counters, .. } => Some(counters.clone()),
-    };
-    let late = add_late(gateway.clone(), shared, cancel.clone());
-    reporting.push(background.spawn(late));
-    let mut asking_runtime = None;
-    match counting {
-        Counting::Alone { knows_all: true } => {}
-        Counting::Alone { knows_all: false } => {
-            reporting.push(background.spawn(add_missing(gateway.clone(), control, cancel.clone())));
-        }
-        Counting::Shared { counters, questions, servers } => {
-            let runtime = one_thread("counters").map_err(StartError::Background)?;
-            let asking = shared::run(counters, questions, *servers, control, cancel.clone());
-            reporting.push(runtime.spawn(asking));
-            asking_runtime = Some(runtime);
-        }
-    }
+    let (completing, asking) = counting.complete(&gateway, control, &cancel, &background)?;
+    reporting.extend(completing);
     drop(keeping);
-    let asking = asking_runtime;
     Ok(Running { gateway, server, feed, cancel, reporting, background, asking })
 }
 
@@ -180,6 +162,33 @@ enum Counting {
         questions: Questions,
         servers: Box<Servers>,
     },
+}
+
+impl Counting {
+    /// Starts what brings the counters to all that is known elsewhere. The runtime is where shared ones
+    /// are asked.
+    fn complete(
+        self,
+        gateway: &Arc<Gateway>,
+        control: Control,
+        cancel: &CancellationToken,
+        background: &Runtime,
+    ) -> Result<(Vec<JoinHandle<()>>, Option<Runtime>), StartError> {
+        let late = |shared| background.spawn(add_late(gateway.clone(), shared, cancel.clone()));
+        match self {
+            Self::Alone { knows_all: true } => Ok((vec![late(None)], None)),
+            Self::Alone { knows_all: false } => {
+                let missing = add_missing(gateway.clone(), control, cancel.clone());
+                Ok((vec![late(None), background.spawn(missing)], None))
+            }
+            Self::Shared { counters, questions, servers } => {
+                let runtime = one_thread("counters").map_err(StartError::Background)?;
+                let late = late(Some(counters.clone()));
+                let asking = shared::run(counters, questions, *servers, control, cancel.clone());
+                Ok((vec![late, runtime.spawn(asking)], Some(runtime)))
+            }
+        }
+    }
 }
 
 fn count_alone(

@@ -84,12 +84,17 @@ pub fn shown(value: &Value) -> String {
 }
 
 fn shown_text(text: &str) -> String {
+    let mut shown = harmless(text.chars().take(SHOWN_CHARS_MAX));
+    if text.chars().nth(SHOWN_CHARS_MAX).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// Text that neither begins a line nor steers a terminal.
+pub fn harmless(text: impl IntoIterator<Item = char>) -> String {
     let mut shown = String::new();
-    for (position, char) in text.chars().enumerate() {
-        if position == SHOWN_CHARS_MAX {
-            shown.push('…');
-            break;
-        }
+    for char in text {
         // Marks of direction are no control characters, and turn a line around.
         if char.is_control()
             || matches!(char, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

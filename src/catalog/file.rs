@@ -253,6 +253,26 @@ products:
     }
 
     #[test]
+    fn a_mistake_steers_no_terminal_and_begins_no_line() {
+        insta::assert_snapshot!(
+            mistakes("\"\\e[2J\\n\\u202ex\": 1\nproducts: []\n"),
+            @r"c.yaml:1:1: \u{1b}[2J\u{a}\u{202e}x: is not a known field"
+        );
+    }
+
+    #[test]
+    fn a_number_with_many_digits_is_read_as_the_api_reads_it() {
+        let number = "123456789.123456789";
+        let text = format!("products:\n  - name: a\n    metadata: {{ n: {number} }}\n");
+
+        let catalog = read(Path::new("c.yaml"), &text).unwrap();
+
+        let sent: Value = serde_json::from_str(number).unwrap();
+        assert_eq!(catalog.products[0].product.fields["metadata"]["n"], sent);
+        assert_eq!(sent.to_string(), "123456789.12345679");
+    }
+
+    #[test]
     fn a_file_that_is_no_catalog_says_what_it_should_be() {
         insta::assert_snapshot!(mistakes(""), @"c.yaml:1:1: must be an object with a list of `products`");
         insta::assert_snapshot!(mistakes("- a\n"), @"c.yaml:1:1: must be an object with a list of `products`");

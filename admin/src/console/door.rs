@@ -16,7 +16,7 @@ use tollgate_common::catalog::KeyDigest;
 use super::Console;
 use super::layout::{Section, bare};
 use super::stop::Stop;
-use super::visitor::{COOKIE_PLAIN, COOKIE_SECURE, Leaving, is_from_elsewhere, read};
+use super::visitor::{COOKIE_PLAIN, COOKIE_SECURE, Leaving, is_from_elsewhere, is_secure, read};
 use crate::access::authenticate;
 use crate::access::session::{SESSION_MS, Session, Standing, session_text};
 use crate::fresh;
@@ -102,12 +102,6 @@ async fn begin(
     Ok(text)
 }
 
-/// Whether the browser speaks TLS, to us or to whoever stands before us. Whoever lies about that gets
-/// a cookie that its browser sends less often.
-fn is_secure(peer: Peer, headers: &HeaderMap) -> bool {
-    peer.is_secure || headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https")
-}
-
 /// Where to go on: a page of ours and nowhere else.
 fn safe(next: &str) -> &str {
     let is_ours = next.starts_with("/dashboard/admin/")
@@ -116,11 +110,19 @@ fn safe(next: &str) -> &str {
 }
 
 fn set_cookie(response: &mut Response, text: &str, seconds: i64, is_secure: bool) {
-    let (name, secure) = if is_secure { (COOKIE_SECURE, "; Secure") } else { (COOKIE_PLAIN, "") };
-    let cookie =
-        format!("{name}={text}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");
-    let cookie = HeaderValue::from_str(&cookie).expect("a session's text is plain ASCII");
-    response.headers_mut().insert(header::SET_COOKIE, cookie);
+    let mut put = |name, text, seconds, secure| {
+        let cookie =
+            format!("{name}={text}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");
+        let cookie = HeaderValue::from_str(&cookie).expect("a session's text is plain ASCII");
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    };
+    if is_secure {
+        put(COOKIE_SECURE, text, seconds, "; Secure");
+        // Of the time before there was TLS.
+        put(COOKIE_PLAIN, "", 0, "");
+    } else {
+        put(COOKIE_PLAIN, text, seconds, "");
+    }
 }
 
 fn too_many(console: &Console, next: &str, problem: &Problem) -> Response {

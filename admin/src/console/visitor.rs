@@ -19,7 +19,7 @@ use crate::access::session::{self, Session, Standing};
 use crate::access::{Action, Caller, authenticate};
 use crate::api::body;
 use crate::problem::{Code, Problem};
-use crate::request::RequestId;
+use crate::request::{Peer, RequestId};
 use crate::store::sessions;
 
 /// The names of the cookie: over TLS one that no neighbouring host can set (RFC 6265bis).
@@ -74,7 +74,8 @@ impl Visitor {
     /// Whoever is signed in, whatever their role opens.
     async fn signed_in(parts: &Parts, console: &Arc<Console>) -> Result<Self, Stop> {
         let back = || Stop::SignIn(sign_in_path(parts));
-        let Some(text) = cookie(&parts.headers) else {
+        let peer = *parts.extensions.get::<Peer>().expect("every request comes from somewhere");
+        let Some(text) = cookie(&parts.headers, is_secure(peer, &parts.headers)) else {
             return Err(back());
         };
         let digest = KeyDigest::of(text.as_bytes());
@@ -142,21 +143,25 @@ fn sign_in_path(parts: &Parts) -> String {
     format!("/dashboard/sign-in?{query}")
 }
 
-/// The session's text, where a browser sent one.
-pub fn cookie(headers: &HeaderMap) -> Option<String> {
-    find_cookie(headers, |name| [COOKIE_SECURE, COOKIE_PLAIN].contains(&name))
+/// The session's text, where a browser sent one. A neighbouring host can set the plain name, so it
+/// counts only where there can be no other.
+fn cookie(headers: &HeaderMap, is_secure: bool) -> Option<String> {
+    cookie_named(headers, COOKIE_SECURE)
+        .or_else(|| cookie_named(headers, COOKIE_PLAIN).filter(|_| !is_secure))
 }
 
 /// What a browser sent under a name.
 pub fn cookie_named(headers: &HeaderMap, wanted: &str) -> Option<String> {
-    find_cookie(headers, |name| name == wanted)
-}
-
-fn find_cookie(headers: &HeaderMap, is_wanted: impl Fn(&str) -> bool) -> Option<String> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let pairs = cookies.flat_map(|cookies| cookies.split(';'));
     let mut found = pairs.filter_map(|pair| pair.trim().split_once('='));
-    found.find(|(name, _)| is_wanted(name)).map(|(_, text)| text.to_owned())
+    found.find(|(name, _)| *name == wanted).map(|(_, text)| text.to_owned())
+}
+
+/// Whether the browser speaks TLS, to us or to whoever stands before us. Whoever lies about that gets
+/// a cookie that its browser sends less often.
+pub fn is_secure(peer: Peer, headers: &HeaderMap) -> bool {
+    peer.is_secure || headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https")
 }
 
 /// A form that a visitor sent from a page of ours.

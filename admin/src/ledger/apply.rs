@@ -69,8 +69,7 @@ pub async fn apply(
             None => mark::lock(db, source).await?,
         };
         let known_missing = mark.missing;
-        let missing_from = batch.missing_from.filter(|_| batch.count() > 0);
-        let mark = missing_from.map_or(mark, |from| mark.without(from, batch.first));
+        let mark = batch.missing_from.map_or(mark, |from| mark.without(from, batch.first));
         missing += mark.missing - known_missing;
         let mark = match mark.judge(batch.first, batch.count()) {
             Judgement::Gap { expected } => {

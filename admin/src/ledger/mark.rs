@@ -3,6 +3,7 @@
 use crate::store::Transaction;
 use crate::store::query::{query, query_as, query_scalar};
 use tollgate_common::ids::NodeId;
+use tollgate_common::internal::UsageMarks;
 use tollgate_common::time::Timestamp;
 
 /// A node's journal in one of its lives.
@@ -89,6 +90,23 @@ pub async fn advance(db: &mut Transaction, source: Source, mark: Mark) -> Result
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// Marks of one node that are told, newest first: more lives than a journal can hold segments of.
+const EPOCHS_MAX: i64 = 10_000;
+
+/// How far the ledger has each epoch of a node.
+pub async fn of_node(db: &mut Transaction, node: NodeId) -> Result<UsageMarks, sqlx::Error> {
+    let marks: Vec<(i64, i64)> = query_as(
+        "SELECT epoch, through FROM ledger_mark WHERE node = $1
+         ORDER BY admitted_newest DESC, epoch DESC LIMIT $2",
+    )
+    .bind(node.as_bytes().as_slice())
+    .bind(EPOCHS_MAX)
+    .fetch_all(db)
+    .await?;
+    let read = |(epoch, through): (i64, i64)| (epoch_read(epoch), through.unsigned_abs());
+    Ok(marks.into_iter().map(read).collect())
 }
 
 /// How many records never came, of all nodes.

@@ -4,7 +4,7 @@ use tollgate_common::ids::{NodeId, SubscriptionId};
 use tollgate_common::internal::{QuotaTotal, UsageTotals};
 use tollgate_common::time::Timestamp;
 
-use super::mark::epoch_read;
+use super::mark;
 use super::series::id_read;
 use crate::store::Transaction;
 use crate::store::query::query_as;
@@ -15,10 +15,6 @@ use crate::store::query::query_as;
 /// is named by its period.
 pub(super) const PERIOD_MS_MAX: i64 = 33 * 24 * 3_600_000;
 
-/// Marks of one node that are told, newest epochs last written first: more lives than a journal
-/// can hold segments of.
-const EPOCHS_MAX: i64 = 10_000;
-
 /// Totals and marks must be read in one transaction, so that the totals hold exactly the records
 /// that the marks speak of.
 pub async fn read(
@@ -26,14 +22,7 @@ pub async fn read(
     node: NodeId,
     now: Timestamp,
 ) -> Result<UsageTotals, sqlx::Error> {
-    let marks: Vec<(i64, i64)> = query_as(
-        "SELECT epoch, through FROM ledger_mark WHERE node = $1
-         ORDER BY admitted_newest DESC, epoch DESC LIMIT $2",
-    )
-    .bind(node.as_bytes().as_slice())
-    .bind(EPOCHS_MAX)
-    .fetch_all(&mut *db)
-    .await?;
+    let through = mark::of_node(db, node).await?;
     let rows: Vec<(Vec<u8>, i64, i64)> = query_as(
         "SELECT s.subscription, q.period_start_at, CAST(SUM(q.units) AS BIGINT)
          FROM ledger_quota q JOIN ledger_series s ON s.id = q.series
@@ -50,9 +39,5 @@ pub async fn read(
             Ok(QuotaTotal { subscription, period_start: Timestamp(period_start), units })
         })
         .collect::<Result<_, sqlx::Error>>()?;
-    let through = marks
-        .into_iter()
-        .map(|(epoch, through)| (epoch_read(epoch), through.unsigned_abs()))
-        .collect();
     Ok(UsageTotals { through, totals })
 }

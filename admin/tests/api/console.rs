@@ -381,3 +381,41 @@ async fn its_files_may_be_kept_for_ever_and_what_is_not_there_is_a_page() {
         assert_eq!(browser.get(path).await.to, APIS);
     }
 }
+
+#[tokio::test]
+async fn a_browser_is_let_say_which_page_a_form_was_on() {
+    let admin = Admin::start().await;
+    let browser = Browser::new(&admin);
+
+    let page = browser.client.get(browser.url("/dashboard/sign-in")).send().await.unwrap();
+
+    // By `no-referrer` it would say `Origin: null`, like a page of somewhere else.
+    assert_eq!(page.headers()["referrer-policy"], "same-origin");
+    let own = format!("http://{}", admin.address());
+    for (origin, status) in [(own.as_str(), StatusCode::SEE_OTHER), ("null", StatusCode::FORBIDDEN)] {
+        let post = browser.client.post(browser.url("/dashboard/sign-in")).header("origin", origin);
+        let reply = with(post, &[("token", OWNER)]).send().await.unwrap();
+        assert_eq!(reply.status(), status, "{origin}");
+    }
+}
+
+#[tokio::test]
+async fn over_tls_no_cookie_counts_that_a_neighbouring_host_can_set() {
+    let admin = Admin::start().await;
+    let plain = Browser::signed_in(&admin, OWNER).await;
+    let ask = async |cookie: &str| {
+        let request = plain.client.get(plain.url(APIS)).header("x-forwarded-proto", "https");
+        request.header("cookie", cookie).send().await.unwrap().status()
+    };
+    let url = plain.url("/dashboard/sign-in");
+    let post = plain.client.post(url).header("x-forwarded-proto", "https");
+    let reply = with(post, &[("token", OWNER)]).send().await.unwrap();
+    let set: Vec<_> = reply.headers().get_all("set-cookie").iter().collect();
+    let secure = set[0].to_str().unwrap().split(';').next().unwrap();
+
+    assert!(secure.starts_with("__Host-tollgate="), "{secure}");
+    assert!(set[1].to_str().unwrap().starts_with("tollgate=; "), "the one from before ends: {set:?}");
+    assert_eq!(ask(&plain.cookie).await, StatusCode::SEE_OTHER);
+    assert_eq!(ask(&format!("tollgate=other; {secure}")).await, StatusCode::OK);
+    assert_eq!(ask(&format!("{}; __Host-tollgate=other", plain.cookie)).await, StatusCode::SEE_OTHER);
+}

@@ -261,7 +261,7 @@ impl Lease {
     /// asked for. When there was none, the others stand apart too, and a part is had in full.
     fn fits_quota_part(&self, units: u64, limit: u64, nodes: u64) -> bool {
         let told = self.asked.as_ref().and_then(|asked| asked.quota.as_ref());
-        self.quota.apart + units <= self.quota.part(limit, nodes)
+        self.quota.fits_part(units, limit, nodes)
             && told.is_none_or(|told| self.quota.is_asked_for(told, units))
     }
 
@@ -402,10 +402,12 @@ impl Lease {
                 return Vec::new();
             }
             Status::Unseeded => {
+                self.rate.told(asked.rate.as_ref(), now_ns);
                 self.is_unseeded = true;
                 return Vec::new();
             }
             Status::Counting => {
+                self.rate.told(asked.rate.as_ref(), now_ns);
                 self.paused_until_ns = now_ns + reply.counting_ms.max(1) * MS;
                 self.must_ask = true;
                 return Vec::new();

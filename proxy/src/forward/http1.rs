@@ -52,6 +52,24 @@ impl Line {
     pub fn is_quiet(&mut self) -> bool {
         self.buffer.is_empty() && self.socket.get_mut().is_quiet()
     }
+
+    async fn send_head(
+        &mut self,
+        call: &Call<'_>,
+        upstream: &Upstream,
+        timeout: Duration,
+    ) -> Result<(), Broken> {
+        self.own.clear();
+        self.own.push_request_id(call.request);
+        write_head(call, upstream, &self.own, &mut self.out);
+        match self.patience.within(timeout, self.socket.write_all(&self.out)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => {
+                Err(Broken { failure: Failure::UpstreamBroke, unseen: unseen(self.reused) })
+            }
+            Err(Elapsed) => Err(Failure::UpstreamSilent.into()),
+        }
+    }
 }
 
 /// Sends the call and passes the answer on. Gives the line back when another may use it.
@@ -62,51 +80,28 @@ pub(super) async fn exchange(
     body: &mut impl RequestBody,
     responder: &mut impl Responder,
 ) -> Result<Option<Box<Line>>, Broken> {
-    let Line { socket, buffer, head, out, own, patience, reused } = &mut *line;
-    own.clear();
-    own.push_request_id(call.request);
-    write_head(call, upstream, own, out);
-    let timeout = Duration::from_millis(upstream.settings().response_timeout_ms);
-    match patience.within(timeout, socket.write_all(out)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(_)) => {
-            return Err(Broken { failure: Failure::UpstreamBroke, unseen: unseen(*reused) });
-        }
-        Err(Elapsed) => return Err(Failure::UpstreamSilent.into()),
-    }
+    let settings = upstream.settings();
+    let timeout = Duration::from_millis(settings.response_timeout_ms);
+    let silence = Duration::from_millis(settings.idle_timeout_ms);
+    line.send_head(call, upstream, timeout).await?;
 
+    let Line { socket, buffer, head, out, own, patience, reused } = &mut *line;
     let progress = &Progress::of(call.head.framing);
     let bytes_max = call.body_bytes_max();
     let key = &*call.admitted.credential;
-    let silence = Duration::from_millis(upstream.settings().idle_timeout_ms);
     let sending =
         Sending { socket, out, progress, patience: Patience::default(), silence, bytes_max, key };
     let is_upgrade = call.head.upgrade;
     let mut answering =
         Answering { socket, buffer, head, patience, progress, is_upgrade, has_heard: false };
-
-    let received = if is_upgrade {
-        // Nothing of the caller's may pass before the upstream has agreed.
-        tokio::select! {
-            biased;
-            received = answering.head(&call.head.method, timeout, responder) => received,
-            () = body.gone() => Err(Failure::CallerGone),
-        }
-    } else {
-        Ok(())
-    };
-    received?;
-    let tunnel = is_upgrade && answering.head.status == 101;
-    if tunnel {
-        answering.head.framing = Framing::UntilClose;
-        body.open_tunnel();
-    }
+    let method = &call.head.method;
+    let tunnel = is_upgrade && answering.agreement(method, timeout, body, responder).await?;
 
     let framing = if tunnel { Framing::UntilClose } else { call.head.framing };
     let sending = sending.run(framing, body);
     let receiving = async {
         if !is_upgrade {
-            answering.head(&call.head.method, timeout, responder).await?;
+            answering.head(method, timeout, responder).await?;
         }
         let mut source = Source::new(answering.socket, answering.buffer, answering.head.framing);
         let mut relay = Relay {
@@ -123,19 +118,14 @@ pub(super) async fn exchange(
         received = receiving => received,
         failure = sending => Err(failure),
     };
-    let has_heard = answering.has_heard;
-    match ended {
-        Ok(()) => {
-            let keeps = line.head.keeps_connection && line.buffer.is_empty() && !tunnel;
-            line.reused = true;
-            Ok((keeps && progress.is_sent()).then_some(line))
-        }
-        Err(failure) => {
-            call.admitted.grant.bytes_in = progress.bytes_in();
-            let is_cut = failure == Failure::UpstreamBroke && !has_heard;
-            Err(Broken { failure, unseen: unseen(is_cut && line.reused) })
-        }
+    if let Err(failure) = ended {
+        call.admitted.grant.bytes_in = progress.bytes_in();
+        let is_cut = failure == Failure::UpstreamBroke && !answering.has_heard;
+        return Err(Broken { failure, unseen: unseen(is_cut && *reused) });
     }
+    let keeps = line.head.keeps_connection && line.buffer.is_empty() && !tunnel;
+    line.reused = true;
+    Ok((keeps && progress.is_sent()).then_some(line))
 }
 
 fn unseen(is_likely: bool) -> Option<Unseen> {
@@ -249,6 +239,28 @@ struct Answering<'a> {
 const INTERIM_HEADS_MAX: usize = 16;
 
 impl Answering<'_> {
+    /// Waits for what the upstream says to a change of protocol: whether it agrees. Nothing of the
+    /// caller's may pass before it has.
+    async fn agreement(
+        &mut self,
+        method: &Method,
+        timeout: Duration,
+        body: &mut impl RequestBody,
+        responder: &mut impl Responder,
+    ) -> Result<bool, Failure> {
+        tokio::select! {
+            biased;
+            received = self.head(method, timeout, responder) => received?,
+            () = body.gone() => return Err(Failure::CallerGone),
+        }
+        let agrees = self.head.status == 101;
+        if agrees {
+            self.head.framing = Framing::UntilClose;
+            body.open_tunnel();
+        }
+        Ok(agrees)
+    }
+
     /// Waits for the final head; interim ones are passed on.
     async fn head(
         &mut self,

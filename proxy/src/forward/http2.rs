@@ -15,7 +15,7 @@ use tollgate_common::refusal::Refusal;
 use super::answer::{AnswerBody, AnswerBroken, Piece, Relay};
 use super::fields::{host, passing, without_key, write_target};
 use super::progress::{Progress, Stopped, hand_over};
-use super::way::{Way, open};
+use super::way::{Wanted, Way, open};
 use super::{Broken, Call, Failure, Unseen};
 use crate::fields::Fields;
 use crate::http1::patience::{Elapsed, Patience};
@@ -42,7 +42,7 @@ const PIECES_AHEAD_MAX: usize = 2;
 
 /// Sends the call and passes the answer on.
 pub(super) async fn exchange(
-    mut stream: Http2Stream<UpstreamBody>,
+    stream: Http2Stream<UpstreamBody>,
     call: &mut Call<'_>,
     upstream: &Upstream,
     body: &mut impl RequestBody,
@@ -58,39 +58,21 @@ pub(super) async fn exchange(
     };
     let mut own = Fields::default();
     own.push_request_id(call.request);
-    let mut request = request(call, upstream, &own, request_body)?;
+    let request = request(call, upstream, &own, request_body)?;
     let wanted = call.wanted();
-    let timeout = Duration::from_millis(upstream.settings().response_timeout_ms);
+    let settings = upstream.settings();
+    let timeout = Duration::from_millis(settings.response_timeout_ms);
+    let silence = Duration::from_millis(settings.idle_timeout_ms);
     let progress = &Progress::of(framing);
     let bytes_max = call.body_bytes_max();
     let key = &*call.admitted.credential;
-    let silence = Duration::from_millis(upstream.settings().idle_timeout_ms);
     let patience = Patience::default();
     let sending = Sending { sender, progress, patience, silence, bytes_max, key };
     let sending = sending.run(body);
     let receiving = async {
-        let mut patience = Patience::default();
-        let mut due = Instant::now() + timeout;
-        let mut sends_left = SENDS_MAX;
-        let response = loop {
-            sends_left -= 1;
-            let answer = answer(&mut stream, request, &mut patience, &mut due, timeout, progress);
-            let error = match answer.await? {
-                Ok(response) => break response,
-                Err(error) => error,
-            };
-            let broken = Broken {
-                failure: Failure::UpstreamBroke,
-                unseen: (error.is_refused || error.unsent.is_some()).then_some(Unseen::Sure),
-            };
-            // Nothing of it was sent, and its body has not begun: another connection can have it.
-            let unsent = error.unsent.filter(|_| sends_left > 0).ok_or(broken)?;
-            stream.leave_connection();
-            drop(stream);
-            let found = open(wanted, upstream, wanted.core.gateway.clock.monotonic_ns()).await?;
-            let Way::Http2(found) = found.way else { return Err(broken) };
-            (stream, request) = (*found, *unsent);
-        };
+        let mut asking = Asking::new(wanted, upstream, timeout, progress);
+        // The stream is to stay for as long as the answer is read.
+        let (_stream, response) = asking.run(stream, request).await?;
         let (head, mut source) = read_answer(response)?;
         let mut relay = Relay {
             grant: &mut call.admitted.grant,
@@ -99,7 +81,7 @@ pub(super) async fn exchange(
             progress,
             idle: silence,
         };
-        let relayed = relay.run(&head, &mut source, &mut own, &mut patience, responder);
+        let relayed = relay.run(&head, &mut source, &mut own, &mut asking.patience, responder);
         relayed.await.map_err(Broken::from)
     };
     let ended = tokio::select! {
@@ -113,21 +95,70 @@ pub(super) async fn exchange(
     ended
 }
 
-/// Sends the request, and waits for the head of the answer.
-async fn answer(
-    stream: &mut Http2Stream<UpstreamBody>,
-    request: Request<UpstreamBody>,
-    patience: &mut Patience,
-    due: &mut Instant,
+/// A request on its way to a connection that takes it.
+struct Asking<'a> {
+    wanted: Wanted<'a>,
+    upstream: &'a Upstream,
+    progress: &'a Progress,
+    patience: Patience,
     timeout: Duration,
-    progress: &Progress,
-) -> Result<Result<Response<Incoming>, SendError<UpstreamBody>>, Failure> {
-    let mut answer = std::pin::pin!(stream.send(request));
-    loop {
-        match patience.by(*due, answer.as_mut()).await {
-            Ok(answer) => return Ok(answer),
-            Err(Elapsed) => {
-                *due = progress.more_time(timeout).ok_or(Failure::UpstreamSilent)?;
+    /// When the answer is to have begun.
+    due: Instant,
+}
+
+impl<'a> Asking<'a> {
+    fn new(
+        wanted: Wanted<'a>,
+        upstream: &'a Upstream,
+        timeout: Duration,
+        progress: &'a Progress,
+    ) -> Self {
+        let due = Instant::now() + timeout;
+        Self { wanted, upstream, progress, patience: Patience::default(), timeout, due }
+    }
+
+    /// The head of the answer, and the stream that it came on.
+    async fn run(
+        &mut self,
+        mut stream: Http2Stream<UpstreamBody>,
+        mut request: Request<UpstreamBody>,
+    ) -> Result<(Http2Stream<UpstreamBody>, Response<Incoming>), Broken> {
+        let mut sends_left = SENDS_MAX;
+        loop {
+            sends_left -= 1;
+            let error = match self.send(&mut stream, request).await? {
+                Ok(response) => return Ok((stream, response)),
+                Err(error) => error,
+            };
+            let broken = Broken {
+                failure: Failure::UpstreamBroke,
+                unseen: (error.is_refused || error.unsent.is_some()).then_some(Unseen::Sure),
+            };
+            // Nothing of it was sent, and its body has not begun: another connection can have it.
+            let unsent = error.unsent.filter(|_| sends_left > 0).ok_or(broken)?;
+            stream.leave_connection();
+            drop(stream);
+            let now_ns = self.wanted.core.gateway.clock.monotonic_ns();
+            let found = open(self.wanted, self.upstream, now_ns).await?;
+            let Way::Http2(found) = found.way else { return Err(broken) };
+            (stream, request) = (*found, *unsent);
+        }
+    }
+
+    /// Sends the request, and waits for the head of the answer.
+    async fn send(
+        &mut self,
+        stream: &mut Http2Stream<UpstreamBody>,
+        request: Request<UpstreamBody>,
+    ) -> Result<Result<Response<Incoming>, SendError<UpstreamBody>>, Failure> {
+        let mut answer = std::pin::pin!(stream.send(request));
+        loop {
+            match self.patience.by(self.due, answer.as_mut()).await {
+                Ok(answer) => return Ok(answer),
+                Err(Elapsed) => {
+                    self.due =
+                        self.progress.more_time(self.timeout).ok_or(Failure::UpstreamSilent)?;
+                }
             }
         }
     }

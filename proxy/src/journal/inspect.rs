@@ -86,6 +86,14 @@ impl LaneInspection {
         counts.sum()
     }
 
+    /// Whether there is a segment of an epoch.
+    fn holds(&self, wanted: u64) -> bool {
+        self.segments.iter().any(|segment| match segment.content {
+            SegmentContent::Records { epoch, .. } => epoch == wanted,
+            SegmentContent::Headless { .. } | SegmentContent::OtherVersion(_) => false,
+        })
+    }
+
     /// Who wrote the segments.
     fn nodes(&self) -> impl Iterator<Item = NodeId> {
         self.segments.iter().filter_map(|segment| match segment.content {
@@ -224,8 +232,13 @@ impl fmt::Display for LaneInspection {
         for segment in &self.segments {
             writeln!(f, "  {}  {} bytes  {}", segment.file, segment.bytes, segment.content)?;
         }
-        for (epoch, through) in &self.acknowledged {
+        let (there, gone): (Vec<_>, Vec<_>) =
+            self.acknowledged.iter().partition(|(epoch, _)| self.holds(**epoch));
+        for (epoch, through) in there {
             writeln!(f, "  epoch {epoch} acknowledged through {through}")?;
+        }
+        if !gone.is_empty() {
+            writeln!(f, "  {} epochs before, acknowledged and removed", gone.len())?;
         }
         for (epoch, through) in &self.folded {
             writeln!(f, "  epoch {epoch} in the checkpoint through {through}")?;

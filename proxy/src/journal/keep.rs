@@ -46,6 +46,21 @@ pub struct Lane {
     pub held: HeldLane,
     /// The marks as they are on the disk.
     pub written: Marks,
+    /// Epochs of which nothing is left here, with all that they had: if the ledger loses some of it, it
+    /// is not lost in silence.
+    pub bygone: Marks,
+}
+
+/// Of those, the newest are remembered: more lives than there are between two backups.
+const BYGONE_MAX: usize = 256;
+
+impl Lane {
+    fn remember(&mut self, bygone: impl IntoIterator<Item = (u64, u64)>) {
+        self.bygone.extend(bygone);
+        while self.bygone.len() > BYGONE_MAX {
+            self.bygone.pop_first();
+        }
+    }
 }
 
 pub struct BusyLane {
@@ -144,7 +159,8 @@ impl Inner {
     }
 
     fn write_marks(&self, lane: &mut Lane, index: usize) -> Result<(), FileError> {
-        let marks = self.runs.lock().marks(index);
+        let mut marks = lane.bygone.clone();
+        marks.extend(self.runs.lock().marks(index));
         if marks == lane.written {
             return Ok(());
         }
@@ -154,10 +170,14 @@ impl Inner {
     }
 
     /// Folds segments that the ledger has wholly into the checkpoint, and removes them.
-    fn fold(&self, lane: &Lane, index: usize) -> Result<(), FileError> {
+    fn fold(&self, lane: &mut Lane, index: usize) -> Result<(), FileError> {
         // What is reserved for the next checkpoint is enough for one segment more.
         let is_full = self.active.lock().next.is_none();
         let mut done = self.runs.lock().acknowledged_segments(index);
+        if !is_full && !self.is_confirmed.load(Relaxed) {
+            // The ledger may have been put back while nobody asked it.
+            done.retain(|(epoch, _)| *epoch == self.epoch);
+        }
         done.truncate(if is_full { 1 } else { FOLD_SEGMENTS_MAX });
         if done.is_empty() {
             return Ok(());
@@ -178,7 +198,9 @@ impl Inner {
         }
         for (epoch, segment) in &done {
             self.disk.remove(&segment.path).map_err(at("remove", &segment.path))?;
-            self.runs.lock().forget(*epoch, segment, self.epoch);
+            if self.runs.lock().forget(*epoch, segment, self.epoch) {
+                lane.remember([(*epoch, segment.last())]);
+            }
         }
         self.disk.sync_directory(&lane.held.dir).map_err(at("sync", &lane.held.dir))
     }
@@ -218,7 +240,9 @@ impl Inner {
             .map(|(epoch, run)| (epoch, Run { lane: index, ..run }))
             .collect();
         self.runs.lock().0.extend(runs);
-        lanes.held.push(Lane { held, written: Marks::new() });
+        let mut lane = Lane { held, written: Marks::new(), bygone: Marks::new() };
+        lane.remember(recovered.bygone);
+        lanes.held.push(lane);
     }
 }
 

@@ -29,6 +29,8 @@ const GAP_SLOTS_MAX: u64 = 100_000;
 #[derive(Debug, Default)]
 pub struct Recovered {
     pub runs: BTreeMap<u64, Run>,
+    /// How far the ledger had the epochs of which nothing is left.
+    pub bygone: Marks,
     /// Records that cannot be read any more and that the ledger does not have.
     pub lost: u64,
     /// Slots of torn tails, which no call was answered for.
@@ -47,6 +49,8 @@ pub fn recover(disk: &dyn Disk, lane: &Path, node: NodeId) -> Result<Recovered, 
         let mut work = Epoch { disk, lane, node, epoch, next_number: 0 };
         work.recover(seen, &marks, &mut recovered)?;
     }
+    recovered.bygone = marks.acknowledged;
+    recovered.bygone.retain(|epoch, _| !recovered.runs.contains_key(epoch));
     Ok(recovered)
 }
 

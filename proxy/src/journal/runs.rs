@@ -42,13 +42,15 @@ impl Runs {
         .collect()
     }
 
-    /// Forgets a segment that has been removed, and its epoch with the last one of it.
-    pub fn forget(&mut self, epoch: u64, segment: &Sealed, current: u64) {
-        let Some(run) = self.0.get_mut(&epoch) else { return };
+    /// Forgets a segment that has been removed, and its epoch with the last one of it: then true.
+    pub fn forget(&mut self, epoch: u64, segment: &Sealed, current: u64) -> bool {
+        let Some(run) = self.0.get_mut(&epoch) else { return false };
         run.segments.retain(|held| held.path != segment.path);
-        if run.segments.is_empty() && epoch != current {
+        let is_last = run.segments.is_empty() && epoch != current;
+        if is_last {
             self.0.remove(&epoch);
         }
+        is_last
     }
 
     pub fn marks(&self, lane: usize) -> Marks {

@@ -2,8 +2,11 @@
 //!
 //! Owns what is sent next and what an answer or its absence means. A batch whose fate is unknown
 //! is sent again as the same bytes, which changes nothing in a ledger that has it. Nothing is ever
-//! left out: a batch that the admin will not take stays in the journal, and is an alarm.
+//! left out: a batch that the admin will not take stays in the journal, and is an alarm. The ledger is
+//! asked now and then whether it still has what it took: one that was put back gets again what is
+//! still here, and is told what is not.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,18 +14,22 @@ use bytes::Bytes;
 use reqwest::StatusCode;
 use tokio::sync::watch;
 use tokio::task::{JoinError, spawn_blocking};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tollgate_common::ids::NodeId;
 use tollgate_common::internal::{USAGE_BATCH_RECORDS_MAX, UsageAck, UsageBatch};
 use tollgate_common::usage::USAGE_RECORD_BYTES;
 
 use crate::backoff::Backoff;
 use crate::control::{Control, ControlError};
-use crate::journal::{AcknowledgeError, Journal, ReadError};
+use crate::journal::{AcknowledgeError, Journal, Marks, ReadError};
 
 /// Between two deliveries, unless more than one batch waits: five transactions a second are enough
 /// for the ledger to be up to date, and batches grow with the load instead of with its wake-ups.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// A ledger that was put back is noticed by the next batch, or after this time where none comes.
+const CHECK_EVERY: Duration = Duration::from_secs(60);
 
 /// What is left at the end gets this long. The journal keeps what does not arrive, but a gateway
 /// that goes for good may take its disk along.
@@ -148,7 +155,8 @@ pub async fn run(
         state,
         backoff: Backoff::default(),
         parcel: None,
-        gone: None,
+        gone: VecDeque::new(),
+        check_at: Instant::now(),
         records_max: USAGE_BATCH_RECORDS_MAX,
     };
     cancel.run_until_cancelled(courier.follow()).await;
@@ -167,8 +175,10 @@ struct Courier {
     backoff: Backoff,
     /// What was sent and not acknowledged.
     parcel: Option<Parcel>,
-    /// What the ledger has lost and the journal has no longer.
-    gone: Option<Gone>,
+    /// What the ledger has lost and the journal has no longer, in each epoch: to be said.
+    gone: VecDeque<Gone>,
+    /// When the ledger is next asked how far it is.
+    check_at: Instant,
     /// Fewer than allowed while the ledger refuses, to get through all that comes before the
     /// record that it does not like.
     records_max: usize,
@@ -180,12 +190,12 @@ struct Parcel {
     first: u64,
     records: usize,
     bytes: Bytes,
-    /// The records from here to before the first are gone.
+    /// The records from here to before the first are gone: that is all that is said.
     missing_from: Option<u64>,
 }
 
 /// Records of an epoch, from one to before another.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Gone {
     epoch: u64,
     from: u64,
@@ -207,11 +217,11 @@ impl Courier {
         let mut appended = self.journal.appended();
         loop {
             appended.borrow_and_update();
-            match self.deliver().await {
+            match self.check_and_deliver().await {
                 Ok(Left::More) => {}
                 Ok(Left::Little) => sleep(PAUSE).await,
                 Ok(Left::Nothing) => {
-                    if appended.changed().await.is_err() {
+                    if let Ok(Err(_)) = timeout_at(self.check_at, appended.changed()).await {
                         // The journal is closed: nothing will come any more.
                         std::future::pending().await
                     }
@@ -221,6 +231,34 @@ impl Courier {
         }
     }
 
+    async fn check_and_deliver(&mut self) -> Result<Left, Failure> {
+        // What is under way may be in the ledger without having been acknowledged.
+        if self.parcel.is_none() && Instant::now() >= self.check_at {
+            self.check().await?;
+        }
+        self.deliver().await
+    }
+
+    /// Asks the ledger whether it has what it once took.
+    async fn check(&mut self) -> Result<(), Failure> {
+        let ledger = match self.control.usage_marks(self.journal.node()).await {
+            Ok(marks) => marks.into_iter().collect::<Marks>(),
+            // It is of a version that does not say.
+            Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => self.journal.marks(),
+            Err(error) => return Err(error.into()),
+        };
+        for (epoch, believed) in self.journal.marks() {
+            let through = ledger.get(&epoch).copied().unwrap_or(0);
+            if through < believed {
+                let back = self.take_back(epoch, through).await?;
+                self.resume(&back);
+            }
+        }
+        self.journal.confirm();
+        self.check_at = Instant::now() + CHECK_EVERY;
+        Ok(())
+    }
+
     async fn empty(&mut self) -> Result<(), Failure> {
         while self.deliver().await? != Left::Nothing {}
         Ok(())
@@ -228,14 +266,20 @@ impl Courier {
 
     async fn deliver(&mut self) -> Result<Left, Failure> {
         if self.parcel.is_none() {
-            self.parcel = self.pack().await?;
+            let statement = self.gone.front().map(|gone| gone.statement(self.journal.node()));
+            self.parcel = match statement {
+                Some(statement) => Some(statement),
+                None => self.pack().await?,
+            };
         }
         let Some(parcel) = &self.parcel else {
             self.succeeded(0);
             return Ok(Left::Nothing);
         };
         match self.control.deliver(parcel.bytes.clone(), parcel.missing_from).await {
-            Ok(ack) if ack.through < parcel.first => self.go_back(ack.through).await,
+            Ok(ack) if ack.through < parcel.first.min(parcel.last()) => {
+                self.go_back(ack.through).await
+            }
             Ok(ack) => self.acknowledged(ack),
             Err(error) => {
                 let failure = Failure::from(error);
@@ -254,28 +298,36 @@ impl Courier {
         let parcel = spawn_blocking(move || {
             journal.undelivered(records_max).map(|batch| batch.map(Parcel::of))
         });
-        let mut parcel = parcel.await??;
-        if let Some(parcel) = &mut parcel {
-            let gone = self.gone.filter(|gone| gone.is_before(parcel));
-            parcel.missing_from = gone.map(|gone| gone.from);
-        }
-        Ok(parcel)
+        Ok(parcel.await??)
     }
 
-    /// The ledger lacks what comes before the parcel, which it had before: delivery goes on with the
-    /// first record of that which is still here.
+    /// The ledger lacks what comes before the parcel, which it had before.
     async fn go_back(&mut self, through: u64) -> Result<Left, Failure> {
-        let Some(parcel) = &self.parcel else { return Err(Failure::Nothing(through)) };
-        let (journal, epoch) = (self.journal.clone(), parcel.epoch);
-        let first = spawn_blocking(move || journal.take_back(epoch, through)).await?;
-        let from = through + 1;
-        let Some(first) = first else { return Err(Failure::Nothing(through)) };
-        let gone = (from < first).then_some(Gone { epoch, from, until: first });
-        let is_said = parcel.first == first && parcel.missing_from == gone.map(|gone| gone.from);
-        if is_said {
+        let Some(parcel) = self.parcel.take() else { return Err(Failure::Nothing(through)) };
+        let back = self.take_back(parcel.epoch, through).await?;
+        let said =
+            parcel.missing_from.map(|from| Gone { epoch: parcel.epoch, from, until: parcel.first });
+        if back.gone == said && back.first == parcel.first {
             return Err(Failure::Nothing(through));
         }
-        let missing = first.saturating_sub(from);
+        self.resume(&back);
+        // Of two control planes with stores that differ, each would send back what the other has taken.
+        sleep(self.backoff.next(rand::random())).await;
+        Ok(Left::More)
+    }
+
+    async fn take_back(&self, epoch: u64, through: u64) -> Result<Back, Failure> {
+        let journal = self.journal.clone();
+        let first = spawn_blocking(move || journal.take_back(epoch, through)).await?;
+        let first = first.ok_or(Failure::Nothing(through))?;
+        let from = through + 1;
+        let gone = (from < first).then_some(Gone { epoch, from, until: first });
+        Ok(Back { epoch, through, first, gone })
+    }
+
+    fn resume(&mut self, back: &Back) {
+        let Back { epoch, through, first, gone } = *back;
+        let missing = gone.map_or(0, |gone| gone.until - gone.from);
         tracing::error!(
             epoch,
             through,
@@ -283,17 +335,17 @@ impl Courier {
             missing,
             "the ledger has less than before: what is still here is delivered again"
         );
-        self.parcel = None;
-        self.gone = gone;
-        // Of two control planes with stores that differ, each would send back what the other has taken.
-        sleep(self.backoff.next(rand::random())).await;
-        Ok(Left::More)
+        self.gone.retain(|gone| gone.epoch != epoch);
+        self.gone.extend(gone);
     }
 
     fn acknowledged(&mut self, ack: UsageAck) -> Result<Left, Failure> {
         let Some(parcel) = self.parcel.take() else { return Ok(Left::Little) };
         self.journal.acknowledge(parcel.epoch, ack.through)?;
-        self.gone = None;
+        if parcel.missing_from.is_some() {
+            self.gone.pop_front();
+            return Ok(Left::More);
+        }
         let was_full = parcel.records >= self.records_max;
         let is_partial = ack.through < parcel.last();
         self.records_max = (self.records_max * 2).min(USAGE_BATCH_RECORDS_MAX);
@@ -341,9 +393,21 @@ impl Courier {
     }
 }
 
+/// Where delivery of an epoch goes on.
+struct Back {
+    epoch: u64,
+    /// What the ledger has.
+    through: u64,
+    first: u64,
+    /// What is between.
+    gone: Option<Gone>,
+}
+
 impl Gone {
-    fn is_before(&self, parcel: &Parcel) -> bool {
-        self.epoch == parcel.epoch && self.until == parcel.first
+    /// A batch without records that says so.
+    fn statement(&self, node: NodeId) -> Parcel {
+        let batch = UsageBatch { node, epoch: self.epoch, first: self.until, records: Vec::new() };
+        Parcel { missing_from: Some(self.from), ..Parcel::of(batch) }
     }
 }
 

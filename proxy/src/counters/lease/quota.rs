@@ -36,6 +36,8 @@ pub struct QuotaLease {
     pub seeds: Option<Seeds>,
     /// By all, with what is held, as last seen. None: never seen.
     used_seen: Option<i64>,
+    /// The same as of the last grant: what is apart is a part of what was left then.
+    used_at_grant: Option<i64>,
     held_by_others: u64,
     /// Of what is used, what others have: used and not held.
     others: i64,
@@ -44,6 +46,9 @@ pub struct QuotaLease {
     refusals: u32,
     /// Used since the counters were last told, on no grant of theirs.
     pub apart: u64,
+    /// And since they last granted. While they count anew others are told as little, so what has been
+    /// told is not had a second time.
+    apart_since_grant: u64,
     /// Drawn ahead again when less is in hand.
     pub low: u64,
 }
@@ -95,6 +100,7 @@ impl QuotaLease {
         self.hold -= granted;
         self.total += cost as i64;
         self.apart += cost - granted;
+        self.apart_since_grant += cost - granted;
     }
 
     /// What came out otherwise than it was drawn.
@@ -177,6 +183,9 @@ impl QuotaLease {
         let paid = early.min(reply.units);
         self.hold += reply.units - paid;
         self.apart = early - paid;
+        if reply.status == Status::Done {
+            (self.used_at_grant, self.apart_since_grant) = (Some(reply.used), self.apart);
+        }
         // What calls wait for is as good as used, there and here.
         let spent = if told.need > 0 { told.hold + told.need.min(reply.units) } else { 0 };
         let (total, hold) = (told.total + spent as i64, told.hold + reply.units - spent);
@@ -236,16 +245,22 @@ impl QuotaLease {
         self.total == 0 && self.hold == 0 && self.told.is_none()
     }
 
-    /// What this gateway may use of a limit while it stands alone: an equal part of what was left.
-    pub fn part(&self, limit: u64, nodes: u64) -> u64 {
-        let left = match self.used_seen {
-            Some(used) => i64::try_from(limit).unwrap_or(i64::MAX) - used,
+    /// Whether so many units more are within what this gateway may use of a limit while it stands apart:
+    /// an equal part of what was left.
+    pub fn fits_part(&self, units: u64, limit: u64, nodes: u64) -> bool {
+        let part = |used: i64| {
+            let left = i64::try_from(limit).unwrap_or(i64::MAX).saturating_sub(used);
+            u64::try_from(left).unwrap_or(0) / nodes
+        };
+        let fits_since_grant = match self.used_at_grant {
+            Some(used) => self.apart_since_grant + units <= part(used),
             None => {
-                let part = i64::try_from(limit / nodes).unwrap_or(i64::MAX);
-                return u64::try_from(part - self.past - self.total).unwrap_or(0) + self.apart;
+                i128::from(self.past) + i128::from(self.total) + i128::from(units)
+                    <= i128::from(limit / nodes)
             }
         };
-        u64::try_from(left).unwrap_or(0) / nodes
+        let fits_what_is_seen = self.used_seen.is_none_or(|used| self.apart + units <= part(used));
+        fits_since_grant && fits_what_is_seen
     }
 
     /// Used on no grant since a question was put.

@@ -129,6 +129,14 @@ impl RateLease {
         }
     }
 
+    /// The counters have taken down what passed without them, and grant nothing yet.
+    pub fn told(&mut self, ask: Option<&RateAsk>, now_ns: u64) {
+        if let Some(ask) = ask {
+            self.owed_ns = self.owed(now_ns).saturating_sub(ask.owed_ns);
+            self.owed_at_ns = now_ns;
+        }
+    }
+
     /// What was granted to be spent at once is spent, or lost.
     pub fn drop_unleased(&mut self, now_ns: u64) {
         for lot in &mut self.lots {

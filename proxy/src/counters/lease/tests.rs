@@ -77,3 +77,34 @@ fn what_was_used_before_the_answer_is_paid_from_it() {
     let quota = next.quota.expect("the plan has a quota");
     assert_eq!((quota.total, quota.hold), (2, 0));
 }
+
+/// Counters that were emptied: they add up what they are told and grant nothing yet.
+#[test]
+fn while_the_counters_count_anew_all_parts_together_are_what_was_left() {
+    for used in [None, Some(120)] {
+        let limit = 300;
+        let mut leases: Vec<Lease> = (0..NODES).map(|_| lease(limit)).collect();
+        for lease in leases.iter_mut().filter(|_| used.is_some()) {
+            let ask = ask_for_a_call(lease, 1);
+            let reply = Reply { used: used.unwrap_or(0), ..granted(0, limit) };
+            lease.answer(ask.seq, &reply, 0, 2);
+        }
+        let mut told = [0; NODES as usize];
+        let mut passed = 0;
+        for round in 1..10 {
+            let now_ns = round * 1_000_000_000;
+            for (node, lease) in leases.iter_mut().enumerate() {
+                let admits =
+                    |lease: &mut Lease| lease.draw_apart(1, NODES, now_ns) == Verdict::Admitted;
+                passed += (0..limit).take_while(|_| admits(lease)).count() as u64;
+                lease.lost();
+                let ask = lease.ask(NODES, &Arc::from([]), now_ns).expect("it was lost");
+                told[node] = ask.quota.map_or(0, |quota| quota.total);
+                let used = told.iter().sum();
+                let counting = Reply { status: Status::Counting, used, ..granted(0, limit) };
+                lease.answer(ask.seq, &counting, 0, now_ns);
+            }
+        }
+        assert_eq!(passed, limit - used.unwrap_or(0) as u64, "of {used:?} used");
+    }
+}

@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use tokio::task::JoinHandle;
+use tollgate_common::internal::USAGE_MARKS_PATH;
 use tollgate_common::usage::UsageRecord;
 
 use super::*;
@@ -59,6 +60,21 @@ fn ack(through: u64) -> Vec<u8> {
     postcard::to_stdvec(&UsageAck { through }).unwrap()
 }
 
+/// What is asked next besides whether the ledger has what it took: it has nothing to lose.
+async fn next(admin: &mut TestAdmin) -> Question {
+    loop {
+        let question = admin.asked().await;
+        if question.path != USAGE_MARKS_PATH {
+            return question;
+        }
+        question.answer(200, marks(&[]));
+    }
+}
+
+fn marks(marks: &[(u64, u64)]) -> Vec<u8> {
+    postcard::to_stdvec(&marks.to_vec()).unwrap()
+}
+
 /// Takes a batch whole.
 fn take(question: Question) {
     let batch = batch(&question);
@@ -76,7 +92,7 @@ async fn what_is_appended_is_delivered_in_order_and_once() {
     for round in 0..3 {
         delivery.call(round * 10..round * 10 + 10);
         while seen.len() < (round as usize + 1) * 10 {
-            let asked = admin.asked().await;
+            let asked = next(&mut admin).await;
             assert_eq!(batch(&asked).node, delivery.journal.node());
             assert_eq!(batch(&asked).first, seen.len() as u64 + 1);
             seen.extend(units(&asked));
@@ -96,18 +112,18 @@ async fn a_batch_of_unknown_fate_is_sent_again_as_the_same_bytes() {
     let mut delivery = Delivery::start(directory.path(), admin.control());
     delivery.call([1, 2]);
 
-    let first = admin.asked().await;
+    let first = next(&mut admin).await;
     let sent = first.body.clone();
     delivery.call([3]);
     // The ledger has it, but its answer is lost.
     first.hang_up();
-    let again = admin.asked().await;
+    let again = next(&mut admin).await;
     assert_eq!(again.body, sent);
     again.answer(500, "");
-    let again = admin.asked().await;
+    let again = next(&mut admin).await;
     assert_eq!(again.body, sent);
     take(again);
-    let rest = admin.asked().await;
+    let rest = next(&mut admin).await;
     assert_eq!(units(&rest), [3]);
     take(rest);
 
@@ -124,7 +140,7 @@ async fn a_ledger_that_is_ahead_is_believed() {
     delivery.call([1, 2, 3]);
 
     // An earlier life delivered all three and did not hear of it.
-    let asked = admin.asked().await;
+    let asked = next(&mut admin).await;
     let epoch = batch(&asked).epoch;
     assert_eq!(epoch, delivery.journal.epoch());
     asked.answer(200, ack(3));
@@ -145,10 +161,10 @@ async fn a_part_that_is_acknowledged_is_not_sent_again() {
     delivery.troubled(Trouble::AdminAway).await;
 
     let mut admin = TestAdmin::start_on(address).await;
-    let asked = admin.asked().await;
+    let asked = next(&mut admin).await;
     assert_eq!(units(&asked), [1, 2, 3]);
     asked.answer(200, ack(2));
-    let asked = admin.asked().await;
+    let asked = next(&mut admin).await;
 
     assert_eq!(units(&asked), [3]);
     take(asked);
@@ -163,17 +179,17 @@ async fn a_gap_is_an_alarm_and_nothing_is_left_out() {
     let mut delivery = Delivery::start(directory.path(), admin.control());
     delivery.call([1]);
 
-    let asked = admin.asked().await;
+    let asked = next(&mut admin).await;
     let sent = asked.body.clone();
     asked.answer(409, r#"{"detail":"record 1 cannot come before record 0"}"#);
     delivery.troubled(Trouble::Gap).await;
     assert!(Trouble::Gap.is_alarm());
-    let again = admin.asked().await;
+    let again = next(&mut admin).await;
 
     assert_eq!(again.body, sent);
     // An acknowledgement of less than was ever acknowledged is no better.
     again.answer(200, ack(0));
-    let again = admin.asked().await;
+    let again = next(&mut admin).await;
     assert_eq!(again.body, sent);
     take(again);
     delivery.delivered(1).await;
@@ -187,14 +203,14 @@ async fn a_ledger_that_was_put_back_gets_again_what_is_still_here() {
     let mut admin = TestAdmin::start().await;
     let mut delivery = Delivery::start(directory.path(), admin.control());
     delivery.call([1, 2, 3]);
-    take(admin.asked().await);
+    take(next(&mut admin).await);
     delivery.delivered(3).await;
     delivery.call([4]);
 
-    let asked = admin.asked().await;
+    let asked = next(&mut admin).await;
     assert_eq!((batch(&asked).first, units(&asked)), (4, vec![4]));
     asked.answer(200, ack(1));
-    let again = admin.asked().await;
+    let again = next(&mut admin).await;
 
     assert_eq!((batch(&again).first, units(&again)), (2, vec![2, 3, 4]));
     assert_eq!(again.query, "");
@@ -213,7 +229,7 @@ async fn what_is_gone_here_too_is_said() {
     delivery.call(vec![1; 2 * segment]);
     let mut through = 0;
     while through < 2 * segment as u64 {
-        let asked = admin.asked().await;
+        let asked = next(&mut admin).await;
         through = batch(&asked).first - 1 + units(&asked).len() as u64;
         take(asked);
     }
@@ -222,24 +238,109 @@ async fn what_is_gone_here_too_is_said() {
     }
     delivery.call([7]);
 
-    admin.asked().await.answer(200, ack(5));
-    let asked = admin.asked().await;
-    let first = batch(&asked).first;
-    assert_eq!(asked.query, "missing_from=6");
+    next(&mut admin).await.answer(200, ack(5));
+    let said = next(&mut admin).await;
+    let first = batch(&said).first;
+    assert_eq!((said.query.as_str(), units(&said)), ("missing_from=6", vec![]));
     assert!(first > 6 && first <= through, "{first}");
     // One that knows of no loss is not asked again and again without a pause.
-    asked.answer(200, ack(5));
+    said.answer(200, ack(5));
     delivery.troubled(Trouble::Gap).await;
-    let mut again = admin.asked().await;
-    assert_eq!((batch(&again).first, &*again.query), (first, "missing_from=6"));
-    while units(&again).last() != Some(&7) {
-        take(again);
-        again = admin.asked().await;
-        assert_eq!(again.query, "");
+    let said = next(&mut admin).await;
+    assert_eq!((batch(&said).first, &*said.query), (first, "missing_from=6"));
+    said.answer(200, ack(first - 1));
+    let mut rest = next(&mut admin).await;
+    assert_eq!(batch(&rest).first, first);
+    while units(&rest).last() != Some(&7) {
+        assert_eq!(rest.query, "");
+        take(rest);
+        rest = next(&mut admin).await;
     }
-    take(again);
+    take(rest);
 
     delivery.state.wait_for(|state| state.trouble.is_none()).await.unwrap();
+    delivery.stop().await;
+}
+
+/// A life that ended with so many records, all of which the ledger took. Says its epoch.
+async fn an_earlier_life(directory: &Path, admin: &mut TestAdmin, records: usize) -> u64 {
+    let mut delivery = Delivery::start(directory, admin.control());
+    let epoch = delivery.journal.epoch();
+    delivery.call(vec![1; records]);
+    let mut through = 0;
+    while through < records {
+        let asked = next(admin).await;
+        through += units(&asked).len();
+        take(asked);
+    }
+    delivery.delivered(records as u64).await;
+    delivery.stop().await;
+    epoch
+}
+
+#[tokio::test]
+async fn what_an_earlier_life_delivered_is_delivered_again_to_a_ledger_that_was_put_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut admin = TestAdmin::start().await;
+    let epoch = an_earlier_life(directory.path(), &mut admin, 3).await;
+
+    let delivery = Delivery::start(directory.path(), admin.control());
+    let question = admin.asked().await;
+    assert_eq!(question.path, USAGE_MARKS_PATH);
+    assert_eq!(question.query, format!("node={}", delivery.journal.node()));
+    question.answer(200, marks(&[(epoch, 1)]));
+
+    let again = next(&mut admin).await;
+    assert_eq!((batch(&again).epoch, batch(&again).first, units(&again).len()), (epoch, 2, 2));
+    take(again);
+    delivery.stop().await;
+}
+
+#[tokio::test]
+async fn what_earlier_lives_have_no_longer_is_said_of_each() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut admin = TestAdmin::start().await;
+    let first = an_earlier_life(directory.path(), &mut admin, 3).await;
+    let second = an_earlier_life(directory.path(), &mut admin, 2).await;
+    // A ledger that has all of it lets it go.
+    let delivery = Delivery::start(directory.path(), admin.control());
+    admin.asked().await.answer(200, marks(&[(first, 3), (second, 2)]));
+    while delivery.journal.stats().segments > 2 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    delivery.stop().await;
+
+    let mut delivery = Delivery::start(directory.path(), admin.control());
+    delivery.call([9]);
+    admin.asked().await.answer(200, marks(&[(second, 1)]));
+    let mut said = Vec::new();
+    for _ in 0..2 {
+        let question = next(&mut admin).await;
+        let batch = batch(&question);
+        said.push((batch.epoch, question.query.clone(), batch.first, batch.records.len()));
+        question.answer(200, ack(batch.first - 1));
+    }
+    let rest = next(&mut admin).await;
+
+    let of = |epoch, from: &str, until| (epoch, format!("missing_from={from}"), until, 0);
+    assert_eq!(said, [of(first, "1", 4), of(second, "2", 3)]);
+    assert_eq!((batch(&rest).epoch, units(&rest)), (delivery.journal.epoch(), vec![9]));
+    take(rest);
+    delivery.delivered(1).await;
+    delivery.stop().await;
+}
+
+#[tokio::test]
+async fn a_control_plane_that_does_not_say_how_far_the_ledger_is_gets_usage_all_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut admin = TestAdmin::start().await;
+    let mut delivery = Delivery::start(directory.path(), admin.control());
+    delivery.call([1]);
+
+    admin.asked().await.answer(404, "");
+    take(next(&mut admin).await);
+
+    delivery.delivered(1).await;
     delivery.stop().await;
 }
 
@@ -253,7 +354,7 @@ async fn one_record_that_is_not_taken_keeps_back_only_what_follows_it() {
     let mut taken = Vec::new();
     let mut alone = 0;
     while alone < 2 {
-        let asked = admin.asked().await;
+        let asked = next(&mut admin).await;
         let units = units(&asked);
         if units.contains(&666) {
             alone += usize::from(units == [666]);
@@ -268,7 +369,7 @@ async fn one_record_that_is_not_taken_keeps_back_only_what_follows_it() {
     delivery.troubled(Trouble::NotTaken).await;
     // After an upgrade the ledger knows what to make of it.
     while taken.len() < 8 {
-        let asked = admin.asked().await;
+        let asked = next(&mut admin).await;
         taken.extend(units(&asked));
         take(asked);
     }
@@ -284,13 +385,13 @@ async fn an_acknowledgement_of_what_was_never_written_is_an_alarm() {
     let mut delivery = Delivery::start(directory.path(), admin.control());
     delivery.call([1]);
 
-    admin.asked().await.answer(200, ack(1_000));
+    next(&mut admin).await.answer(200, ack(1_000));
 
     delivery.troubled(Trouble::OtherNode).await;
     assert!(delivery.journal.undelivered(1).unwrap().is_some());
-    admin.asked().await.answer(401, "");
+    next(&mut admin).await.answer(401, "");
     delivery.troubled(Trouble::NotAuthorized).await;
-    take(admin.asked().await);
+    take(next(&mut admin).await);
     delivery.delivered(1).await;
     delivery.stop().await;
 }
@@ -306,7 +407,7 @@ async fn what_is_left_at_the_end_is_delivered() {
     let stopping = tokio::spawn(delivery.stop());
     let mut count = 0;
     while count < USAGE_BATCH_RECORDS_MAX + 5 {
-        let asked = admin.asked().await;
+        let asked = next(&mut admin).await;
         let batch = batch(&asked);
         assert!(batch.records.len() <= USAGE_BATCH_RECORDS_MAX * USAGE_RECORD_BYTES);
         if batch.first == count as u64 + 1 {
@@ -327,11 +428,11 @@ async fn what_an_earlier_life_left_is_delivered_first() {
     let mut delivery = Delivery::start(directory.path(), admin.control());
     delivery.call([3]);
 
-    let old = admin.asked().await;
+    let old = next(&mut admin).await;
     assert_eq!(units(&old), [1, 2]);
     assert!(batch(&old).epoch < delivery.journal.epoch());
     take(old);
-    let new = admin.asked().await;
+    let new = next(&mut admin).await;
     assert_eq!(units(&new), [3]);
     take(new);
 

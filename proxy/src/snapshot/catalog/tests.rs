@@ -4,6 +4,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use tollgate_common::catalog::SubscriptionStatus;
 use tollgate_common::refusal::Refusal;
+use tollgate_common::snapshot::{Entry, SubscriptionRules};
 use tollgate_common::time::Clock;
 
 use super::*;
@@ -13,6 +14,7 @@ use crate::fixture::{
     TestClock, apply, catalog, catalog_with, compiled, digest, key, plan, plan_id, product,
     subscription, subscription_id,
 };
+use crate::snapshot::batch::Batch;
 
 /// Product 1 with plan 1, subscription 1 on it, and its key 1.
 fn one_of_each() -> [Entry; 4] {
