@@ -23,8 +23,13 @@ impl<K: Eq + Hash> Counts<K> {
 
     /// Counts one more of a key, unless it has as many as it may.
     pub fn has_counted(&self, key: K) -> bool {
+        self.has_counted_of(self.per_key_max, key)
+    }
+
+    /// The same where it may have fewer for now.
+    pub fn has_counted_of(&self, max: usize, key: K) -> bool {
         let mut count = self.by_key.entry(key).or_insert(0);
-        let has_room = *count < self.per_key_max;
+        let has_room = *count < max.min(self.per_key_max);
         *count += usize::from(has_room);
         has_room
     }

@@ -65,7 +65,7 @@ use self::room::Room;
 use self::trust::Trust;
 
 pub use self::connect::ConnectError;
-pub use self::http2::{Http2Pool, Http2Stream, Opened, SendError};
+pub use self::http2::{Http2Pool, Http2Stream, OnConnection, Opened, SendError};
 pub use self::pool::{Pool, PoolLimits};
 pub use self::room::Claim;
 pub use self::stream::{Connection, Protocol, UpstreamStream};

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
-use http::{Request, Response, Uri, Version};
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, Response, Uri, Version};
 use http_body_util::channel::{Channel, Sender};
 use http_body_util::{BodyExt, Either, Empty};
 use hyper::body::{Body, Incoming};
@@ -19,11 +19,11 @@ use super::way::{Wanted, Way, open};
 use super::{Broken, Call, Failure, Unseen};
 use crate::fields::Fields;
 use crate::http1::patience::{Elapsed, Patience};
-use crate::http1::response::ResponseHead;
+use crate::http1::response::{ResponseHead, has_no_body};
 use crate::pass;
 use crate::request::Framing;
 use crate::respond::{BodyEnd, RequestBody, Responder};
-use crate::upstream::{Http2Stream, SendError, Upstream};
+use crate::upstream::{Http2Stream, OnConnection, SendError, Upstream};
 
 /// A request body on its way to an upstream.
 pub type UpstreamBody = Either<Empty<Bytes>, Channel<Bytes, BodyCut>>;
@@ -35,6 +35,10 @@ pub struct BodyCut;
 
 /// How often a request is sent whose connection takes it no more: each time on another one.
 const SENDS_MAX: u32 = 3;
+
+/// An upstream that takes nothing of a body for so long may take nothing of any other on its connection
+/// either: new calls go to another one.
+const STALL_MAX: Duration = Duration::from_secs(1);
 
 /// Pieces of a body between the caller's connection and the upstream's: one is sent while the next
 /// is read.
@@ -67,13 +71,15 @@ pub(super) async fn exchange(
     let bytes_max = call.body_bytes_max();
     let key = &*call.admitted.credential;
     let patience = Patience::default();
-    let sending = Sending { sender, progress, patience, silence, bytes_max, key };
+    let (stall, connection) = (Patience::default(), stream.connection());
+    let sending =
+        Sending { sender, progress, patience, silence, bytes_max, key, stall, connection };
     let sending = sending.run(body);
     let receiving = async {
         let mut asking = Asking::new(wanted, upstream, timeout, progress);
         // The stream is to stay for as long as the answer is read.
         let (_stream, response) = asking.run(stream, request).await?;
-        let (head, mut source) = read_answer(response)?;
+        let (head, mut source) = read_answer(response, &call.head.method)?;
         let mut relay = Relay {
             grant: &mut call.admitted.grant,
             weight: &call.admitted.weight,
@@ -136,7 +142,7 @@ impl<'a> Asking<'a> {
             };
             // Nothing of it was sent, and its body has not begun: another connection can have it.
             let unsent = error.unsent.filter(|_| sends_left > 0).ok_or(broken)?;
-            stream.leave_connection();
+            stream.connection().leave();
             drop(stream);
             let now_ns = self.wanted.core.gateway.clock.monotonic_ns();
             let found = open(self.wanted, self.upstream, now_ns).await?;
@@ -190,7 +196,7 @@ fn request(
         insert(fields, field.name(), field.value());
     }
     if let Framing::Length(length) = call.head.framing {
-        fields.insert(http::header::CONTENT_LENGTH, length.into());
+        fields.insert(CONTENT_LENGTH, length.into());
     }
     if call.head.takes_trailers {
         fields.insert(http::header::TE, HeaderValue::from_static("trailers"));
@@ -228,6 +234,8 @@ struct Sending<'a> {
     bytes_max: u64,
     /// The caller's key, which does not go on.
     key: &'a [u8],
+    stall: Patience,
+    connection: OnConnection,
 }
 
 impl Sending<'_> {
@@ -260,7 +268,15 @@ impl Sending<'_> {
             if passed + length > self.bytes_max {
                 return Err(Stopped::Caller(BodyEnd::Refused(Refusal::ContentTooLarge)));
             }
-            let taken = sender.send_data(piece);
+            let (stall, connection) = (&mut self.stall, &self.connection);
+            let taken = async {
+                let mut taken = std::pin::pin!(sender.send_data(piece));
+                if let Ok(taken) = stall.within(STALL_MAX, taken.as_mut()).await {
+                    return taken;
+                }
+                connection.leave();
+                taken.await
+            };
             hand_over(&mut self.patience, self.silence, self.progress, body, taken).await?;
         }
         if let Some(trailers) = body.trailers() {
@@ -275,11 +291,18 @@ impl Sending<'_> {
     }
 }
 
-fn read_answer(response: Response<Incoming>) -> Result<(ResponseHead, Source), Failure> {
+fn read_answer(
+    response: Response<Incoming>,
+    method: &Method,
+) -> Result<(ResponseHead, Source), Failure> {
     let (parts, body) = response.into_parts();
     let mut fields = Fields::default();
     for (name, value) in &parts.headers {
-        fields.push(name.as_str().as_bytes(), value.as_bytes());
+        // hyper holds several to be equal; to say it once is enough (RFC 9110, section 8.6).
+        let is_repeated = name == CONTENT_LENGTH && fields.named("content-length").is_some();
+        if !is_repeated {
+            fields.push(name.as_str().as_bytes(), value.as_bytes());
+        }
     }
     // hyper holds a body to its length, but only to one that is called by its right name.
     if fields.frames_in_disguise() {
@@ -287,26 +310,31 @@ fn read_answer(response: Response<Incoming>) -> Result<(ResponseHead, Source), F
     }
     let length = fields.named("content-length");
     let length = length.and_then(|length| str::from_utf8(length).ok()?.parse().ok());
+    let status = parts.status.as_u16();
+    // What a server sends all the same would be read as the next answer.
+    let ends_here = has_no_body(method, status);
     let framing = match length {
-        _ if body.is_end_stream() => Framing::Empty,
+        _ if body.is_end_stream() || ends_here => Framing::Empty,
         Some(length) => Framing::Length(length),
         None => Framing::Chunked,
     };
-    let status = parts.status.as_u16();
     let head = ResponseHead { status, fields, framing, keeps_connection: true };
-    Ok((head, Source { body, trailers: None }))
+    Ok((head, Source { body, ends_here, trailers: None }))
 }
 
 /// The body of an answer on a stream.
 struct Source {
     body: Incoming,
+    /// It has no body, whatever comes.
+    ends_here: bool,
     trailers: Option<Fields>,
 }
 
 impl AnswerBody for Source {
     async fn piece(&mut self) -> Result<Piece, AnswerBroken> {
         loop {
-            let Some(frame) = self.body.frame().await else {
+            let frame = if self.ends_here { None } else { self.body.frame().await };
+            let Some(frame) = frame else {
                 return Ok(Piece { data: Bytes::new(), last: true });
             };
             match frame.map_err(|_| AnswerBroken)?.into_data() {

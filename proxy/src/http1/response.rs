@@ -100,9 +100,13 @@ fn framing(method: &Method, head: &ResponseHead) -> Result<Framing, ResponseMalf
     if is_repeated || stated != Framing::UntilClose && head.fields.frames_in_disguise() {
         return Err(ResponseMalformed);
     }
-    let has_no_body =
-        *method == Method::HEAD || head.status < 200 || matches!(head.status, 204 | 304);
-    Ok(if has_no_body || stated == Framing::Length(0) { Framing::Empty } else { stated })
+    let is_empty = has_no_body(method, head.status) || stated == Framing::Length(0);
+    Ok(if is_empty { Framing::Empty } else { stated })
+}
+
+/// Whether an answer ends with its head, whatever it says (RFC 9110, section 6.4.1).
+pub fn has_no_body(method: &Method, status: u16) -> bool {
+    *method == Method::HEAD || status < 200 || matches!(status, 204 | 304)
 }
 
 /// Writes `HTTP/1.1 200 OK` and its line end.

@@ -23,7 +23,7 @@ use super::room::{Claim, Claims};
 use super::stream::{Connection, Protocol, UpstreamStream};
 use super::{ConnectError, Target, Upstream};
 
-pub use self::shared::{Http2Stream, SendError};
+pub use self::shared::{Http2Stream, OnConnection, SendError};
 
 /// Connections to one target from one core; with all streams in use, calls wait for one.
 const CONNECTIONS_PER_TARGET_MAX: usize = 8;
@@ -111,7 +111,7 @@ where
             return Ok(Opened::Http1(upstream.connect(target).await?.stream, claim));
         }
         let line = self.line(target);
-        let claim = line.claims.take(subscription).ok_or_else(ConnectError::claimed)?;
+        let claim = line.claim(subscription).ok_or_else(ConnectError::claimed)?;
         let attempts_before = line.state.lock().attempts;
         let deadline = tokio::time::Instant::now() + upstream.connect_timeout();
         loop {
@@ -162,6 +162,14 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    /// A part of the streams that the server allows.
+    fn claim(&self, subscription: SubscriptionId) -> Option<Claim> {
+        let state = self.state.lock();
+        let said = state.connections.iter().filter(|shared| !shared.is_undecided());
+        let allowed = said.map(Shared::allowed).max().unwrap_or(STREAMS_PER_CONNECTION_MAX);
+        self.claims.take_half_of(allowed * CONNECTIONS_PER_TARGET_MAX, subscription)
+    }
+
     fn next(&self, attempts_before: u64) -> Next<B> {
         let mut state = self.state.lock();
         state.connections.retain(|shared| !shared.is_over());

@@ -77,7 +77,16 @@ impl Claims {
     }
 
     pub fn take(self: &Arc<Self>, subscription: SubscriptionId) -> Option<Claim> {
-        let has_room = self.0.has_counted(subscription);
+        self.take_half_of(usize::MAX, subscription)
+    }
+
+    /// Where there are only so many for now.
+    pub fn take_half_of(
+        self: &Arc<Self>,
+        all: usize,
+        subscription: SubscriptionId,
+    ) -> Option<Claim> {
+        let has_room = self.0.has_counted_of(all.div_ceil(2), subscription);
         has_room.then(|| Claim { claims: self.clone(), subscription })
     }
 }

@@ -244,6 +244,13 @@ async fn echo(
         respond.send_response(Response::from_parts(parts, ()), true).unwrap();
         return;
     }
+    if head.uri.path() == "/no-content" {
+        let (mut parts, ()) = response.into_parts();
+        parts.status = http::StatusCode::NO_CONTENT;
+        let head = Response::from_parts(parts, ());
+        let mut stream = respond.send_response(head, false).unwrap();
+        return stream.send_data(Bytes::from_static(b"HTTP/1.1 200 OK\r\n\r\n"), true).unwrap();
+    }
     let mut stream = respond.send_response(response, false).unwrap();
     if head.uri.path() == "/large" {
         send_all(&mut stream, letters(LARGE), true).await;
@@ -369,6 +376,26 @@ async fn an_answer_that_is_only_trailers_is_passed_on() {
             || read_all(&mut answer.into_body()).await.unwrap().is_empty()
     );
     assert_eq!(house.has_recorded(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_server_sends_behind_an_answer_without_body_is_no_answer() {
+    let house = House::open().await;
+    let upstream = Grpc::start().await;
+    let offer = sell_grpc(&house, &upstream).await;
+    let mut caller = house.connect().await;
+
+    for (method, path, status) in
+        [("GET", "/no-content", 204), ("HEAD", "/large", 200), ("GET", "/no-content", 204)]
+    {
+        let head =
+            format!("{method} /grpc{path} HTTP/1.1\r\nHost: x\r\nX-API-Key: {}\r\n\r\n", offer.key);
+        caller.send(head).await;
+        let (answered, fields) = caller.head().await.unwrap();
+        assert_eq!(answered, status, "{fields:?}");
+    }
+
+    assert_eq!(house.has_recorded(3).await.len(), 3);
 }
 
 #[tokio::test]

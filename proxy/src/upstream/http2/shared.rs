@@ -1,7 +1,7 @@
 //! One HTTP/2 connection that calls share: its streams, and the task that keeps it going.
 
 use std::error::Error;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
@@ -11,6 +11,7 @@ use http::{Request, Response};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http2::{Builder, Connection as Driver, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
@@ -23,8 +24,8 @@ pub const STREAMS_PER_CONNECTION_MAX: usize = 100;
 /// Streams that are sent before the server has said how many it allows: other calls wait for that. As
 /// long as this many are allowed, it counts as not said.
 const STREAMS_UNTIL_SAID: usize = 1;
-/// How often it is looked whether the server has said it: soon at first, since it does so at once, and
-/// then now and then, since it may change its mind.
+/// How often it is looked for those that wait whether the server has said it: soon at first, since it does so
+/// at once, and then now and then, since it may change its mind. Each call looks before it is sent.
 const LOOK_FIRST: Duration = Duration::from_millis(1);
 const LOOK_LAST: Duration = Duration::from_secs(1);
 /// By then, a quarter of a second, it has said it, whatever it is.
@@ -51,6 +52,9 @@ pub struct Shared<B> {
 
 /// The streams of a connection.
 struct Room {
+    /// How many the server allows at this moment. None: that cannot be seen now.
+    seen: Box<dyn Fn() -> Option<usize> + Send + Sync>,
+    /// And as far as that has been taken over.
     allowed: AtomicUsize,
     in_use: AtomicUsize,
     /// The server has said how many it allows.
@@ -106,6 +110,9 @@ impl<B> Free<B> {
 
 impl<B> Shared<B> {
     pub fn free_stream(&mut self) -> Option<Free<B>> {
+        if self.room.is_said.load(Ordering::Relaxed) {
+            self.room.look(true);
+        }
         if !self.room.has_room() {
             return None;
         }
@@ -113,6 +120,11 @@ impl<B> Shared<B> {
         self.last_opened = Instant::now();
         let place = Place { room: self.room.clone(), changed: self.changed.clone() };
         Some(Free { sender: self.sender.clone(), place })
+    }
+
+    /// How many streams the server allows.
+    pub fn allowed(&self) -> usize {
+        self.room.allowed.load(Ordering::Relaxed)
     }
 
     /// Whether it takes no more streams.
@@ -153,7 +165,12 @@ where
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| ConnectError::Unreachable(error.to_string()))?;
-        let room = Arc::new(Room::new());
+        let driver = Arc::new(Mutex::new(Box::pin(driver)));
+        let room = Arc::new(Room::new({
+            // It is gone with the connection.
+            let driver = Arc::downgrade(&driver);
+            move || driver.upgrade()?.try_lock().map(|driver| driver.current_max_send_streams())
+        }));
         tokio::spawn(drive(driver, room.clone(), changed.clone()));
         Ok(Self { sender, room, changed, last_opened: Instant::now() })
     }
@@ -161,7 +178,7 @@ where
 
 /// Keeps a connection going until it ends, and its room at what the server allows.
 async fn drive<B>(
-    driver: Driver<TokioIo<UpstreamStream>, B, TokioExecutor>,
+    driver: Arc<Mutex<Pin<Box<Driver<TokioIo<UpstreamStream>, B, TokioExecutor>>>>>,
     room: Arc<Room>,
     changed: Arc<Notify>,
 ) where
@@ -169,11 +186,10 @@ async fn drive<B>(
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let mut driver = pin!(driver);
     let mut look = LOOK_FIRST;
     loop {
         let mut wait = pin!(sleep(look));
-        let ended = std::future::poll_fn(|context| match driver.as_mut().poll(context) {
+        let ended = std::future::poll_fn(|context| match driver.lock().as_mut().poll(context) {
             Poll::Ready(ended) => Poll::Ready(Some(ended)),
             Poll::Pending => wait.as_mut().poll(context).map(|()| None),
         });
@@ -183,8 +199,7 @@ async fn drive<B>(
             }
             return changed.notify_waiters();
         }
-        let allowed = driver.current_max_send_streams().min(STREAMS_PER_CONNECTION_MAX);
-        if (allowed != STREAMS_UNTIL_SAID || look >= LOOK_SAID) && room.allow(allowed) {
+        if room.look(look >= LOOK_SAID) {
             changed.notify_waiters();
         }
         look = (2 * look).min(LOOK_LAST);
@@ -192,8 +207,9 @@ async fn drive<B>(
 }
 
 impl Room {
-    fn new() -> Self {
+    fn new(seen: impl Fn() -> Option<usize> + Send + Sync + 'static) -> Self {
         Self {
+            seen: Box::new(seen),
             allowed: AtomicUsize::new(STREAMS_UNTIL_SAID),
             in_use: AtomicUsize::new(0),
             is_said: AtomicBool::new(false),
@@ -206,8 +222,13 @@ impl Room {
             && self.in_use.load(Ordering::Relaxed) < self.allowed.load(Ordering::Relaxed)
     }
 
-    /// Takes over what the server says. Whether that is news. One that allows none wants the connection to
-    /// end.
+    /// Takes over what the server has said, if it must have by now. Whether that is news.
+    fn look(&self, is_said: bool) -> bool {
+        let Some(seen) = (self.seen)() else { return false };
+        (seen != STREAMS_UNTIL_SAID || is_said) && self.allow(seen.min(STREAMS_PER_CONNECTION_MAX))
+    }
+
+    /// One that allows none wants the connection to end.
     fn allow(&self, allowed: usize) -> bool {
         self.is_left.fetch_or(allowed == 0, Ordering::Relaxed);
         let was_said = self.is_said.swap(true, Ordering::Relaxed);
@@ -215,11 +236,23 @@ impl Room {
     }
 }
 
+/// The connection of a stream.
+pub struct OnConnection {
+    room: Arc<Room>,
+    changed: Arc<Notify>,
+}
+
 impl<B> Http2Stream<B> {
-    /// The server takes no more streams on this connection; those that are open go on.
-    pub fn leave_connection(&self) {
-        self.place.room.is_left.store(true, Ordering::Relaxed);
-        self.place.changed.notify_waiters();
+    pub fn connection(&self) -> OnConnection {
+        OnConnection { room: self.place.room.clone(), changed: self.place.changed.clone() }
+    }
+}
+
+impl OnConnection {
+    /// No more streams are opened on it; those that are open go on.
+    pub fn leave(&self) {
+        self.room.is_left.store(true, Ordering::Relaxed);
+        self.changed.notify_waiters();
     }
 }
 

@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tollgate_common::catalog::product::{UpstreamProtocol, UpstreamSettings};
@@ -185,6 +186,68 @@ async fn a_server_that_allows_one_stream_gets_a_connection_for_each() {
 
     assert_eq!(second.send(request("hello")).await.unwrap().status(), 200);
     assert_eq!(server.accepted(), 2);
+}
+
+#[tokio::test]
+async fn one_subscription_leaves_half_of_the_few_streams_that_a_server_allows() {
+    let server = Server::start("127.0.0.1:0", |stream: TcpStream| async move {
+        let mut settings = h2::server::Builder::new();
+        let mut connection =
+            settings.max_concurrent_streams(1).handshake::<_, Bytes>(stream).await.unwrap();
+        while connection.accept().await.is_some() {}
+    })
+    .await;
+    let (upstream, target) = reach(&server, http2()).await;
+    let calls = Calls::default();
+    let slow = caller();
+    drop(open(&calls, &upstream, target).await);
+    // By then the server has said it.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(calls.open(&upstream, target, slow).await.unwrap());
+    }
+    let over = calls.open(&upstream, target, slow).await;
+
+    assert!(matches!(over, Err(ConnectError::Exhausted(_))));
+    let _other = open(&calls, &upstream, target).await;
+}
+
+/// A frame of settings that states how many streams are allowed.
+fn allows(streams: u8) -> [u8; 15] {
+    [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, streams]
+}
+
+#[tokio::test]
+async fn a_server_that_allows_no_more_streams_gets_none() {
+    let turn = Arc::new(Notify::new());
+    let server = Server::start("127.0.0.1:0", {
+        let turn = turn.clone();
+        move |mut stream: TcpStream| {
+            let turn = turn.clone();
+            async move {
+                stream.write_all(&allows(100)).await.unwrap();
+                turn.notified().await;
+                stream.write_all(&allows(0)).await.unwrap();
+                std::future::pending().await
+            }
+        }
+    })
+    .await;
+    let (upstream, target) = reach(&server, http2()).await;
+    let calls = Calls::default();
+    drop(open(&calls, &upstream, target).await);
+    // It is looked for it seldom by now.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    drop(open(&calls, &upstream, target).await);
+    assert_eq!(server.accepted(), 1);
+
+    turn.notify_one();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    drop(open(&calls, &upstream, target).await);
+
+    server.has_accepted(2).await;
 }
 
 #[tokio::test]
