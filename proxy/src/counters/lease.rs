@@ -43,6 +43,9 @@ const TELL_NS: u64 = 250_000_000;
 /// What was said so recently is not asked again for who only wants to know.
 const FRESH_NS: u64 = 100_000_000;
 
+/// What is known of others is good for so long; then the ledger is asked while the counters cannot be.
+const INFORMED_NS: u64 = 2_000_000_000;
+
 /// After a question without an answer the next one waits, and calls stand apart meanwhile.
 const PAUSE_NS_MIN: u64 = 20_000_000;
 const PAUSE_NS_MAX: u64 = 640_000_000;
@@ -85,6 +88,8 @@ pub struct Lease {
     is_late: bool,
     /// The ledger is to be asked.
     is_unseeded: bool,
+    /// The ledger is being asked in the place of the counters.
+    is_looking: bool,
     /// The counters are to be asked although no call asks for anything.
     must_ask: bool,
 }
@@ -116,6 +121,7 @@ impl Lease {
             failures: 0,
             is_late: false,
             is_unseeded: false,
+            is_looking: false,
             must_ask: false,
         }
     }
@@ -127,6 +133,12 @@ impl Lease {
         }
         if terms.quota != self.terms.quota {
             self.quota.refused_until_ns = 0;
+            // What was granted by the limit before is not spent by this one.
+            self.must_ask |= self.quota.hold > 0;
+            self.quota.hold = 0;
+            if let Some(told) = self.asked.as_mut().and_then(|asked| asked.quota.as_mut()) {
+                told.is_outdated = true;
+            }
         }
         if terms.rate != self.terms.rate {
             self.rate.change(self.terms.rate, terms.rate, now_ns);
@@ -161,10 +173,11 @@ impl Lease {
         self.drawn_at_ns = now_ns;
         self.demand.note_try();
         let is_hard = self.is_hard();
-        let lacks_units = is_hard && self.quota.hold < cost;
-        if lacks_units && now_ns < self.quota.refused_until_ns {
+        self.quota.expire(now_ns);
+        if is_hard && self.quota.refuses(cost, now_ns) {
             return Step::Decided(Verdict::QuotaExceeded);
         }
+        let lacks_units = is_hard && self.quota.hold < cost;
         let lacks_calls = self.terms.rate.is_some() && self.rate.in_hand(now_ns) == 0;
         if lacks_calls && now_ns < self.rate.refused_until_ns {
             return Step::Decided(Verdict::RateExceeded);
@@ -243,7 +256,7 @@ impl Lease {
         let limit = self.terms.quota.and_then(|quota| quota.limit);
         if let Some(limit) = limit
             && self.quota.hold < cost
-            && !self.fits_quota_part(cost - self.quota.hold, limit, nodes)
+            && (self.is_looking || !self.fits_quota_part(cost - self.quota.hold, limit, nodes))
         {
             let is_exhausted = self.quota.is_exhausted(limit);
             return Some(if is_exhausted { Verdict::QuotaExceeded } else { Verdict::Unavailable });
@@ -320,9 +333,11 @@ impl Lease {
             && self.quota.hold == 0
     }
 
-    /// Whether calls were used in the period: if the counters forget, they have to be told.
-    pub fn is_used(&self) -> bool {
-        self.terms.quota.is_some() && (self.quota.total != 0 || self.quota.past != 0)
+    /// Whether calls were used in the period, or of the burst: if the counters forget, they have to be told.
+    pub fn is_used(&self, now_ns: u64) -> bool {
+        let is_quota_used = self.quota.total != 0 || self.quota.past != 0;
+        (self.terms.quota.is_some() && is_quota_used)
+            || (self.terms.rate.is_some() && self.rate.debt(now_ns) > 0)
     }
 
     fn may_ask(&self, now_ns: u64) -> bool {
@@ -386,7 +401,7 @@ impl Lease {
         let took_ns = now_ns.saturating_sub(asked.at_ns);
         self.answer_ns = (3 * self.answer_ns + took_ns) / 4;
         (self.failures, self.is_late, self.is_unseeded) = (0, false, false);
-        let had = asked.quota.as_ref().map(|told| self.quota.take(told, reply));
+        let had = asked.quota.as_ref().map(|told| self.quota.take(told, reply, asked.at_ns));
         match reply.status {
             Status::Done => {}
             Status::Stale => {
@@ -462,7 +477,7 @@ impl Lease {
         }
         let is_quota_empty = asked.quota.is_some() && is_hard && reply.left == 0 && had.is_known;
         if units_refused || (is_quota_empty && reply.units == 0) {
-            self.quota.refuse(chance, now_ns);
+            self.quota.refuse(had.left, chance, now_ns);
         } else if reply.units > 0 {
             self.quota.granted();
         }
@@ -509,6 +524,28 @@ impl Lease {
             told.has_met = false;
         }
         self.must_ask = true;
+    }
+
+    /// Begins to ask the ledger what others have used, where it is to be asked in the place of the counters:
+    /// parts are of what was left, and that may be long ago.
+    pub fn begins_to_look(&mut self, now_ns: u64) -> bool {
+        let is_stale = now_ns.saturating_sub(self.quota.informed_at_ns) >= INFORMED_NS;
+        let is_due = self.terms.outage == OutageMode::Share
+            && self.is_hard()
+            && is_stale
+            && !self.is_looking
+            && !self.is_idle(now_ns);
+        self.is_looking |= is_due;
+        is_due
+    }
+
+    /// What the ledger has said; None: it does not answer either.
+    pub fn look(&mut self, period: Period, others: Option<i64>, now_ns: u64) {
+        self.is_looking = false;
+        match others.filter(|_| period == self.quota.period) {
+            Some(others) => self.quota.learn(others, now_ns),
+            None => self.quota.informed_at_ns = now_ns,
+        }
     }
 
     /// Nothing is drawn any more: what is held is to be given back.

@@ -144,7 +144,7 @@ impl Inner {
         let entries: Vec<Arc<Entry>> = self.entries[bucket].lock().values().cloned().collect();
         for entry in entries {
             let mut desk = entry.desk.lock();
-            if desk.lease.is_used() {
+            if desk.lease.is_used(now_ns) {
                 desk.lease.lost();
                 self.watch(&entry, &mut desk);
                 self.go_on(&entry, &mut desk, now_ns);

@@ -16,6 +16,13 @@ pub const ROLL_CALL_MS: i64 = 1_500;
 /// How far the clocks of gateways and counters may differ.
 const SKEW_MS: i64 = 60_000;
 
+/// What a process holds is free for others after this silence. It does not spend it that long
+/// ([`HOLD_NS_MAX`]).
+const HOLD_FREE_MS: i64 = 60_000;
+
+/// What was granted is not spent any more after so long without an answer.
+pub const HOLD_NS_MAX: u64 = 30_000_000_000;
+
 /// A counter is kept for so long after its period, for whoever is late. Nothing relies on its end.
 const KEEP_MS: i64 = 7 * 24 * 3_600_000;
 
@@ -131,8 +138,9 @@ pub struct Senseless;
 impl Ask {
     pub fn arguments(&self, process: &Process, word: Word) -> Vec<String> {
         let mut list = Arguments(Vec::with_capacity(32));
-        list.text(process.node).text(process.epoch).text(self.seq).text(word.number);
-        list.text(ROLL_CALL_MS).text(SKEW_MS);
+        list.text(process.node).text(process.epoch).text(self.seq);
+        list.text(word.number).text(word.known).text(word.since_ms);
+        list.text(ROLL_CALL_MS).text(SKEW_MS).text(HOLD_FREE_MS);
         match &self.quota {
             Some(quota) => list.quota(quota, self.nodes),
             None => list.no_quota(),

@@ -1,5 +1,7 @@
 //! How many gateways there are, and what of it is believed.
 
+use super::roll::Word;
+
 /// A gateway that is silent for so long shares nothing any more.
 const SILENT_MS: u64 = 5_000;
 
@@ -13,9 +15,10 @@ const COUNT_MS: u64 = 1_000;
 const FEWER_AFTER_NS: u64 = 2 * COUNT_MS * 1_000_000;
 
 /// What `beat.lua` is told.
-pub fn beat_arguments(gateway: &str, number: u64) -> [String; 5] {
+pub fn beat_arguments(gateway: &str, word: Word) -> [String; 7] {
     let [silent, forgotten, count] = [SILENT_MS, FORGOTTEN_MS, COUNT_MS].map(|ms| ms.to_string());
-    [gateway.to_owned(), number.to_string(), silent, forgotten, count]
+    let [number, known] = [word.number, word.known].map(|number| number.to_string());
+    [gateway.to_owned(), number, known, word.since_ms.to_string(), silent, forgotten, count]
 }
 
 /// More gateways are believed at once. Fewer are not: after an outage the first ones to speak find

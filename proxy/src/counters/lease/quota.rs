@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tollgate_common::period::Period;
 use tollgate_common::snapshot::Revision;
 
-use super::exchange::{Meeting, QuotaAsk, Reply, Seeds, Status};
+use super::exchange::{HOLD_NS_MAX, Meeting, QuotaAsk, Reply, Seeds, Status};
 use super::terms::QuotaTerms;
 
 /// What of a quota is used up, the first wait before the counters are asked again: what others hold
@@ -41,9 +41,14 @@ pub struct QuotaLease {
     held_by_others: u64,
     /// Of what is used, what others have: used and not held.
     others: i64,
-    /// Nothing can be had before.
+    /// No more can be had before than was left.
     pub refused_until_ns: u64,
+    refused_left: u64,
     refusals: u32,
+    /// When what is held was last confirmed.
+    confirmed_at_ns: u64,
+    /// When the counters, or the ledger in their place, last said what others have used.
+    pub informed_at_ns: u64,
     /// Used since the counters were last told, on no grant of theirs.
     pub apart: u64,
     /// And since they last granted. While they count anew others are told as little, so what has been
@@ -62,8 +67,11 @@ pub struct Told {
     apart: u64,
     pub has_met: bool,
     has_seeds: bool,
+    first: u64,
     need: u64,
     want: u64,
+    /// It was asked by another limit than is in force now.
+    pub is_outdated: bool,
 }
 
 /// What the counters had for a question.
@@ -73,7 +81,7 @@ pub struct Had {
     pub is_known: bool,
     /// Less was left than the calls that wait lack.
     pub is_short: bool,
-    left: u64,
+    pub left: u64,
 }
 
 impl Had {
@@ -92,6 +100,18 @@ impl QuotaLease {
     pub fn spend(&mut self, cost: u64) {
         self.hold -= cost;
         self.total += cost as i64;
+    }
+
+    /// Whether a call has nothing in hand and the counters have said that there is not enough for it.
+    pub fn refuses(&self, cost: u64, now_ns: u64) -> bool {
+        self.hold < cost && now_ns < self.refused_until_ns && cost > self.refused_left
+    }
+
+    /// What is held without a word from the counters for long is not spent: by now others have it.
+    pub fn expire(&mut self, now_ns: u64) {
+        if now_ns.saturating_sub(self.confirmed_at_ns) > HOLD_NS_MAX {
+            self.hold = 0;
+        }
     }
 
     /// Uses units that the counters have not granted.
@@ -126,6 +146,10 @@ impl QuotaLease {
         ahead: u64,
         alive: &Arc<[u64]>,
     ) -> (QuotaAsk, Told) {
+        if waiting.first > self.hold {
+            // What does not do for the call that waits does for others, if there is not more.
+            self.hold = 0;
+        }
         let need = waiting.units.saturating_sub(self.hold);
         let want = need.max((waiting.units + ahead).saturating_sub(self.hold));
         let meeting = (!self.has_met).then(|| Meeting {
@@ -140,8 +164,10 @@ impl QuotaLease {
             apart: self.apart,
             has_met: meeting.is_some(),
             has_seeds: self.seeds.is_some(),
+            first: waiting.first,
             need,
             want,
+            is_outdated: false,
         };
         let ask = QuotaAsk {
             period_start: self.period.start,
@@ -162,7 +188,7 @@ impl QuotaLease {
         (ask, told)
     }
 
-    pub fn take(&mut self, told: &Told, reply: &Reply) -> Had {
+    pub fn take(&mut self, told: &Told, reply: &Reply, asked_at_ns: u64) -> Had {
         if told.period != self.period {
             return Had::default();
         }
@@ -178,16 +204,20 @@ impl QuotaLease {
         if told.has_seeds && reply.status == Status::Done {
             self.seeds = None;
         }
-        // What was used meanwhile without a grant is paid from this one, as far as it goes.
+        self.confirmed_at_ns = asked_at_ns;
+        // What was used meanwhile without a grant is paid from this one, as far as it goes. Of another
+        // limit nothing is kept: the next question gives it back.
         let early = self.used_early(told);
         let paid = early.min(reply.units);
-        self.hold += reply.units - paid;
+        self.hold += if told.is_outdated { 0 } else { reply.units - paid };
         self.apart = early - paid;
         if reply.status == Status::Done {
             (self.used_at_grant, self.apart_since_grant) = (Some(reply.used), self.apart);
+            self.informed_at_ns = asked_at_ns;
         }
         // What calls wait for is as good as used, there and here.
-        let spent = if told.need > 0 { told.hold + told.need.min(reply.units) } else { 0 };
+        let can_pay = told.need > 0 && told.hold + reply.units >= told.first;
+        let spent = if can_pay { told.hold + told.need.min(reply.units) } else { 0 };
         let (total, hold) = (told.total + spent as i64, told.hold + reply.units - spent);
         self.told = Some((total, hold));
         self.others = reply.used - reply.held as i64 - total - self.past;
@@ -205,13 +235,23 @@ impl QuotaLease {
         Had { is_known: true, is_short: told.need > reply.units, left: reply.left }
     }
 
+    /// The ledger has said what others have used, where the counters cannot: more than was seen.
+    pub fn learn(&mut self, others: i64, now_ns: u64) {
+        self.informed_at_ns = now_ns;
+        let used = others + self.past + self.total;
+        self.used_seen = self.used_seen.max(Some(used));
+        let before = used - i64::try_from(self.apart_since_grant).unwrap_or(0);
+        self.used_at_grant = self.used_at_grant.max(Some(before));
+    }
+
     /// Keeps so much in hand before asking again, unless too little is left for that.
     pub fn keep(&mut self, units: u64) {
         self.low = self.low.min(units);
     }
 
-    /// The counters have no more.
-    pub fn refuse(&mut self, chance: u32, now_ns: u64) {
+    /// The counters have no more than is left.
+    pub fn refuse(&mut self, left: u64, chance: u32, now_ns: u64) {
+        self.refused_left = left;
         self.refusals = if self.held_by_others > 0 { 0 } else { self.refusals + 1 };
         let wait_ns = (AGAIN_NS_MIN << self.refusals.min(10)).min(AGAIN_NS_MAX);
         let jitter_ns = u128::from(wait_ns / 4) * u128::from(chance) / u128::from(u32::MAX);

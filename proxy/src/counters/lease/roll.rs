@@ -3,7 +3,8 @@
 //! Subscriptions are spread over buckets, and each bucket has a roll in which every gateway says
 //! again and again that it is there. Whatever it says in the bucket, questions included, is a word with
 //! a number, and the roll has the last one. A roll that was begun anew, or that has an older word than
-//! was acknowledged, tells that the bucket was emptied or put back.
+//! was acknowledged, tells that the bucket was emptied or put back. Each word says what the roll must
+//! have, so that whichever comes first after that finds it out, before anything is granted.
 
 /// Buckets: enough to spread evenly over the nodes of a cluster, few enough to look after each.
 pub const BUCKETS: usize = 32;
@@ -20,7 +21,9 @@ pub struct Roll {
 pub struct Word {
     pub number: u64,
     /// The last word that was acknowledged before this one was said: the roll must have it.
-    known: u64,
+    pub known: u64,
+    /// Since when that roll was kept; 0: no roll is known.
+    pub since_ms: i64,
 }
 
 /// An answer of `beat.lua`.
@@ -36,7 +39,8 @@ pub struct Heard {
 impl Roll {
     pub fn next_word(&mut self) -> Word {
         self.sent += 1;
-        Word { number: self.sent, known: self.acknowledged }
+        let since_ms = self.since_ms.unwrap_or(0);
+        Word { number: self.sent, known: self.acknowledged, since_ms }
     }
 
     /// A word is in the roll.

@@ -108,3 +108,49 @@ fn while_the_counters_count_anew_all_parts_together_are_what_was_left() {
         assert_eq!(passed, limit - used.unwrap_or(0) as u64, "of {used:?} used");
     }
 }
+
+#[test]
+fn what_was_granted_by_another_limit_is_not_spent() {
+    let mut lease = lease(30);
+    let ask = ask_for_a_call(&mut lease, 1);
+    lease.answer(ask.seq, &granted(5, 30), 0, 2);
+    assert_eq!(lease.draw(1, 3), Step::Decided(Verdict::Admitted));
+    lease.wait(Ticket(2), 9);
+    let ask = lease.ask(NODES, &Arc::from([]), 4).expect("a call waits");
+    let quota = Some(QuotaTerms::hard(2, Timestamp(0)));
+    let lower = Terms { quota, rate: None, outage: OutageMode::Share, revision: 2 };
+
+    lease.set_terms(lower, 5);
+
+    assert_eq!(lease.draw(1, 6), Step::Dry);
+    lease.answer(ask.seq, &granted(9, 30), 0, 7);
+    assert_eq!(lease.draw(1, 8), Step::Dry, "nor what is granted late");
+    let next = lease.ask(NODES, &Arc::from([]), 9).expect("all of it goes back");
+    assert_eq!(next.quota.map(|quota| (quota.total, quota.hold)), Some((1, 0)));
+}
+
+#[test]
+fn what_is_held_without_a_word_from_the_counters_is_not_spent_for_long() {
+    let mut lease = lease(30);
+    let ask = ask_for_a_call(&mut lease, 1);
+    lease.answer(ask.seq, &granted(5, 30), 0, 2);
+
+    let later = exchange::HOLD_NS_MAX;
+    assert_eq!(lease.draw(1, later), Step::Decided(Verdict::Admitted));
+    assert_eq!(lease.draw(1, later + 2), Step::Dry);
+}
+
+#[test]
+fn a_call_that_costs_too_much_refuses_no_cheaper_one() {
+    let mut lease = lease(30);
+    lease.wait(Ticket(1), 5);
+    let ask = lease.ask(NODES, &Arc::from([]), 1).expect("a call waits");
+    let reply = Reply { used: 27, left: 3, ..granted(0, 30) };
+
+    let decided = lease.answer(ask.seq, &reply, 0, 2);
+
+    assert_eq!(decided, [(Ticket(1), Verdict::QuotaExceeded)]);
+    assert_eq!(lease.draw(5, 3), Step::Decided(Verdict::QuotaExceeded));
+    assert_eq!(lease.draw(4, 3), Step::Decided(Verdict::QuotaExceeded));
+    assert_eq!(lease.draw(3, 3), Step::Dry, "it may be had");
+}

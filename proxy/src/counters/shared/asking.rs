@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::entry::Entry;
@@ -31,6 +31,9 @@ const QUESTIONS_MAX: usize = 1_024;
 
 /// Questions to the ledger at once, so that lost counters do not become a flood there.
 const SEEDING_MAX: usize = 32;
+
+/// While it is asked in the place of the counters, calls are refused: no longer than this.
+const LOOK_MAX: Duration = Duration::from_millis(500);
 
 /// After a start, what was used before is stated at this pace: a hundred thousand subscriptions in half
 /// a minute, and the calls that come meanwhile do not queue behind them.
@@ -91,7 +94,7 @@ pub async fn run(
             sleep(FAREWELL_LOOK_EVERY).await;
         }
     };
-    if tokio::time::timeout(FAREWELL_MAX, all).await.is_err() {
+    if timeout(FAREWELL_MAX, all).await.is_err() {
         tracing::warn!("the counters did not take back in time what this gateway held");
     }
 }
@@ -143,6 +146,9 @@ async fn put(asking: Arc<Asking>, question: Question) {
         Err(error) => {
             asking.servers.complain(&error);
             desk.lease.failed(ask.seq, now_ns);
+            if desk.lease.begins_to_look(now_ns) {
+                drop(tokio::spawn(look(asking.clone(), entry.clone())));
+            }
         }
     }
     if desk.lease.is_unseeded() && !std::mem::replace(&mut desk.is_seeding, true) {
@@ -164,6 +170,22 @@ fn keys(entry: &Entry, ask: &Ask) -> [String; 3] {
 
 fn roll_key(bucket: usize) -> String {
     format!("tollgate:{{{bucket}}}:roll")
+}
+
+/// Asks the ledger once what other gateways have used, while the counters cannot be asked.
+async fn look(asking: Arc<Asking>, entry: Arc<Entry>) {
+    let period = entry.desk.lock().lease.period();
+    let own = asking.inner.process.node;
+    let asked = async {
+        let _turn = asking.seedings.acquire().await;
+        asking.control.node_totals(entry.subscription, period.start).await
+    };
+    let others = match timeout(LOOK_MAX, asked).await {
+        Ok(Ok(totals)) => Some(totals.iter().filter(|(node, _)| *node != own).map(|of| of.1).sum()),
+        Ok(Err(_)) | Err(_) => None,
+    };
+    let now_ns = asking.inner.clock.monotonic_ns();
+    entry.desk.lock().lease.look(period, others, now_ns);
 }
 
 /// Asks the ledger what each gateway has used, until it answers or the period is another one.
@@ -267,7 +289,7 @@ async fn beat(asking: Arc<Asking>) {
         ticks.tick().await;
         let words = inner.rolls.each_ref().map(|roll| roll.lock().next_word());
         let beats = words.iter().enumerate().map(|(bucket, word)| {
-            let arguments = beat_arguments(&name, word.number);
+            let arguments = beat_arguments(&name, *word);
             let servers = &asking.servers;
             async move { servers.run(Script::Beat, &[roll_key(bucket)], &arguments).await }
         });

@@ -1,11 +1,13 @@
 -- A gateway says that it is there, in one bucket.
 --
 -- KEYS  1 the bucket's roll: since when it is kept, who was there when, and how many were counted when
--- ARGV  1 node:epoch, 2 the number of this beat, 3 silence in ms after which a gateway is not there,
---       4 silence in ms after which it is forgotten, 5 ms for which a count holds
+-- ARGV  1 node:epoch, 2 the number of this beat, 3 of the last word that was acknowledged before, 4 since when
+--       the roll of that was kept, 5 silence in ms after which a gateway is not there, 6 silence in ms after
+--       which it is forgotten, 7 ms for which a count holds
 --
 -- Answers {since when in ms, the number of the last beat of this process that is known here,
--- gateways there}. A roll that is younger than it was, or forgot a beat, tells of a loss.
+-- gateways there}. A roll that is younger than it was, or forgot a beat, tells of a loss; the first who finds
+-- it put back begins it anew, so that the others hear of it too.
 --
 -- All gateways are read only when the count has aged or one comes anew with a beat: each of a thousand reading a
 -- thousand would be more than a server answers.
@@ -14,11 +16,18 @@ local FORGOTTEN_AT_ONCE = 1000
 
 local time = redis.call('TIME')
 local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local silent_ms, forgotten_ms, count_ms = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local number, word_known, since_known = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local silent_ms, forgotten_ms, count_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local own = 'b:' .. ARGV[1]
 local known = redis.call('HMGET', KEYS[1], 'since', own, 'counted')
-local since_ms = tonumber(known[1]) or now_ms
+local since_ms = tonumber(known[1])
 local last = known[2] and tonumber(string.match(known[2], '^(%d+) ')) or 0
+if since_ms and since_known > 0
+    and (since_ms < since_known or (since_ms == since_known and last < word_known)) then
+  since_ms = nil
+end
+local is_new = not since_ms
+since_ms = since_ms or now_ms
 local there, counted_ms
 if known[3] then
   there, counted_ms = string.match(known[3], '^(%d+) (%d+)$')
@@ -45,14 +54,15 @@ local function count()
   return others + 1
 end
 
-local fields = { own, ARGV[2] .. ' ' .. string.format('%.0f', now_ms) }
+-- Of words that overtake each other the later one stays.
+local fields = { own, string.format('%.0f %.0f', math.max(number, last), now_ms) }
 -- A clock that ran back leaves a count from later than now.
 if not there or not known[2] or now_ms < counted_ms or now_ms - counted_ms >= count_ms then
   there = count()
   fields[#fields + 1] = 'counted'
   fields[#fields + 1] = there .. ' ' .. string.format('%.0f', now_ms)
 end
-if not known[1] then
+if is_new then
   fields[#fields + 1] = 'since'
   fields[#fields + 1] = string.format('%.0f', since_ms)
 end

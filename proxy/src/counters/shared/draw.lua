@@ -6,11 +6,11 @@
 -- What a gateway has used it states as a whole, never as a difference, so that a repeat changes
 -- nothing and what was lost here comes back with its next draw. Fields of a quota:
 --
---   used held seeded    what all have used and hold; of that, what is held; the ledger was asked
+--   used held seeded    what all have used and hold; of that, what is held; the roll under which the ledger was asked
 --   p:<node>:<epoch>    "total hold seq" of one process
 --   n:<node>            "total epoch": what processes of a node before that epoch have used
 --   a:<node>            those of them that still draw beside it, with commas
---   l:<node>            what the ledger says of a node that has not spoken yet
+--   l:<node>            what the ledger says of a node, where that is more than what is known from itself
 --   revision limit at   the newest limit that anyone has stated, and when
 --
 -- Everything is read before anything is written, so that a key of a wrong type changes nothing.
@@ -29,9 +29,12 @@ local function whole(value)
   return string.format('%.0f', value)
 end
 
-local node, epoch, seq, word = text(), text(), number(), text()
--- How long after its making a roll still waits for gateways to speak; how far clocks may differ.
-local roll_ms, skew_ms = number(), number()
+local node, epoch, seq = text(), text(), number()
+-- The number of this word, of the last one that was acknowledged before it was said, and the roll of that.
+local word, word_known, since_known = number(), number(), number()
+-- How long after its making a roll still waits for gateways to speak; how far clocks may differ; after what
+-- silence what a process held is free again.
+local roll_ms, skew_ms, silent_ms = number(), number(), number()
 local counts, limit, revision = text() == '1', number(), number()
 local total, hold = number(), number()
 local first, need, want, nodes = number(), number(), number(), number()
@@ -58,12 +61,20 @@ local function parts(field)
   return tonumber(field_total), tonumber(field_hold), tonumber(field_seq)
 end
 
-local own = 'p:' .. node .. ':' .. epoch
-local since_ms = tonumber(redis.call('HGET', KEYS[1], 'since'))
+local own, own_beat = 'p:' .. node .. ':' .. epoch, 'b:' .. node .. ':' .. epoch
+local roll = redis.call('HMGET', KEYS[1], 'since', own_beat)
+local since_ms = tonumber(roll[1])
+local last_word = roll[2] and tonumber(string.match(roll[2], '^(%d+) ')) or 0
+local is_put_back = since_ms and since_known > 0
+  and (since_ms < since_known or (since_ms == since_known and last_word < word_known))
+if is_put_back then
+  -- To before a word that it had acknowledged: what others have said since is lost as well.
+  since_ms = nil
+end
 local quota, rate = {}, {}
 if counts then
   quota = redis.call('HMGET', KEYS[2], 'used', 'held', 'seeded', 'revision', 'limit', 'at', own,
-    'n:' .. node, 'a:' .. node)
+    'n:' .. node, 'a:' .. node, 'l:' .. node)
 end
 if interval_ns > 0 then
   rate = redis.call('HMGET', KEYS[3], 'debt', 'at', own, 'window')
@@ -94,11 +105,15 @@ end
 
 local is_roll_new = not since_ms
 since_ms = since_ms or now_ms
--- Whatever was used, was used under this roll: then what is missing was never there.
-local is_whole = unused_until_ms >= since_ms + skew_ms
+-- Whatever was used, was used under this roll: then what is missing was never there. A moment that is still to
+-- come is by a clock that is wrong.
+local is_whole = unused_until_ms >= since_ms + skew_ms and unused_until_ms <= now_ms + skew_ms
+local is_young = not is_whole and now_ms >= since_ms and now_ms - since_ms < roll_ms
 
 local status = DONE
-local used, held, seeded, granted = 0, 0, 0, 0
+local used, held, granted = 0, 0, 0
+-- Whether the ledger was asked under this roll, and whether it has to be asked in any case.
+local is_seeded, must_ask = false, false
 local limited_at = now_ms
 local set, gone = {}, {}
 local function put(name, value)
@@ -106,29 +121,75 @@ local function put(name, value)
   set[#set + 1] = value
 end
 
+-- All fields, read when more than the own ones matter.
+local fields
+local function each(prefix)
+  fields = fields or redis.call('HGETALL', KEYS[2])
+  local found = {}
+  for i = 1, #fields, 2 do
+    if string.sub(fields[i], 1, #prefix) == prefix then
+      found[#found + 1] = { fields[i], string.sub(fields[i], #prefix + 1), fields[i + 1] }
+    end
+  end
+  return found
+end
+-- What the ledger has of a node beyond what is known from the node itself, hold included.
+local freed = {}
+local function beyond(name, ledger)
+  local known = -(freed[name] or 0)
+  for _, process in ipairs(each('p:' .. name .. ':')) do
+    local process_total, process_hold = parts(process[3])
+    known = known + process_total + process_hold
+  end
+  for _, before in ipairs(each('n:' .. name)) do
+    known = known + tonumber(string.match(before[3], '^(%-?%d+) '))
+  end
+  return math.max(0, ledger - known)
+end
+-- What a process held that does not speak any more is free again. How much of it had been used, the ledger says.
+local function free_held()
+  local is_freed = false
+  for _, process in ipairs(each('p:')) do
+    local process_total, process_hold, process_seq = parts(process[3])
+    if process_hold > 0 and process[1] ~= own then
+      local beat = redis.call('HGET', KEYS[1], 'b:' .. process[2])
+      if not beat or now_ms - tonumber(string.match(beat, ' (%d+)$')) >= silent_ms then
+        local name = string.match(process[2], '^(.*):%d+$')
+        local ledger = tonumber(redis.call('HGET', KEYS[2], 'l:' .. name)) or 0
+        local before = beyond(name, ledger)
+        freed[name] = (freed[name] or 0) + process_hold
+        used, held = used - process_hold + beyond(name, ledger) - before, held - process_hold
+        put(process[1], whole(process_total) .. ' 0 ' .. whole(process_seq))
+        is_freed = true
+      end
+    end
+  end
+  return is_freed
+end
+
 if counts then
   used, held = tonumber(quota[1]) or 0, tonumber(quota[2]) or 0
-  seeded = tonumber(quota[3]) or (is_whole and 1 or 0)
+  must_ask = quota[3] == '-1'
+  is_seeded = not must_ask and (is_whole or (not is_roll_new and tonumber(quota[3]) == since_ms))
+  if quota[10] then
+    -- It speaks for itself now.
+    local ledger = tonumber(quota[10])
+    used = used - beyond(node, ledger)
+    gone[#gone + 1] = 'l:' .. node
+    if past and not past_is_whole then
+      -- What the ledger has of this node may hold what this process has used.
+      past = math.max(past, ledger - total)
+    end
+  end
   used = used - was_total - was_hold + total + hold
   held = held - was_hold + hold
   if past then
-    local prefix = 'p:' .. node .. ':'
-    local all = redis.call('HGETALL', KEYS[2])
-    for i = 1, #all, 2 do
-      local name = all[i]
-      if name == 'l:' .. node then
-        used = used - tonumber(all[i + 1])
-        if not past_is_whole then
-          -- What the ledger has of this node may hold what this process has used.
-          past = math.max(past, tonumber(all[i + 1]) - total)
-        end
-        gone[#gone + 1] = name
-      elseif string.sub(name, 1, #prefix) == prefix and not alive[name]
-          and tonumber(string.sub(name, #prefix + 1)) < tonumber(epoch) then
-        -- A process that has ended: what it had used is in the past that is stated now.
-        local ended_total, ended_hold = parts(all[i + 1])
+    for _, process in ipairs(each('p:' .. node .. ':')) do
+      if not alive[process[1]] and tonumber(process[2]) < tonumber(epoch) then
+        -- One that has ended: what it had used is in the past that is stated now.
+        local ended_total, ended_hold = parts(process[3])
         used, held = used - ended_total - ended_hold, held - ended_hold
-        gone[#gone + 1] = name
+        gone[#gone + 1] = process[1]
       end
     end
     if was_epoch > tonumber(epoch) or (was_epoch > 0 and next(alive)) then
@@ -148,31 +209,43 @@ if counts then
   for _ = 1, seeds do
     local other, units = text(), number()
     if other ~= node then
-      local known = redis.call('HMGET', KEYS[2], 'n:' .. other, 'l:' .. other)
-      local said = tonumber(known[2]) or 0
-      -- Who has spoken knows better; of two answers of the ledger the later is the larger.
-      if not known[1] and units > said then
-        used = used - said + units
-        put('l:' .. other, whole(units))
+      local said = tonumber(redis.call('HGET', KEYS[2], 'l:' .. other)) or 0
+      -- Of two answers of the ledger the later is the larger.
+      if units > said then
+        local more = beyond(other, units)
+        if more > 0 then
+          used = used - beyond(other, said) + more
+          put('l:' .. other, whole(units))
+        end
       end
     end
   end
-  if seeds >= 0 then
-    seeded = 1
-  end
+  is_seeded, must_ask = is_seeded or seeds >= 0, must_ask and seeds < 0
   local known_revision = tonumber(quota[4])
   if known_revision and revision < known_revision and now_ms - tonumber(quota[6]) < 60000 then
     revision, limit, limited_at = known_revision, tonumber(quota[5]), tonumber(quota[6])
   end
-  if seeded == 0 then
+  if not is_seeded then
     status = UNSEEDED
-  elseif not is_whole and now_ms >= since_ms and now_ms - since_ms < roll_ms then
+  elseif is_young then
     status = COUNTING
   elseif limit >= 0 then
     local left = math.max(0, limit - used)
-    granted = math.min(left, math.max(need, math.min(want, math.floor(left / (2 * nodes)))))
+    if left < need and held > hold and free_held() then
+      must_ask, status = true, UNSEEDED
+    else
+      granted = math.min(left, math.max(need, math.min(want, math.floor(left / (2 * nodes)))))
+      if hold + granted < first then
+        -- Too little for the call that waits is left to others.
+        granted = 0
+      end
+    end
   end
 end
+if not counts and is_young then
+  status = COUNTING
+end
+local can_pay = not counts or limit < 0 or hold + granted >= first
 
 local calls, wait_ns, debt_ns, is_leased = 0, 0, 0, 0
 if interval_ns > 0 then
@@ -188,8 +261,10 @@ if interval_ns > 0 then
   else
     debt_ns = seen_ns
   end
+  if is_put_back or is_young then
+    debt_ns = math.max(debt_ns, seen_ns)
+  end
   debt_ns = math.max(debt_ns, math.min(debt_ns + owed_ns, window_ns))
-  local can_pay = not counts or limit < 0 or hold + granted >= first
   if status == DONE and can_pay and calls_want > 0 then
     local function room(from_ns)
       return math.max(0, math.floor((window_ns - from_ns) / interval_ns))
@@ -215,14 +290,15 @@ end
 if is_roll_new then
   redis.call('HSET', KEYS[1], 'since', whole(since_ms))
 end
-redis.call('HSET', KEYS[1], 'b:' .. node .. ':' .. epoch, word .. ' ' .. whole(now_ms))
+-- Of words that overtake each other the later one stays.
+redis.call('HSET', KEYS[1], own_beat, whole(math.max(word, last_word)) .. ' ' .. whole(now_ms))
 if counts then
   -- What calls wait for is as good as used.
-  local spent = need > 0 and hold + math.min(need, granted) or 0
+  local spent = need > 0 and can_pay and hold + math.min(need, granted) or 0
   used, held = used + granted, held + granted - spent
   put('used', whole(used))
   put('held', whole(held))
-  put('seeded', whole(seeded))
+  put('seeded', must_ask and '-1' or whole(is_seeded and since_ms or 0))
   put('revision', whole(revision))
   put('limit', whole(limit))
   put('at', whole(limited_at))

@@ -595,7 +595,7 @@ impl World {
         self.next_question += 1;
         let beat = self.next_question;
         self.nodes[node].beats.insert(beat, word);
-        let arguments = beat_arguments(&name, word.number);
+        let arguments = beat_arguments(&name, word);
         let numbers = self.server.run(Script::Beat, &["roll".to_owned()], &arguments);
         let wait_ns = self.latency();
         self.after(wait_ns, Event::BeatHeard { node, life, beat, numbers });
@@ -667,26 +667,14 @@ impl World {
     fn lose(&mut self) {
         let held = self.nodes.iter().filter(|node| node.is_up);
         let held: i64 = held.map(|node| node.lease.outstanding(0) as i64).sum();
-        let before: i64 = self.counted();
-        if self.plan.empties {
-            self.server.put_back(BTreeMap::new());
-            // What a gateway that is down had used and not delivered comes with its return.
-            let down = self.nodes.iter().filter(|node| !node.is_up);
-            let of = |map: &BTreeMap<i64, i64>| map.values().sum::<i64>();
-            self.lost_bound += held;
-            self.lost_bound +=
-                down.map(|node| of(&node.journal) - of(&node.delivered)).sum::<i64>();
-        } else if let Some(kept) = self.kept.clone() {
-            self.server.put_back(kept);
-            self.lost_bound += held + (before - self.counted()).max(0);
-        }
-    }
-
-    /// What the counters count in all periods.
-    fn counted(&self) -> i64 {
-        let hashes = self.server.keep();
-        let used = hashes.iter().filter(|(key, _)| key.starts_with("quota:"));
-        used.filter_map(|(_, hash)| hash.get("used")?.parse::<i64>().ok()).sum()
+        let kept = if self.plan.empties { Some(BTreeMap::new()) } else { self.kept.clone() };
+        let Some(kept) = kept else { return };
+        self.server.put_back(kept);
+        // What a gateway that is down had used and not delivered comes with its return.
+        let down = self.nodes.iter().filter(|node| !node.is_up);
+        let of = |map: &BTreeMap<i64, i64>| map.values().sum::<i64>();
+        let undelivered = down.map(|node| of(&node.journal) - of(&node.delivered)).sum::<i64>();
+        self.lost_bound += held + undelivered;
     }
 
     /// At rest the counters have exactly what the journals have, and nothing is held.

@@ -2,14 +2,15 @@
 //! for each of them.
 
 use crate::counters::lease::muster::beat_arguments;
-use crate::counters::lease::roll::Heard;
+use crate::counters::lease::roll::{Heard, Word};
 use crate::counters::lease::simulation::server::{Script, Server};
 
 const START_US: i64 = 1_793_000_000_000_000;
 const SECOND_US: i64 = 1_000_000;
 
 fn beat(server: &Server, gateway: usize, number: u64) -> Heard {
-    let arguments = beat_arguments(&format!("gateway-{gateway}:1"), number);
+    let word = Word { number, ..Word::default() };
+    let arguments = beat_arguments(&format!("gateway-{gateway}:1"), word);
     Heard::read(&server.run(Script::Beat, &["roll".to_owned()], &arguments)).unwrap()
 }
 
@@ -84,4 +85,30 @@ fn a_roll_that_was_emptied_says_that_it_is_new() {
 
     assert!(after.since_ms > before.since_ms);
     assert_eq!((before.last, after.last, after.nodes), (1, 0, 1));
+}
+
+#[test]
+fn a_roll_that_was_put_back_is_begun_anew_by_the_first_who_finds_it_out() {
+    let server = server_with(2);
+    let say = |gateway: usize, number, known, since_ms| {
+        let word = Word { number, known, since_ms };
+        let arguments = beat_arguments(&format!("gateway-{gateway}:1"), word);
+        Heard::read(&server.run(Script::Beat, &["roll".to_owned()], &arguments)).unwrap()
+    };
+    let since_ms = START_US / 1_000;
+    let kept = server.keep();
+    (0..2).for_each(|gateway| assert_eq!(say(gateway, 2, 1, since_ms).since_ms, since_ms));
+    server.put_back(kept);
+    server.set_clock(START_US + SECOND_US);
+
+    let found = say(0, 3, 2, since_ms);
+    server.set_clock(START_US + 2 * SECOND_US);
+    let told = say(1, 3, 2, since_ms);
+
+    assert_eq!((found.since_ms, found.last), (since_ms + 1_000, 1));
+    assert_eq!(told.since_ms, found.since_ms);
+    // One from before the roll that is known.
+    let kept = server.keep();
+    server.put_back(kept);
+    assert_eq!(say(0, 4, 3, found.since_ms + 5).since_ms, since_ms + 2_000);
 }

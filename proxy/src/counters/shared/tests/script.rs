@@ -47,8 +47,8 @@ fn run_simulated(server: &Server, process: &Process, ask: &Ask) -> Reply {
 
 fn simulated() -> Server {
     let server = Server::new();
-    server.set_clock(1_793_000_000_000_000);
-    server.set("roll", "since", 1_000_000_000_000);
+    server.set_clock(NOW_US);
+    server.set("roll", "since", SINCE_MS);
     server
 }
 
@@ -110,6 +110,118 @@ fn after_the_counters_were_emptied_in_an_upgrade_the_older_process_is_counted_ag
     let draining = run_simulated(&server, &old, &meeting(ask(9, 15, 7, 0), 100, &[]));
 
     assert_eq!((draining.status, draining.used, draining.held), (Status::Done, 135, 7));
+}
+
+/// When the roll of [`simulated`] was begun, and its time.
+const SINCE_MS: i64 = 1_000_000_000_000;
+const NOW_US: i64 = 1_793_000_000_000_000;
+
+/// A question about a quota of a limit that was used before the roll was begun, by a process of a node.
+fn put(server: &Server, node: u8, word: Word, limit: u64, mut ask: Ask) -> Reply {
+    let quota = ask.quota.as_mut().unwrap();
+    (quota.unused_until, quota.limit) = (Timestamp(0), Some(limit));
+    let keys = ["roll", "quota", "rate"].map(str::to_owned);
+    let numbers = server.run(Simulated::Draw, &keys, &ask.arguments(&process(node), word));
+    Reply::read(&numbers).unwrap()
+}
+
+fn with_seeds(mut ask: Ask, seeds: &[(u8, i64)]) -> Ask {
+    let seeds = seeds.iter().map(|(node, units)| (process(*node).node, *units));
+    ask.quota.as_mut().unwrap().seeds = Some(seeds.collect());
+    ask
+}
+
+fn word(number: u64, known: u64) -> Word {
+    Word { number, known, since_ms: SINCE_MS }
+}
+
+#[test]
+fn whoever_comes_first_after_the_counters_were_put_back_finds_it_out_and_is_granted_nothing() {
+    let server = simulated();
+    let met = || meeting(with_seeds(ask(1, 0, 0, 0), &[]), 0, &[]);
+    for node in [1, 2] {
+        assert_eq!(put(&server, node, word(3, 0), 1_000, met()).status, Status::Done);
+    }
+    let kept = server.keep();
+    for node in [1, 2] {
+        let reply = put(&server, node, word(9, 3), 1_000, ask(2, 400, 0, 0));
+        assert_eq!((reply.status, reply.units), (Status::Done, 0));
+    }
+    server.put_back(kept);
+
+    let first = put(&server, 1, word(10, 9), 1_000, ask(3, 400, 0, 50));
+    let since = server.field("roll", "since");
+    let other = put(&server, 2, word(10, 9), 1_000, ask(3, 400, 0, 50));
+
+    assert_eq!((first.status, first.units), (Status::Unseeded, 0));
+    assert_eq!(since, Some(NOW_US / 1_000));
+    assert_eq!((other.status, other.used), (Status::Unseeded, 800));
+    assert_eq!(server.field("roll", "since"), since, "it is begun anew once");
+}
+
+#[test]
+fn words_that_overtake_each_other_tell_of_no_loss() {
+    let server = simulated();
+    put(&server, 1, word(1, 0), 1_000, meeting(with_seeds(ask(1, 0, 0, 0), &[]), 0, &[]));
+    put(&server, 1, word(3, 1), 1_000, ask(2, 1, 0, 0));
+    put(&server, 1, word(2, 1), 1_000, ask(3, 2, 0, 0));
+
+    let reply = put(&server, 1, word(4, 3), 1_000, ask(4, 3, 0, 7));
+
+    assert_eq!((reply.status, reply.units), (Status::Done, 7));
+}
+
+#[test]
+fn what_a_gateway_that_is_gone_had_used_is_what_the_ledger_says_where_that_is_more() {
+    let server = simulated();
+    // Node 2 had said 3 before the counters were put back. The ledger has 903 of it.
+    put(&server, 2, word(1, 0), 1_000, meeting(with_seeds(ask(1, 3, 0, 0), &[]), 0, &[]));
+    let seeded = meeting(with_seeds(ask(1, 10, 0, 0), &[(1, 10), (2, 903), (3, 40)]), 0, &[]);
+
+    let after = put(&server, 1, word(1, 0), 1_000, seeded);
+    let again = put(&server, 1, word(2, 1), 1_000, with_seeds(ask(2, 10, 0, 100), &[(2, 903)]));
+    // It was not gone, and knows better.
+    let spoken = put(&server, 2, word(2, 1), 1_000, ask(2, 905, 0, 0));
+    let back = put(&server, 1, word(3, 2), 1_000, ask(3, 57, 0, 0));
+
+    assert_eq!((after.used, again.used, again.units), (953, 1_000, 47));
+    assert_eq!((spoken.used, back.used), (1_002, 1_002));
+}
+
+#[test]
+fn what_a_gateway_that_was_killed_held_is_free_after_a_minute_but_for_what_it_had_used() {
+    let server = simulated();
+    put(&server, 2, word(1, 0), 1_000, meeting(with_seeds(ask(1, 100, 700, 0), &[]), 0, &[]));
+    put(&server, 1, word(1, 0), 1_000, meeting(with_seeds(ask(1, 200, 0, 0), &[]), 0, &[]));
+
+    server.set_clock(NOW_US + 59_000_000);
+    let early = put(&server, 1, word(2, 1), 1_000, ask(2, 200, 0, 50));
+    server.set_clock(NOW_US + 61_000_000);
+    let free = put(&server, 1, word(3, 2), 1_000, ask(3, 200, 0, 50));
+    let unasked = put(&server, 1, word(4, 3), 1_000, ask(4, 200, 0, 50));
+    let seeds = [(1, 200), (2, 130)];
+    let granted = put(&server, 1, word(5, 4), 1_000, with_seeds(ask(5, 200, 0, 50), &seeds));
+
+    assert_eq!((early.status, early.used, early.units), (Status::Done, 1_000, 0));
+    assert_eq!((free.status, free.used, free.held), (Status::Unseeded, 300, 0));
+    assert_eq!(unasked.status, Status::Unseeded, "until somebody has asked the ledger");
+    assert_eq!((granted.used, granted.units), (380, 50));
+    let back = put(&server, 2, word(2, 1), 1_000, ask(2, 140, 0, 0));
+    assert_eq!(back.used, 390);
+}
+
+#[test]
+fn what_is_too_little_for_a_call_is_left_to_others() {
+    let server = simulated();
+    put(&server, 1, word(1, 0), 23, meeting(with_seeds(ask(1, 20, 0, 0), &[]), 0, &[]));
+    let mut dear = ask(2, 20, 0, 5);
+    dear.quota.as_mut().unwrap().first = 5;
+
+    let refused = put(&server, 1, word(2, 1), 23, dear);
+    let cheap = put(&server, 2, word(1, 0), 23, meeting(ask(1, 0, 0, 1), 0, &[]));
+
+    assert_eq!((refused.units, refused.used, refused.held, refused.left), (0, 20, 0, 3));
+    assert_eq!((cheap.units, cheap.left), (1, 2));
 }
 
 #[derive(Clone, Debug)]
@@ -187,7 +299,7 @@ fn compare(server: &RedisServer, steps: &[Step]) -> Result<(), TestCaseError> {
     let () = redis::cmd("FLUSHALL").query(&mut connection).unwrap();
     let keys = ["roll", "quota", "rate"].map(|key| format!("tollgate:{{0}}:{key}"));
     let mut since = redis::cmd("HSET");
-    since.arg(&keys[0]).arg("since").arg(1_000_000_000_000_i64);
+    since.arg(&keys[0]).arg("since").arg(SINCE_MS);
     let () = since.query(&mut connection).unwrap();
     let draw = redis::Script::new(include_str!("../draw.lua"));
     let simulated = simulated();
