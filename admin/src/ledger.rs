@@ -147,17 +147,17 @@ impl Ledger {
         let bounds = self.retention.history();
         let mut transaction = self.database.write(Part::Ledger).await?;
         let applied = apply::apply(&mut transaction, &group.batches, cache, bounds, now).await?;
-        if applied.tally.records == 0 && applied.missing == 0 {
-            transaction.rollback().await?;
-        } else {
+        if applied.has_moved {
             transaction.commit().await?;
+        } else {
+            transaction.rollback().await?;
         }
         Ok(applied)
     }
 
     /// Takes over in memory what is now on the disk, and answers everyone.
     async fn settle(&self, group: Group, applied: Applied, cache: &mut SeriesCache) {
-        let Applied { verdicts, tally, marks, missing, resolved } = applied;
+        let Applied { verdicts, tally, marks, missing, resolved, .. } = applied;
         cache.learn(resolved);
         self.metrics.applied(tally.records);
         self.metrics.missing(missing);

@@ -3,7 +3,7 @@
 //! | call | body | answer |
 //! |---|---|---|
 //! | `GET /internal/v1/snapshot?revision=R` | - | endless stream of [`wire`](crate::snapshot::wire) frames: all of it when `R` is 0 or unknown, else what changed since; then changes as they are committed, and a heartbeat each second |
-//! | `POST /internal/v1/usage?missing_from=S` | [`UsageBatch`] | [`UsageAck`]; with `missing_from`, the gateway says that the records from `S` to before the batch, which may be empty, are gone |
+//! | `POST /internal/v1/usage?missing_from=S` | [`UsageBatch`] | [`UsageAck`]; with `missing_from` or `elsewhere_from`, the gateway says of the records from `S` to before the batch, which may be empty, that they are gone, or went to the ledger of another store |
 //! | `GET /internal/v1/usage-marks?node=` | - | [`UsageMarks`] |
 //! | `GET /internal/v1/usage-totals?node=&epoch=` | - | [`UsageTotals`] |
 //! | `GET /internal/v1/node-totals?subscription=&period_start=` | - | pairs of [`NodeId`] and units: what each gateway has used of a quota, as far as the ledger has it |
@@ -61,6 +61,31 @@ pub struct UsageAck {
 
 /// Up to where the ledger has each epoch of a node.
 pub type UsageMarks = Vec<(u64, u64)>;
+
+/// Records of an epoch that a gateway has no longer, from one to before a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Absent {
+    pub from: u64,
+    pub fate: Fate,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// No ledger has them any more.
+    Missing,
+    /// The ledger of the store that the gateway followed before has them.
+    Elsewhere,
+}
+
+impl Absent {
+    /// By which it is said in a query, with the first of them.
+    pub const fn parameter(self) -> &'static str {
+        match self.fate {
+            Fate::Missing => "missing_from",
+            Fate::Elsewhere => "elsewhere_from",
+        }
+    }
+}
 
 /// What the ledger has counted against quotas in periods that have not ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,8 +18,9 @@ use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::timeout;
 use tollgate_common::ids::{NodeId, SubscriptionId};
 use tollgate_common::internal::{
-    FEED_HEARTBEAT_MS, HEARTBEAT_PATH, NODE_TOTALS_PATH, NodeStatus, SNAPSHOT_PATH, STORE_HEADER,
-    USAGE_MARKS_PATH, USAGE_PATH, USAGE_TOTALS_PATH, UsageAck, UsageMarks, UsageTotals,
+    Absent, FEED_HEARTBEAT_MS, HEARTBEAT_PATH, NODE_TOTALS_PATH, NodeStatus, SNAPSHOT_PATH,
+    STORE_HEADER, USAGE_MARKS_PATH, USAGE_PATH, USAGE_TOTALS_PATH, UsageAck, UsageMarks,
+    UsageTotals,
 };
 use tollgate_common::snapshot::Revision;
 use tollgate_common::time::Timestamp;
@@ -152,16 +153,22 @@ impl Control {
         Ok(FeedBytes { response })
     }
 
-    /// Hands over an encoded [`UsageBatch`](tollgate_common::internal::UsageBatch). From
-    /// `missing_from` to before it, there are no records here any more.
+    /// The store that is followed, once one is known.
+    pub fn store(&self) -> Option<String> {
+        let name = self.store.name().ok().flatten()?;
+        name.to_str().ok().map(str::to_owned)
+    }
+
+    /// Hands over an encoded [`UsageBatch`](tollgate_common::internal::UsageBatch), and says what there
+    /// are no records of here any more before it.
     pub async fn deliver(
         &self,
         batch: Bytes,
-        missing_from: Option<u64>,
+        absent: Option<Absent>,
     ) -> Result<UsageAck, ControlError> {
         let mut url = self.url(USAGE_PATH);
-        if let Some(missing_from) = missing_from {
-            url.query_pairs_mut().append_pair("missing_from", &missing_from.to_string());
+        if let Some(absent) = absent {
+            url.query_pairs_mut().append_pair(absent.parameter(), &absent.from.to_string());
         }
         self.ask(self.http.post(url).body(batch), ACK_BYTES_MAX).await
     }

@@ -60,6 +60,7 @@ use active::Active;
 use bell::Bell;
 use directory::{Company, Directory};
 use disk::{Disk, LocalDisk};
+use document::Loaded;
 use error::at;
 use fold::{LaneTotals, lane_totals};
 use header::{Header, bytes_of};
@@ -273,6 +274,18 @@ impl Journal {
         let mut marks: Marks = bygone.map(|(epoch, through)| (*epoch, *through)).collect();
         marks.extend(runs.0.iter().map(|(epoch, run)| (*epoch, run.acknowledged)));
         marks
+    }
+
+    /// Of which store the ledger is that has all this, as far as that is known.
+    pub fn store(&self) -> Option<String> {
+        match document::load(&self.inner.store_path()) {
+            Ok(Loaded::Value(store)) => Some(store),
+            Ok(Loaded::Missing | Loaded::Damaged) | Err(_) => None,
+        }
+    }
+
+    pub fn set_store(&self, store: &str) -> Result<(), FileError> {
+        document::store(&*self.inner.disk, &self.inner.store_path(), &store)
     }
 
     /// The ledger has all of that, or what it has lost was taken back: what earlier processes have
@@ -526,6 +539,10 @@ impl Inner {
         let file = &active.segment.file;
         self.disk.truncate(file, bytes_of(active.segment.used)).map_err(at("cut", &path))?;
         self.disk.sync(file).map_err(at("sync", &path))
+    }
+
+    fn store_path(&self) -> PathBuf {
+        self.options.dir.join("store")
     }
 
     fn acknowledged(&self, epoch: u64) -> u64 {

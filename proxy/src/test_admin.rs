@@ -2,6 +2,7 @@
 //! late, wrong, broken off or away.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -76,10 +77,15 @@ impl TestAdmin {
 }
 
 pub fn control(address: SocketAddr) -> Control {
+    control_following(address, None)
+}
+
+/// Follows the store that the file names.
+pub fn control_following(address: SocketAddr, store_file: Option<PathBuf>) -> Control {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let base = Url::parse(&format!("http://{address}")).unwrap();
     let settings =
-        ControlSettings { base: &base, node_token: "node-secret", trusted: &[], store_file: None };
+        ControlSettings { base: &base, node_token: "node-secret", trusted: &[], store_file };
     Control::new(&settings).unwrap()
 }
 

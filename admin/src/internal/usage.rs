@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use tollgate_common::internal::{USAGE_BATCH_RECORDS_MAX, UsageAck, UsageBatch};
+use tollgate_common::internal::{Absent, Fate, USAGE_BATCH_RECORDS_MAX, UsageAck, UsageBatch};
 use tollgate_common::usage::USAGE_RECORD_BYTES;
 
 use crate::api::body;
@@ -21,18 +21,30 @@ pub async fn usage(
     request: Request,
 ) -> Result<Vec<u8>, Problem> {
     let sequence = |text: &str| text.parse().ok();
-    let missing_from = params.parsed("missing_from", "must be a sequence number", sequence);
+    let mut absent = |fate| {
+        let name = Absent { from: 0, fate }.parameter();
+        let from = params.parsed(name, "must be a sequence number", sequence)?;
+        Some(Absent { from, fate })
+    };
+    let missing = absent(Fate::Missing);
+    let absent = absent(Fate::Elsewhere).or(missing);
     params.finish()?;
     let body = body::read(request.into_body(), BATCH_BYTES_MAX).await?;
     let batch: UsageBatch = postcard::from_bytes(&body).map_err(|error| {
         Problem::new(Code::RequestMalformed, format!("the body is no usage batch: {error}"))
     })?;
     let (node, epoch, first) = (batch.node, batch.epoch, batch.first);
-    let applied = control.ledger.apply(Delivery { batch, missing_from }, control.now()).await;
+    let applied = control.ledger.apply(Delivery { batch, absent }, control.now()).await;
     let ack = match applied {
         Ok(ack) => {
-            if let Some(missing_from) = missing_from {
-                tracing::error!(%node, epoch, missing_from, first, "the records between are gone");
+            match absent {
+                Some(Absent { from, fate: Fate::Missing }) => {
+                    tracing::error!(%node, epoch, from, first, "the records between are gone");
+                }
+                Some(Absent { from, fate: Fate::Elsewhere }) => {
+                    tracing::warn!(%node, epoch, from, first, "the records between are in the ledger of another store");
+                }
+                None => {}
             }
             ack
         }

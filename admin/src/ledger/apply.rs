@@ -46,6 +46,8 @@ pub struct Applied {
     pub marks: Vec<(Source, Mark)>,
     /// Records that the ledger will never have.
     pub missing: u64,
+    /// Marks have moved, with or without records.
+    pub has_moved: bool,
     pub resolved: Resolved,
 }
 
@@ -62,15 +64,16 @@ pub async fn apply(
     let mut verdicts = Vec::with_capacity(batches.len());
     let mut kept = 0;
     let mut missing = 0;
+    let mut has_moved = false;
     for batch in batches {
         let source = Source { node: batch.node, epoch: batch.epoch };
         let mark = match marks.get(&source) {
             Some(mark) => *mark,
             None => mark::lock(db, source).await?,
         };
-        let known_missing = mark.missing;
-        let mark = batch.missing_from.map_or(mark, |from| mark.without(from, batch.first));
-        missing += mark.missing - known_missing;
+        let before = mark;
+        let mark = batch.absent.map_or(mark, |absent| mark.without(absent, batch.first));
+        missing += mark.missing - before.missing;
         let mark = match mark.judge(batch.first, batch.count()) {
             Judgement::Gap { expected } => {
                 verdicts.push(Verdict::Gap { first: batch.first, expected });
@@ -84,6 +87,7 @@ pub async fn apply(
                 take(batch, skip, mark, &mut tally)
             }
         };
+        has_moved |= mark != before;
         marks.insert(source, mark);
         verdicts.push(Verdict::Acknowledged(UsageAck { through: mark.through }));
     }
@@ -98,7 +102,7 @@ pub async fn apply(
     let bounds = HistoryBounds { age_ms_max: i64::MAX, ..bounds };
     history::trim(db, bounds, now, 2 * kept).await?;
     let marks = marks.into_iter().collect();
-    Ok(Applied { verdicts, tally, marks, missing, resolved })
+    Ok(Applied { verdicts, tally, marks, missing, has_moved, resolved })
 }
 
 fn take(batch: &CheckedBatch, skip: usize, mark: Mark, tally: &mut Tally) -> Mark {

@@ -4,7 +4,7 @@
 //! so the node must not throw it away, and someone has to look: it is counted and logged.
 
 use tollgate_common::ids::NodeId;
-use tollgate_common::internal::{USAGE_BATCH_RECORDS_MAX, UsageBatch};
+use tollgate_common::internal::{Absent, USAGE_BATCH_RECORDS_MAX, UsageBatch};
 use tollgate_common::usage::{USAGE_RECORD_BYTES, UsageRecord, UsageRecordError};
 
 use super::window::TIME_END;
@@ -20,13 +20,13 @@ pub const BYTES_MAX: u64 = 1 << 44;
 #[derive(Clone, Debug)]
 pub struct Delivery {
     pub batch: UsageBatch,
-    /// The node has no records any more from here to before the batch.
-    pub missing_from: Option<u64>,
+    /// What the node has no records of any more, before the batch.
+    pub absent: Option<Absent>,
 }
 
 impl From<UsageBatch> for Delivery {
     fn from(batch: UsageBatch) -> Self {
-        Self { batch, missing_from: None }
+        Self { batch, absent: None }
     }
 }
 
@@ -36,7 +36,7 @@ pub struct CheckedBatch {
     pub node: NodeId,
     pub epoch: u64,
     pub first: u64,
-    pub missing_from: Option<u64>,
+    pub absent: Option<Absent>,
     bytes: Vec<u8>,
 }
 
@@ -56,7 +56,7 @@ pub enum Malformed {
 }
 
 impl CheckedBatch {
-    pub fn of(Delivery { batch, missing_from }: Delivery) -> Result<Self, Malformed> {
+    pub fn of(Delivery { batch, absent }: Delivery) -> Result<Self, Malformed> {
         let UsageBatch { node, epoch, first, records: bytes } = batch;
         let (chunks, rest) = bytes.as_chunks::<USAGE_RECORD_BYTES>();
         if !rest.is_empty() {
@@ -75,7 +75,7 @@ impl CheckedBatch {
                 return Err(Malformed::OutOfBounds { sequence, what });
             }
         }
-        Ok(Self { node, epoch, first, missing_from, bytes })
+        Ok(Self { node, epoch, first, absent, bytes })
     }
 
     pub fn count(&self) -> usize {

@@ -3,7 +3,7 @@
 use crate::store::Transaction;
 use crate::store::query::{query, query_as, query_scalar};
 use tollgate_common::ids::NodeId;
-use tollgate_common::internal::UsageMarks;
+use tollgate_common::internal::{Absent, Fate, UsageMarks};
 use tollgate_common::time::Timestamp;
 
 /// A node's journal in one of its lives.
@@ -35,13 +35,16 @@ pub enum Judgement {
 }
 
 impl Mark {
-    /// The mark behind what the node says is gone, if that is what is missing.
-    pub fn without(self, missing_from: u64, first: u64) -> Self {
-        if missing_from != self.through + 1 || first <= missing_from {
+    /// The mark behind what the node says is absent, if that is what is lacking here.
+    pub fn without(self, Absent { from, fate }: Absent, first: u64) -> Self {
+        if from != self.through + 1 || first <= from {
             return self;
         }
-        let missing = self.missing + (first - missing_from);
-        Self { through: first - 1, missing, ..self }
+        let missing = match fate {
+            Fate::Missing => first - from,
+            Fate::Elsewhere => 0,
+        };
+        Self { through: first - 1, missing: self.missing + missing, ..self }
     }
 
     pub fn judge(&self, first: u64, records: usize) -> Judgement {
@@ -147,9 +150,13 @@ mod tests {
     fn only_what_is_missing_is_passed_over() {
         let mark = Mark { through: 10, missing: 1, admitted_newest: Timestamp(0) };
 
-        assert_eq!(mark.without(11, 15), Mark { through: 14, missing: 5, ..mark });
-        for (missing_from, first) in [(10, 15), (12, 15), (11, 11), (11, 3), (0, u64::MAX)] {
-            assert_eq!(mark.without(missing_from, first), mark, "{missing_from} to {first}");
+        let absent = |from, fate| Absent { from, fate };
+        let gone = mark.without(absent(11, Fate::Missing), 15);
+        assert_eq!(gone, Mark { through: 14, missing: 5, ..mark });
+        assert_eq!(mark.without(absent(11, Fate::Elsewhere), 15), Mark { through: 14, ..mark });
+        for (from, first) in [(10, 15), (12, 15), (11, 11), (11, 3), (0, u64::MAX)] {
+            let same = mark.without(absent(from, Fate::Missing), first);
+            assert_eq!(same, mark, "{from} to {first}");
         }
     }
 }

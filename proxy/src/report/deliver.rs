@@ -17,12 +17,12 @@ use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tollgate_common::ids::NodeId;
-use tollgate_common::internal::{USAGE_BATCH_RECORDS_MAX, UsageAck, UsageBatch};
+use tollgate_common::internal::{Absent, Fate, USAGE_BATCH_RECORDS_MAX, UsageAck, UsageBatch};
 use tollgate_common::usage::USAGE_RECORD_BYTES;
 
 use crate::backoff::Backoff;
 use crate::control::{Control, ControlError};
-use crate::journal::{AcknowledgeError, Journal, Marks, ReadError};
+use crate::journal::{AcknowledgeError, FileError, Journal, Marks, ReadError};
 
 /// Between two deliveries, unless more than one batch waits: five transactions a second are enough
 /// for the ledger to be up to date, and batches grow with the load instead of with its wake-ups.
@@ -127,6 +127,8 @@ enum Failure {
     Acknowledge(#[from] AcknowledgeError),
     #[error(transparent)]
     Read(#[from] ReadError),
+    #[error(transparent)]
+    Journal(#[from] FileError),
     #[error("reading the journal was broken off: {0}")]
     Interrupted(#[from] JoinError),
 }
@@ -137,7 +139,7 @@ impl Failure {
             Self::Control(error) => error.status().map_or(Trouble::AdminAway, Trouble::of_status),
             Self::Nothing(_) => Trouble::Gap,
             Self::Acknowledge(_) => Trouble::OtherNode,
-            Self::Read(_) | Self::Interrupted(_) => Trouble::JournalUnreadable,
+            Self::Read(_) | Self::Journal(_) | Self::Interrupted(_) => Trouble::JournalUnreadable,
         }
     }
 }
@@ -190,15 +192,15 @@ struct Parcel {
     first: u64,
     records: usize,
     bytes: Bytes,
-    /// The records from here to before the first are gone: that is all that is said.
-    missing_from: Option<u64>,
+    /// There are no records: all that is said is that of those before none will come.
+    absent: Option<Absent>,
 }
 
 /// Records of an epoch, from one to before another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Gone {
     epoch: u64,
-    from: u64,
+    absent: Absent,
     until: u64,
 }
 
@@ -239,7 +241,7 @@ impl Courier {
         self.deliver().await
     }
 
-    /// Asks the ledger whether it has what it once took.
+    /// Asks the ledger whether it has what it once took. That of another store never had it.
     async fn check(&mut self) -> Result<(), Failure> {
         let ledger = match self.control.usage_marks(self.journal.node()).await {
             Ok(marks) => marks.into_iter().collect::<Marks>(),
@@ -247,16 +249,34 @@ impl Courier {
             Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => self.journal.marks(),
             Err(error) => return Err(error.into()),
         };
+        let is_other = self.is_of_another_store();
         for (epoch, believed) in self.journal.marks() {
             let through = ledger.get(&epoch).copied().unwrap_or(0);
-            if through < believed {
+            if through >= believed {
+                continue;
+            }
+            if is_other {
+                self.say(Gone::new(epoch, through + 1, Fate::Elsewhere, believed + 1));
+            } else {
                 let back = self.take_back(epoch, through).await?;
                 self.resume(&back);
             }
         }
         self.journal.confirm();
         self.check_at = Instant::now() + CHECK_EVERY;
+        if self.gone.is_empty()
+            && let Some(store) = self.control.store()
+            && self.journal.store().as_ref() != Some(&store)
+        {
+            self.journal.set_store(&store)?;
+        }
         Ok(())
+    }
+
+    /// Whether the ledger is of another store than the one that took what was acknowledged.
+    fn is_of_another_store(&self) -> bool {
+        let (before, now) = (self.journal.store(), self.control.store());
+        before.is_some() && now.is_some() && before != now
     }
 
     async fn empty(&mut self) -> Result<(), Failure> {
@@ -276,7 +296,7 @@ impl Courier {
             self.succeeded(0);
             return Ok(Left::Nothing);
         };
-        match self.control.deliver(parcel.bytes.clone(), parcel.missing_from).await {
+        match self.control.deliver(parcel.bytes.clone(), parcel.absent).await {
             Ok(ack) if ack.through < parcel.first.min(parcel.last()) => {
                 self.go_back(ack.through).await
             }
@@ -304,9 +324,17 @@ impl Courier {
     /// The ledger lacks what comes before the parcel, which it had before.
     async fn go_back(&mut self, through: u64) -> Result<Left, Failure> {
         let Some(parcel) = self.parcel.take() else { return Err(Failure::Nothing(through)) };
+        if self.is_of_another_store() {
+            self.check_at = Instant::now();
+            return if parcel.absent.is_some() {
+                Err(Failure::Nothing(through))
+            } else {
+                Ok(Left::Little)
+            };
+        }
         let back = self.take_back(parcel.epoch, through).await?;
         let said =
-            parcel.missing_from.map(|from| Gone { epoch: parcel.epoch, from, until: parcel.first });
+            parcel.absent.map(|absent| Gone { epoch: parcel.epoch, absent, until: parcel.first });
         if back.gone == said && back.first == parcel.first {
             return Err(Failure::Nothing(through));
         }
@@ -321,13 +349,13 @@ impl Courier {
         let first = spawn_blocking(move || journal.take_back(epoch, through)).await?;
         let first = first.ok_or(Failure::Nothing(through))?;
         let from = through + 1;
-        let gone = (from < first).then_some(Gone { epoch, from, until: first });
+        let gone = (from < first).then(|| Gone::new(epoch, from, Fate::Missing, first));
         Ok(Back { epoch, through, first, gone })
     }
 
     fn resume(&mut self, back: &Back) {
         let Back { epoch, through, first, gone } = *back;
-        let missing = gone.map_or(0, |gone| gone.until - gone.from);
+        let missing = gone.map_or(0, |gone| gone.until - gone.absent.from);
         tracing::error!(
             epoch,
             through,
@@ -339,11 +367,19 @@ impl Courier {
         self.gone.extend(gone);
     }
 
+    fn say(&mut self, gone: Gone) {
+        self.gone.retain(|said| said.epoch != gone.epoch);
+        self.gone.push_back(gone);
+    }
+
     fn acknowledged(&mut self, ack: UsageAck) -> Result<Left, Failure> {
         let Some(parcel) = self.parcel.take() else { return Ok(Left::Little) };
         self.journal.acknowledge(parcel.epoch, ack.through)?;
-        if parcel.missing_from.is_some() {
+        if parcel.absent.is_some() {
             self.gone.pop_front();
+            if self.gone.is_empty() {
+                self.check_at = Instant::now();
+            }
             return Ok(Left::More);
         }
         let was_full = parcel.records >= self.records_max;
@@ -404,10 +440,14 @@ struct Back {
 }
 
 impl Gone {
+    fn new(epoch: u64, from: u64, fate: Fate, until: u64) -> Self {
+        Self { epoch, absent: Absent { from, fate }, until }
+    }
+
     /// A batch without records that says so.
     fn statement(&self, node: NodeId) -> Parcel {
         let batch = UsageBatch { node, epoch: self.epoch, first: self.until, records: Vec::new() };
-        Parcel { missing_from: Some(self.from), ..Parcel::of(batch) }
+        Parcel { absent: Some(self.absent), ..Parcel::of(batch) }
     }
 }
 
@@ -418,7 +458,7 @@ impl Parcel {
             first: batch.first,
             records: batch.records.len() / USAGE_RECORD_BYTES,
             bytes: encoded(&batch).into(),
-            missing_from: None,
+            absent: None,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use tollgate_common::internal::USAGE_BATCH_RECORDS_MAX;
+use tollgate_common::internal::{Absent, Fate, USAGE_BATCH_RECORDS_MAX};
 
 use super::*;
 use crate::ledger::{Delivery, Malformed, SeriesCache, apply};
@@ -101,7 +101,7 @@ async fn what_a_node_has_no_longer_is_passed_over_and_remembered(
     books.apply(1, &calls(2)).await.unwrap();
     let after_loss = |first, missing_from| Delivery {
         batch: batch(NODE, 1, first, &calls(3)),
-        missing_from: Some(missing_from),
+        absent: Some(Absent { from: missing_from, fate: Fate::Missing }),
     };
 
     let elsewhere = books.ledger.apply(after_loss(10, 5), at(NOW)).await.unwrap_err();

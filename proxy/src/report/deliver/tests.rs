@@ -331,6 +331,42 @@ async fn what_earlier_lives_have_no_longer_is_said_of_each() {
 }
 
 #[tokio::test]
+async fn what_the_ledger_of_another_store_has_is_not_delivered_again_and_not_missing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut admin = TestAdmin::start().await;
+    let follows = directory.path().join("follows");
+    std::fs::write(&follows, "0a").unwrap();
+    let control = test_admin::control_following(admin.address, Some(follows.clone()));
+    let mut delivery = Delivery::start(directory.path(), control);
+    let epoch = delivery.journal.epoch();
+    admin.asked().await.answer(200, marks(&[]));
+    delivery.call([1, 2, 3]);
+    take(next(&mut admin).await);
+    delivery.delivered(3).await;
+    assert_eq!(delivery.journal.store().as_deref(), Some("0a"));
+
+    // An operator means another store from now on.
+    std::fs::write(&follows, "0b").unwrap();
+    delivery.call([4]);
+    let asked = admin.asked().await;
+    assert_eq!(batch(&asked).first, 4);
+    asked.answer(200, ack(0));
+    admin.asked().await.answer(200, marks(&[]));
+    let said = admin.asked().await;
+    let batch_said = batch(&said);
+    assert_eq!((batch_said.epoch, batch_said.first, &*said.query), (epoch, 4, "elsewhere_from=1"));
+    said.answer(200, ack(3));
+    admin.asked().await.answer(200, marks(&[(epoch, 3)]));
+    let rest = admin.asked().await;
+    assert_eq!((batch(&rest).first, units(&rest)), (4, vec![4]));
+    take(rest);
+
+    delivery.delivered(4).await;
+    assert_eq!(delivery.journal.store().as_deref(), Some("0b"));
+    delivery.stop().await;
+}
+
+#[tokio::test]
 async fn a_control_plane_that_does_not_say_how_far_the_ledger_is_gets_usage_all_the_same() {
     let directory = tempfile::tempdir().unwrap();
     let mut admin = TestAdmin::start().await;
