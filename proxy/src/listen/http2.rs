@@ -25,9 +25,12 @@ use crate::request::RequestHead;
 use crate::serve::{LastCall, Peer, refuse_unread, serve};
 use crate::server::Drain;
 
-/// Bytes that a caller may send ahead of the upstream's reading: per stream, and in all.
+/// Bytes that a caller may send ahead of the upstream's reading, per stream. In all as much as that comes to:
+/// of those who share a connection, behind a load balancer say, uploads that are not taken hold up no other. Most
+/// streams that could fill it have a connection to an upstream, and of these there is a bound.
 const STREAM_WINDOW_BYTES: u32 = 64 << 10;
-const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+/// RFC 9113, section 6.9.1.
+const WINDOW_BYTES_MAX: u32 = (1 << 31) - 1;
 
 /// Bytes of an answer that wait to be sent, per stream.
 const SEND_BUFFER_BYTES_MAX: usize = 64 << 10;
@@ -60,7 +63,7 @@ where
         .max_header_list_size(settings.head.bytes_max as u32)
         .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .initial_connection_window_size(connection_window(settings.http2_streams_max))
         .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT)
@@ -88,6 +91,10 @@ where
     if let Err(error) = ended {
         tracing::debug!(%error, "an HTTP/2 connection of a caller ended");
     }
+}
+
+fn connection_window(streams_max: u32) -> u32 {
+    STREAM_WINDOW_BYTES.saturating_mul(streams_max).min(WINDOW_BYTES_MAX)
 }
 
 /// What has happened to a connection.

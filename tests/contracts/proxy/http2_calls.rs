@@ -171,7 +171,35 @@ async fn a_stream_that_its_caller_resets_is_recorded_and_ends_upstream() {
     house.accepted(1).await;
 }
 
-/// What an upstream of HTTP/2 has received.
+#[tokio::test]
+async fn uploads_that_are_not_taken_hold_up_no_other_of_the_same_connection() {
+    const STUCK: usize = 20;
+    let house = House::open().await;
+    house.origin.play("/stuck", [Step::Wait]);
+    let mut client = connect(&house).await.ready().await.unwrap();
+    let stuck: Vec<_> = (0..STUCK)
+        .map(|_| {
+            let call = request("POST", "/orders/stuck", house.key());
+            let (answer, mut stream) = client.send_request(call, false).unwrap();
+            (
+                answer,
+                tokio::spawn(async move { send_all(&mut stream, letters(8 * LARGE), true).await }),
+            )
+        })
+        .collect();
+    sleep(Duration::from_secs(1)).await;
+
+    let (answer, mut stream) =
+        client.send_request(request("POST", "/orders/any", house.key()), false).unwrap();
+    let answered = async {
+        send_all(&mut stream, letters(10_000), true).await;
+        answer.await.unwrap().status()
+    };
+
+    assert_eq!(timeout(Duration::from_secs(5), answered).await.unwrap(), 200);
+    stuck.iter().for_each(|(_, sending)| sending.abort());
+}
+
 #[tokio::test]
 async fn a_caller_that_leaves_while_its_body_is_not_taken_is_noticed() {
     let house = House::open().await;
@@ -192,6 +220,7 @@ async fn a_caller_that_leaves_while_its_body_is_not_taken_is_noticed() {
     assert_eq!((records[0].outcome, records[0].status), (Outcome::Aborted, 0));
 }
 
+/// What an upstream of HTTP/2 has received.
 #[derive(Clone, Debug)]
 struct Received {
     path: String,
