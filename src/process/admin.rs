@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -72,6 +72,11 @@ pub fn start(ground: &Ground, registry: &mut Registry) -> Result<Admin, Failure>
 /// here. A process that relieves another has it once that one has ended.
 fn lock(database: &Path, relieves: bool) -> Result<Arc<File>, Failure> {
     let database = real_path(database).map_err(|error| at(database, error))?;
+    // By each of several names SQLite would keep a log of its own (sqlite.org/howtocorrupt.html, section 2.5).
+    let names = std::fs::metadata(&database).map_or(1, |file| file.nlink());
+    if names > 1 {
+        return Err(format!("{}: has {names} names (hard links)", database.display()).into());
+    }
     let path = database.with_added_extension("lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
     let file = Arc::new(file.map_err(|error| at(&path, error))?);

@@ -175,12 +175,12 @@ fn two_control_planes_do_not_share_a_file() {
     start("admin", &data_dir, &["admin"]);
 }
 
-#[test]
-fn two_control_planes_do_not_share_a_file_by_two_names() {
+/// Makes another name of a database that is in use, and starts a second control plane on it.
+fn starts_by_another_name(make: impl Fn(&Path, &Path)) -> String {
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let link = other.path().join("link.db");
     let _first = start("admin", &one, &["admin"]);
-    std::os::unix::fs::symlink(one.path().join("tollgate.db"), &link).unwrap();
+    make(&one.path().join("tollgate.db"), &link);
     let mut second = tollgate::command(BINARY, &["admin"]);
     second.envs(on_free_ports(&other)).env("TOLLGATE_NODE_TOKEN", "node-token");
     second.env("TOLLGATE_STORE__URL", format!("sqlite://{}", link.display()));
@@ -188,8 +188,16 @@ fn two_control_planes_do_not_share_a_file_by_two_names() {
     let output = second.output().unwrap();
 
     assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8(output.stderr).unwrap();
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn two_control_planes_do_not_share_a_file_by_two_names() {
+    let said = starts_by_another_name(|file, link| std::os::unix::fs::symlink(file, link).unwrap());
     assert!(said.contains("another process uses this database"), "{said}");
+
+    let said = starts_by_another_name(|file, link| std::fs::hard_link(file, link).unwrap());
+    assert!(said.contains("has 2 names (hard links)"), "{said}");
 }
 
 #[test]
