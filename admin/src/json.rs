@@ -9,7 +9,7 @@ mod unique;
 use serde_json::{Map, Value};
 
 pub use self::fields::Fields;
-pub use self::merge::merge;
+pub use self::merge::{merge, patch};
 pub use self::text::Text;
 pub use self::time::parse_time;
 use self::unique::UniqueNames;

@@ -1,4 +1,4 @@
-//! What differs between two forms of one thing: for people to read, and as a merge patch.
+//! What differs between two forms of one thing, for people to read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -107,27 +107,6 @@ pub fn harmless(text: impl IntoIterator<Item = char>) -> String {
     shown
 }
 
-/// The merge patch (RFC 7396) that makes `wanted` of `present`. Null at the top is a value.
-pub fn patch(present: &Object, wanted: &Object) -> Object {
-    let differs = |(name, value): &(&String, &Value)| present.get(*name) != Some(*value);
-    let changed = wanted.iter().filter(differs);
-    changed.map(|(name, value)| (name.clone(), inner_patch(present.get(name), value))).collect()
-}
-
-fn inner_patch(present: Option<&Value>, wanted: &Value) -> Value {
-    let (Some(Value::Object(present)), Value::Object(wanted)) = (present, wanted) else {
-        return wanted.clone();
-    };
-    let gone = present.keys().filter(|name| !wanted.contains_key(*name));
-    let mut patch: Object = gone.map(|name| (name.clone(), Value::Null)).collect();
-    for (name, value) in wanted {
-        if present.get(name) != Some(value) {
-            patch.insert(name.clone(), inner_patch(present.get(name), value));
-        }
-    }
-    Value::Object(patch)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -172,25 +151,5 @@ mod tests {
         upstream.retries: 1 -> 2
         "#);
         assert_eq!(lines(&present, &present), Vec::<String>::new());
-    }
-
-    #[test]
-    fn the_patch_merged_onto_what_is_there_gives_what_is_wanted() {
-        let present = object(json!({
-            "quota": 5, "title": "a", "metadata": { "x": 1, "y": { "z": 2, "w": 3 }, "s": 1 },
-        }));
-        let wanted = object(json!({
-            "quota": null, "title": "a", "metadata": { "y": { "z": 4 }, "s": 1, "n": {} },
-        }));
-
-        let patch = patch(&present, &wanted);
-
-        assert_eq!(
-            json!(patch),
-            json!({ "quota": null, "metadata": { "x": null, "y": { "z": 4, "w": null }, "n": {} } })
-        );
-        let mut merged = present;
-        tollgate_admin::json::merge(&mut merged, patch);
-        assert_eq!(merged, wanted);
     }
 }

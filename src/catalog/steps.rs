@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use serde_json::{Value, json};
-use tollgate_admin::json::Object;
+use tollgate_admin::json::{Object, patch};
 
 use super::difference;
 use super::file::{Catalog, Wanted, WantedProduct, list};
@@ -76,7 +76,7 @@ impl Step {
 
     fn edit(what: String, held: &Held, fields: &Object, wanted: &Object) -> Option<Self> {
         let lines = difference::lines(fields, wanted);
-        let patch = difference::patch(fields, wanted);
+        let patch = patch(fields, wanted);
         let call = Call::Edit { path: held.path.clone(), etag: held.etag.clone(), patch };
         (!lines.is_empty()).then_some(Self { what, lines, call })
     }

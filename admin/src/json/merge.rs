@@ -1,4 +1,4 @@
-//! A patch onto an object.
+//! Patches onto objects, and the one that leads from one object to another.
 
 use serde_json::Value;
 
@@ -42,6 +42,28 @@ fn without_nulls(value: Value) -> Value {
     }
 }
 
+/// The merge patch that makes `wanted` of `present`. Null at the top is a value; fields that `wanted`
+/// does not have stay as they are.
+pub fn patch(present: &Object, wanted: &Object) -> Object {
+    let differs = |(name, value): &(&String, &Value)| present.get(*name) != Some(*value);
+    let changed = wanted.iter().filter(differs);
+    changed.map(|(name, value)| (name.clone(), inner_patch(present.get(name), value))).collect()
+}
+
+fn inner_patch(present: Option<&Value>, wanted: &Value) -> Value {
+    let (Some(Value::Object(present)), Value::Object(wanted)) = (present, wanted) else {
+        return wanted.clone();
+    };
+    let gone = present.keys().filter(|name| !wanted.contains_key(*name));
+    let mut patch: Object = gone.map(|name| (name.clone(), Value::Null)).collect();
+    for (name, value) in wanted {
+        if present.get(name) != Some(value) {
+            patch.insert(name.clone(), inner_patch(present.get(name), value));
+        }
+    }
+    Value::Object(patch)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -74,5 +96,25 @@ mod tests {
                 "metadata": {"y": {"z": 2, "w": 3}, "n": {}}, "hosts": ["b"],
             })
         );
+    }
+
+    #[test]
+    fn the_patch_merged_onto_what_is_there_gives_what_is_wanted() {
+        let present = object(json!({
+            "quota": 5, "title": "a", "metadata": { "x": 1, "y": { "z": 2, "w": 3 }, "s": 1 },
+        }));
+        let wanted = object(json!({
+            "quota": null, "title": "a", "metadata": { "y": { "z": 4 }, "s": 1, "n": {} },
+        }));
+
+        let patch = patch(&present, &wanted);
+
+        assert_eq!(
+            json!(patch),
+            json!({ "quota": null, "metadata": { "x": null, "y": { "z": 4, "w": null }, "n": {} } })
+        );
+        let mut merged = present;
+        merge(&mut merged, patch);
+        assert_eq!(merged, wanted);
     }
 }

@@ -90,6 +90,33 @@ async fn a_destination_is_set_up_paused_edited_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_setting_that_is_taken_out_is_gone_also_where_it_stood_within_another() {
+    let admin = Admin::start().await;
+    let body = json!({
+        "name": "stripe", "kind": "stripe_v1", "secret": "sk_test_1",
+        "settings": {
+            "event_names": { "calls": "old_calls", "units": "u" }, "meter_ids": { "calls": "mtr_1" },
+        },
+    });
+    let destination = admin.post("/api/v1/destinations", body).await.expect(201);
+    let place = format!("{DESTINATIONS}/{}/edit", destination["id"].as_str().unwrap());
+    let browser = Browser::signed_in(&admin, OWNER).await;
+    let edit = browser.get(&place).await;
+
+    let typed = [("name", "stripe"), ("settings", r#"{ "event_names": { "units": "u" }, "meter_ids": {} }"#),
+        ("meters", "calls"), ("window", "hour")];
+    let saved = browser.send(&place, &edit, &typed).await;
+
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text);
+    let stored = admin.get("/api/v1/destinations").await.expect(200);
+    assert_eq!(
+        stored["items"][0]["settings"],
+        json!({ "event_names": { "units": "u" }, "meter_ids": {} })
+    );
+    assert_eq!(stored["items"][0]["has_secret"], true);
+}
+
+#[tokio::test]
 async fn dead_letters_are_seen_with_their_reason_and_sent_again() {
     let admin = sending().await;
     let (billing, is_set_right) = misconfigured().await;

@@ -15,6 +15,7 @@ use crate::console::layout::Section;
 use crate::console::screen::Answer;
 use crate::console::submit::Refused;
 use crate::console::visitor::{Sent, Visitor};
+use crate::json;
 
 const FIELDS: [&str; 3] = ["name", "email", "external_ids"];
 
@@ -45,13 +46,8 @@ pub async fn save(Path(consumer): Path<String>, sent: Sent) -> Answer {
     let present: Tagged<Value> = visitor.get_tagged(&resource).await?;
     let found: Consumer = read(&present.value)?;
     let fields = fields(&form);
-    let mut patch = fields.clone();
-    // A merge patch keeps the ids that it does not name: those that are gone are named as gone.
-    if let Some(Value::Object(ids)) = patch.get_mut("external_ids") {
-        for destination in found.external_ids.keys() {
-            ids.entry(destination.clone()).or_insert(Value::Null);
-        }
-    }
+    // An id that is gone is named as gone, or the API would keep it.
+    let patch = json::patch(&read(&present.value)?, &fields);
     match visitor.save(&resource, &present, patch, &fields, &mut form).await {
         Ok(_) => Ok(Redirect::to(&place(&found.id)).into_response()),
         Err(Refused { status, errors }) => Ok(ask(&visitor, status, &found, &form, &errors)),

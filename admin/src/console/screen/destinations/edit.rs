@@ -15,6 +15,7 @@ use crate::console::layout::Section;
 use crate::console::screen::Answer;
 use crate::console::submit::Refused;
 use crate::console::visitor::{Sent, Visitor};
+use crate::json;
 
 const FIELDS: [&str; 6] = ["name", "kind", "settings", "secret", "meters", "window"];
 
@@ -76,21 +77,13 @@ pub async fn save(Path(destination): Path<String>, sent: Sent) -> Answer {
     let resource = path(&["destinations", &destination]);
     let present: Tagged<Value> = visitor.get_tagged(&resource).await?;
     let found: Destination = read(&present.value)?;
-    let mut patch = fields(&form);
-    let mut shown = patch.clone();
-    shown.remove("secret");
-    forget(&mut patch, &found.settings);
-    match visitor.save(&resource, &present, patch, &shown, &mut form).await {
+    let mut fields = fields(&form);
+    // A setting that is gone, also within another, is named as gone, or the API would keep it.
+    let patch = json::patch(&read(&present.value)?, &fields);
+    fields.remove("secret");
+    match visitor.save(&resource, &present, patch, &fields, &mut form).await {
         Ok(_) => Ok(Redirect::to(&place(&found.id)).into_response()),
         Err(Refused { status, errors }) => Ok(ask(&visitor, status, &found, &form, &errors)),
-    }
-}
-
-/// A merge patch keeps the settings that it does not name: those that are gone are named as gone.
-fn forget(patch: &mut Map<String, Value>, present: &Value) {
-    let Some(Value::Object(settings)) = patch.get_mut("settings") else { return };
-    for name in present.as_object().into_iter().flatten().map(|(name, _)| name) {
-        settings.entry(name.clone()).or_insert(Value::Null);
     }
 }
 
@@ -165,7 +158,6 @@ fn fields(form: &Form) -> Map<String, Value> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
     use utoipa::PartialSchema;
 
     use super::*;
@@ -181,17 +173,5 @@ mod tests {
         known.sort_unstable();
         offered.sort_unstable();
         assert_eq!(known, offered);
-    }
-
-    #[test]
-    fn a_setting_that_was_taken_away_is_named_as_gone() {
-        let mut patch = object([("settings", json!({ "url": "https://a" }))]);
-
-        forget(&mut patch, &json!({ "url": "https://b", "batch": 5 }));
-
-        assert_eq!(patch["settings"], json!({ "url": "https://a", "batch": null }));
-        let mut wrong = object([("settings", json!("no JSON"))]);
-        forget(&mut wrong, &json!({ "batch": 5 }));
-        assert_eq!(wrong["settings"], "no JSON");
     }
 }
