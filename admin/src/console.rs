@@ -28,7 +28,6 @@ use axum::Router;
 use axum::response::Redirect;
 use tollgate_config::settings::OpenIdSettings;
 
-use crate::access::throttle::Throttle;
 use crate::control::Control;
 use crate::openid::OpenId;
 use crate::router::line::{Line, lines, routed};
@@ -52,8 +51,6 @@ pub struct Console {
     api: Router,
     /// Who vouches for people who have no token.
     openid: Option<OpenId>,
-    /// Whoever asks it in vain.
-    openid_throttle: Throttle,
 }
 
 /// Whether a path is the console's.
@@ -68,8 +65,7 @@ pub fn table() -> Vec<Line<Arc<Console>>> {
 
 pub fn routes<S: Clone + Send + Sync + 'static>(control: Arc<Control>, api: Router) -> Router<S> {
     let openid = control.options.openid.clone().map(OpenId::new);
-    let openid_throttle = Throttle::default();
-    let console = Arc::new(Console { control, api, openid, openid_throttle });
+    let console = Arc::new(Console { control, api, openid });
     routed(table(), "").with_state(console)
 }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret;
 use serde::Deserialize;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tollgate_common::endpoint::AddressPolicy;
 use tollgate_common::time::Timestamp;
 use url::form_urlencoded;
@@ -33,6 +33,10 @@ const PROVIDER_MS: i64 = 600_000;
 
 /// How long a provider that is away is not asked again: a crowd at the door is one question.
 const FAILURE_MS: i64 = 2_000;
+
+/// People about whom it is asked at once. Whoever comes beyond them waits for their turn, in the order
+/// in which all came: who brings made-up codes asks no more of it than this, and keeps nobody out.
+const TURNS: usize = 8;
 
 /// Why nobody was signed in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -75,6 +79,7 @@ pub struct OpenId {
     options: OpenIdOptions,
     wire: Result<HttpWire, String>,
     known: Mutex<Option<Known>>,
+    turns: Semaphore,
 }
 
 /// What the provider said about itself, and when.
@@ -87,7 +92,12 @@ impl OpenId {
     pub fn new(options: OpenIdOptions) -> Self {
         // The address comes from whoever runs the program, not from its users.
         let policy = AddressPolicy { allow_loopback: true, allow_private: true };
-        Self { options, wire: HttpWire::new(policy), known: Mutex::new(None) }
+        Self {
+            options,
+            wire: HttpWire::new(policy),
+            known: Mutex::new(None),
+            turns: Semaphore::new(TURNS),
+        }
     }
 
     /// The provider's name for people.
@@ -137,6 +147,7 @@ impl OpenId {
         if !answer.error.is_empty() {
             return Err(SignInError::Refused(shown(&answer.error)));
         }
+        let _turn = self.turns.acquire().await.expect("turns never end");
         let provider = self.provider(now).await?;
         let token = self.redeem(&provider, attempt, &answer.code).await?;
         let payload = match payload(&token, &provider.keys) {

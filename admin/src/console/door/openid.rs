@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::html;
 
-use super::{Wanted, begin, safe, set_cookie, too_many};
+use super::{Wanted, begin, safe, set_cookie};
 use crate::access::session::{PROVIDER_SESSION_MS, Standing};
 use crate::console::Console;
 use crate::console::layout::bare;
@@ -53,24 +53,15 @@ pub async fn come_back(
 ) -> Result<Response, Stop> {
     let openid = configured(&console)?;
     let now = console.control.now();
-    if let Some(wait_ms) = console.openid_throttle.wait_ms(peer.address, now) {
-        let problem = Problem::token_tries_too_many(wait_ms);
-        return Ok(too_many(&console, "", &problem));
-    }
     let kept = cookie_named(&headers, cookie_name(openid));
     let attempt = kept.and_then(|text| Attempt::of_cookie(&text, now));
     let person = match openid.finish(attempt.as_ref(), &answer, now).await {
         Ok(person) => person,
         Err(error) => {
-            // What costs a question to the provider is not asked without end.
-            if matches!(error, SignInError::Refused(_) | SignInError::Token(_)) {
-                console.openid_throttle.failed(peer.address, now);
-            }
             tracing::warn!(address = %peer.address, %error, "a sign-in with OpenID Connect failed");
             return Ok(failed(&error));
         }
     };
-    console.openid_throttle.succeeded(peer.address);
     let Some(role) = person.role else {
         tracing::warn!(subject = person.subject, "somebody without a role tried to sign in");
         return Ok(without_role(&person));

@@ -217,6 +217,26 @@ async fn a_provider_that_is_away_or_refuses_is_told_on_a_page() {
 }
 
 #[tokio::test]
+async fn whoever_comes_back_in_vain_keeps_nobody_else_out() {
+    let (_provider, admin) = start().await;
+    let (mut ada, mut eve) = (Browser::new(&admin), Browser::new(&admin));
+    let for_ada = ada.leave().await;
+    let for_eve = url::Url::parse(&format!("http://console.example{}", eve.leave().await)).unwrap();
+    let state = for_eve.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+
+    for n in 0..20 {
+        for answer in ["error=access_denied".to_owned(), format!("code=made-up-{n}")] {
+            let (status, text) =
+                eve.come_back(&format!("{CALLBACK_PATH}?state={state}&{answer}")).await;
+            assert_eq!(status, StatusCode::UNAUTHORIZED, "{text}");
+        }
+    }
+
+    let (own, text) = ada.come_back(&for_ada).await;
+    assert_eq!(own, StatusCode::OK, "{text}");
+}
+
+#[tokio::test]
 async fn a_role_is_that_of_the_last_sign_in() {
     let (provider, admin) = start().await;
     let mut first = Browser::new(&admin);
