@@ -28,7 +28,8 @@ use keys::payload;
 pub use options::{OpenIdOptions, RoleRules};
 use provider::{Provider, exchange};
 
-/// How long what the provider says about itself is kept. A key that is not in it is asked for sooner.
+/// How long what the provider says about itself is kept. It is asked sooner, once for each token, when
+/// none of its keys has signed that.
 const PROVIDER_MS: i64 = 600_000;
 
 /// How long a provider that is away is not asked again: a crowd at the door is one question.
@@ -151,8 +152,8 @@ impl OpenId {
         let provider = self.provider(now).await?;
         let token = self.redeem(&provider, attempt, &answer.code).await?;
         let payload = match payload(&token, &provider.keys) {
-            // The provider may have a new key since.
-            Err(TokenError::KeyUnknown) => {
+            // The provider may have a new key since, also under the name of an old one or under none.
+            Err(TokenError::KeyUnknown | TokenError::Signature) => {
                 self.known.lock().await.take();
                 payload(&token, &self.provider(now).await?.keys)
             }

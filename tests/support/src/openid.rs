@@ -89,6 +89,12 @@ impl Provider {
         let mut state = lock(&self.state);
         state.key = Key::fresh(state.key.number + 1);
     }
+
+    /// Publishes and uses another key under the name of the one before.
+    pub fn replace_key(&self) {
+        let mut state = lock(&self.state);
+        state.key = Key::fresh(state.key.number);
+    }
 }
 
 impl Drop for Provider {

@@ -166,8 +166,11 @@ async fn a_foreign_signature_signs_nobody_in_and_a_new_key_of_the_provider_does(
     provider.set(|behaviour| behaviour.is_foreign = false);
     provider.rotate_key();
     let (rotated, _) = browser.sign_in_with_provider().await;
+    provider.replace_key();
+    let (replaced, _) = browser.sign_in_with_provider().await;
 
     assert_eq!((foreign, rotated), (StatusCode::UNAUTHORIZED, StatusCode::OK));
+    assert_eq!(replaced, StatusCode::OK, "a key under the name of the one before");
     assert!(text.contains("signature that does not fit"), "{text}");
 }
 
