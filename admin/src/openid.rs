@@ -19,6 +19,7 @@ use tollgate_common::endpoint::AddressPolicy;
 use tollgate_common::time::Timestamp;
 use url::form_urlencoded;
 
+use crate::access::session::Voucher;
 use crate::sending::wire::Request;
 use crate::sending::wire::http::HttpWire;
 use attempt::Attempt;
@@ -104,6 +105,10 @@ impl OpenId {
     /// The provider's name for people.
     pub fn name(&self) -> &str {
         self.options.issuer.host_str().unwrap_or_default()
+    }
+
+    pub fn voucher(&self) -> Voucher {
+        self.options.voucher()
     }
 
     /// Whether browsers speak TLS to us.

@@ -29,11 +29,12 @@ use tower::ServiceExt;
 
 use crate::control::Control;
 use crate::metrics::Metrics;
+use crate::openid::OpenIdOptions;
 use crate::options::AdminOptions;
 use crate::request::Peer;
 use crate::router::router;
 use crate::sending::metrics::SendingMetrics;
-use crate::store::StoreError;
+use crate::store::{StoreError, sessions};
 use crate::{idempotency, ledger, replicas, sending};
 use stall::StallGuard;
 
@@ -140,6 +141,8 @@ pub async fn start_on(
     let address = public.local_addr().map_err(at)?;
     let tls = options.tls.clone().map(TlsAcceptor::from);
     let control = Arc::new(Control::open(options, metrics, stop.clone()).await?);
+    let voucher = control.options.openid.as_ref().map(OpenIdOptions::voucher);
+    sessions::end_of_others(&control.database, voucher.as_ref()).await?;
     ledger::metrics::register(&control.ledger, Arc::clone(&control.clock), registry);
     let sent = SendingMetrics::default();
     sent.register(registry);

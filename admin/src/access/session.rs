@@ -40,7 +40,14 @@ pub enum Standing {
     /// The token with this digest.
     Token(KeyDigest),
     /// What an OpenID provider said.
-    Provider { subject: String, role: Role },
+    Provider { voucher: Voucher, subject: String, role: Role },
+}
+
+/// Who vouches for somebody: a provider, to a client of its. An empty one is nobody's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Voucher {
+    pub issuer: String,
+    pub client_id: String,
 }
 
 /// Writes the text of a new session from 256 random bits.

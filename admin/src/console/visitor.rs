@@ -121,10 +121,11 @@ pub async fn caller(console: &Console, session: &Session) -> Result<Option<Calle
                 Err(problem) => Err(problem),
             }
         }
-        // Who vouched is no longer asked.
-        Standing::Provider { .. } if console.openid.is_none() => Ok(None),
-        Standing::Provider { subject, role } => {
-            Ok(Some(Caller::of_provider(subject, session.name.clone(), *role)))
+        Standing::Provider { voucher, subject, role } => {
+            // Who vouched may no longer be asked.
+            let is_asked =
+                console.openid.as_ref().is_some_and(|openid| openid.voucher() == *voucher);
+            Ok(is_asked.then(|| Caller::of_provider(subject, session.name.clone(), *role)))
         }
     }
 }

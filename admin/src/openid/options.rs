@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::access::Role;
+use crate::access::session::Voucher;
 
 #[derive(Clone, Debug)]
 pub struct OpenIdOptions {
@@ -20,6 +21,11 @@ pub struct OpenIdOptions {
 }
 
 impl OpenIdOptions {
+    /// Who is asked about people, and in whose name.
+    pub fn voucher(&self) -> Voucher {
+        Voucher { issuer: self.issuer.to_string(), client_id: self.client_id.clone() }
+    }
+
     pub(super) fn scope(&self) -> String {
         let scopes = ["openid", "profile", "email"]
             .into_iter()

@@ -104,6 +104,12 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("../../migrations/sqlite/0015_store.sql"),
         postgres: include_str!("../../migrations/postgres/0015_store.sql"),
     },
+    Step {
+        version: 16,
+        description: "voucher",
+        sqlite: include_str!("../../migrations/sqlite/0016_voucher.sql"),
+        postgres: include_str!("../../migrations/postgres/0016_voucher.sql"),
+    },
 ];
 
 /// The newest schema that this program knows.

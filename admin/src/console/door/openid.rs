@@ -67,7 +67,7 @@ pub async fn come_back(
         return Ok(without_role(&person));
     };
     tracing::info!(subject = person.subject, address = %peer.address, "signed in at the console");
-    let standing = Standing::Provider { subject: person.subject, role };
+    let standing = Standing::Provider { voucher: openid.voucher(), subject: person.subject, role };
     let text = begin(&console, standing, person.name, PROVIDER_SESSION_MS).await?;
     let next = safe(attempt.as_ref().map_or("", Attempt::next));
     let mut response = welcome(next);

@@ -262,18 +262,34 @@ async fn a_role_is_that_of_the_last_sign_in() {
 }
 
 #[tokio::test]
-async fn sessions_of_a_provider_end_when_it_is_no_longer_configured() {
-    let (_provider, admin) = start().await;
-    let mut browser = Browser::new(&admin);
-    browser.sign_in_with_provider().await;
-    let session = browser.cookie.clone();
+async fn sessions_of_a_provider_end_for_good_when_another_one_or_none_is_configured() {
+    let provider = Provider::start().await;
+    provider.set(|behaviour| behaviour.claims = json!({ "groups": ["owners"] }));
+    let same = || Some(options(&provider.issuer()));
+    let other_client = || same().map(|same| OpenIdOptions { client_id: "other".to_owned(), ..same });
+    let restarted = async |admin: Admin, openid| {
+        let place = admin.stop().await;
+        Admin::start_in(place, |admin| admin.openid = openid).await
+    };
+    let status = async |admin: &Admin, cookie: &str| {
+        let mut browser = Browser::new(admin);
+        browser.cookie = cookie.to_owned();
+        browser.get(USAGE).await.status
+    };
 
-    let place = admin.stop().await;
-    let admin = Admin::start_in(place, |_| {}).await;
-    let mut browser = Browser::new(&admin);
-    browser.cookie = session;
+    let mut admin = Admin::start_with(|admin| admin.openid = same()).await;
+    for other in [None, other_client()] {
+        let mut browser = Browser::new(&admin);
+        browser.sign_in_with_provider().await;
+        let session = browser.cookie.clone();
 
-    assert_eq!(browser.get(USAGE).await.status, StatusCode::SEE_OTHER);
+        admin = restarted(admin, same()).await;
+        assert_eq!(status(&admin, &session).await, StatusCode::OK);
+        admin = restarted(admin, other).await;
+        assert_eq!(status(&admin, &session).await, StatusCode::SEE_OTHER);
+        admin = restarted(admin, same()).await;
+        assert_eq!(status(&admin, &session).await, StatusCode::SEE_OTHER);
+    }
 }
 
 #[tokio::test]
