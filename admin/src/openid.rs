@@ -188,7 +188,7 @@ impl OpenId {
         let mut known = self.known.lock().await;
         let is_fresh = |known: &&Known| {
             let kept_ms = if known.provider.is_ok() { PROVIDER_MS } else { FAILURE_MS };
-            now.0 - known.at.0 < kept_ms
+            (0..kept_ms).contains(&(now.0 - known.at.0))
         };
         if let Some(known) = known.as_ref().filter(is_fresh) {
             return known.provider.clone().map_err(SignInError::Provider);

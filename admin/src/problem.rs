@@ -201,8 +201,8 @@ impl Problem {
     }
 
     /// An unknown token from an address that has to wait.
-    pub fn token_tries_too_many(wait_ms: i64) -> Self {
-        let seconds = wait_ms.max(1).unsigned_abs().div_ceil(1_000);
+    pub fn token_tries_too_many(wait_ms: u64) -> Self {
+        let seconds = wait_ms.max(1).div_ceil(1_000);
         let detail = format!("too many unknown tokens came from here; try again in {seconds} s");
         let problem = Self::new(Code::TokenTriesTooMany, detail);
         Self { retry_after_seconds: Some(seconds), ..problem }

@@ -66,7 +66,7 @@ pub async fn require_node(
 /// A gateway with the right token is let in whoever else guesses from its address: what it has
 /// counted must not wait.
 fn refuse_node(control: &Control, address: IpAddr) -> Problem {
-    let now = control.now();
+    let now = control.clock.now();
     match control.node_throttle.wait_ms(address, now) {
         Some(wait_ms) => Problem::token_tries_too_many(wait_ms),
         None => {
@@ -106,7 +106,7 @@ pub async fn admit(
         return Ok(caller);
     }
     // Nothing is awaited from here on, so that tries at once are still one after the other.
-    let now = control.now();
+    let now = control.clock.now();
     if let Some(wait_ms) = control.throttle.wait_ms(address, now) {
         return Err(Problem::token_tries_too_many(wait_ms));
     }

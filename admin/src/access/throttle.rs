@@ -2,24 +2,25 @@
 //!
 //! A token of ours cannot be guessed; a bootstrap token is what its owner chose. Failures are counted
 //! by address, an IPv6 network of 64 bits as one, so that neither a thousand connections nor a
-//! thousand addresses of one network help.
+//! thousand addresses of one network help. Time is that of the clock that never runs back: one that is
+//! set back would lock everybody out for as long.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
 use parking_lot::Mutex;
 use tollgate_common::connections::network;
-use tollgate_common::time::Timestamp;
+use tollgate_common::time::Now;
 
 /// Failures in a row that cost nothing but a second look.
 const FAILURES_FREE: u32 = 5;
 
 /// After the first failure beyond those; each further one doubles it.
-const WAIT_MS_MIN: i64 = 1_000;
-const WAIT_MS_MAX: i64 = 300_000;
+const WAIT_MS_MIN: u64 = 1_000;
+const WAIT_MS_MAX: u64 = 300_000;
 
 /// An address that has been quiet for so long begins anew.
-const QUIET_MS: i64 = 900_000;
+const QUIET_MS: u64 = 900_000;
 
 /// Addresses that are remembered; beyond it the one that has been quiet for longest goes.
 const ADDRESSES_MAX: usize = 10_000;
@@ -27,7 +28,13 @@ const ADDRESSES_MAX: usize = 10_000;
 #[derive(Clone, Copy, Debug)]
 struct Failures {
     count: u32,
-    last_at: Timestamp,
+    last_ms: u64,
+}
+
+impl Failures {
+    fn quiet_ms(&self, now: Now) -> u64 {
+        ms(now).saturating_sub(self.last_ms)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -37,27 +44,26 @@ pub struct Throttle {
 
 impl Throttle {
     /// Milliseconds until an address may try again; None is now.
-    pub fn wait_ms(&self, address: IpAddr, now: Timestamp) -> Option<i64> {
+    pub fn wait_ms(&self, address: IpAddr, now: Now) -> Option<u64> {
         let failures = *self.addresses.lock().get(&network(address))?;
         let steps = failures.count.checked_sub(FAILURES_FREE + 1)?;
         let wait = WAIT_MS_MIN.saturating_mul(1 << steps.min(16)).min(WAIT_MS_MAX);
-        let left = failures.last_at.0 + wait - now.0;
-        (left > 0 && now.0 - failures.last_at.0 < QUIET_MS).then_some(left)
+        wait.checked_sub(failures.quiet_ms(now)).filter(|left| *left > 0)
     }
 
-    pub fn failed(&self, address: IpAddr, now: Timestamp) {
+    pub fn failed(&self, address: IpAddr, now: Now) {
         let mut addresses = self.addresses.lock();
         if addresses.len() >= ADDRESSES_MAX && !addresses.contains_key(&network(address)) {
-            let quietest = addresses.iter().min_by_key(|(_, failures)| failures.last_at);
+            let quietest = addresses.iter().min_by_key(|(_, failures)| failures.last_ms);
             let quietest = quietest.map(|(address, _)| *address);
             quietest.map(|address| addresses.remove(&address));
         }
         let failures =
-            addresses.entry(network(address)).or_insert(Failures { count: 0, last_at: now });
-        if now.0 - failures.last_at.0 >= QUIET_MS {
+            addresses.entry(network(address)).or_insert(Failures { count: 0, last_ms: ms(now) });
+        if failures.quiet_ms(now) >= QUIET_MS {
             failures.count = 0;
         }
-        *failures = Failures { count: failures.count.saturating_add(1), last_at: now };
+        *failures = Failures { count: failures.count.saturating_add(1), last_ms: ms(now) };
     }
 
     pub fn succeeded(&self, address: IpAddr) {
@@ -65,9 +71,19 @@ impl Throttle {
     }
 }
 
+const fn ms(now: Now) -> u64 {
+    now.monotonic_ns / 1_000_000
+}
+
 #[cfg(test)]
 mod tests {
+    use tollgate_common::time::Timestamp;
+
     use super::*;
+
+    fn at(ms: u64) -> Now {
+        Now { wall: Timestamp(1_000_000_000_000), monotonic_ns: ms * 1_000_000 }
+    }
 
     fn address(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -79,15 +95,15 @@ mod tests {
         let here = address("192.0.2.1");
         let mut waits = Vec::new();
         for now in 0..9 {
-            throttle.failed(here, Timestamp(now));
-            waits.push(throttle.wait_ms(here, Timestamp(now)));
+            throttle.failed(here, at(now));
+            waits.push(throttle.wait_ms(here, at(now)));
         }
 
         assert_eq!(waits[..5], [None; 5]);
         assert_eq!(waits[5..], [Some(1_000), Some(2_000), Some(4_000), Some(8_000)]);
-        assert_eq!(throttle.wait_ms(here, Timestamp(8_007)), Some(1));
-        assert_eq!(throttle.wait_ms(here, Timestamp(8_008)), None);
-        assert_eq!(throttle.wait_ms(address("192.0.2.2"), Timestamp(9)), None);
+        assert_eq!(throttle.wait_ms(here, at(8_007)), Some(1));
+        assert_eq!(throttle.wait_ms(here, at(8_008)), None);
+        assert_eq!(throttle.wait_ms(address("192.0.2.2"), at(9)), None);
     }
 
     #[test]
@@ -95,27 +111,40 @@ mod tests {
         let throttle = Throttle::default();
         let here = address("192.0.2.1");
         for _ in 0..1_000 {
-            throttle.failed(here, Timestamp(0));
+            throttle.failed(here, at(0));
         }
 
-        assert_eq!(throttle.wait_ms(here, Timestamp(0)), Some(WAIT_MS_MAX));
-        throttle.failed(here, Timestamp(QUIET_MS));
-        assert_eq!(throttle.wait_ms(here, Timestamp(QUIET_MS)), None);
+        assert_eq!(throttle.wait_ms(here, at(0)), Some(WAIT_MS_MAX));
+        throttle.failed(here, at(QUIET_MS));
+        assert_eq!(throttle.wait_ms(here, at(QUIET_MS)), None);
         throttle.succeeded(here);
         assert_eq!(throttle.addresses.lock().len(), 0);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_nobody_wait_longer() {
+        let throttle = Throttle::default();
+        let here = address("192.0.2.1");
+        for _ in 0..7 {
+            throttle.failed(here, at(0));
+        }
+        let a_day_back = |now: Now| Now { wall: now.wall.plus_ms(-86_400_000), ..now };
+
+        assert_eq!(throttle.wait_ms(here, a_day_back(at(500))), Some(1_500));
+        assert_eq!(throttle.wait_ms(here, a_day_back(at(2_000))), None);
     }
 
     #[test]
     fn a_network_is_one_address_and_memory_is_bounded() {
         let throttle = Throttle::default();
         for host in 0..7 {
-            throttle.failed(address(&format!("2001:db8::{host}")), Timestamp(0));
+            throttle.failed(address(&format!("2001:db8::{host}")), at(0));
         }
-        assert!(throttle.wait_ms(address("2001:db8::ffff"), Timestamp(0)).is_some());
-        assert!(throttle.wait_ms(address("2001:db8:0:1::1"), Timestamp(0)).is_none());
+        assert!(throttle.wait_ms(address("2001:db8::ffff"), at(0)).is_some());
+        assert!(throttle.wait_ms(address("2001:db8:0:1::1"), at(0)).is_none());
 
         for n in 0..ADDRESSES_MAX as u32 + 10 {
-            throttle.failed(IpAddr::V4(n.into()), Timestamp(1));
+            throttle.failed(IpAddr::V4(n.into()), at(1));
         }
         assert_eq!(throttle.addresses.lock().len(), ADDRESSES_MAX);
     }

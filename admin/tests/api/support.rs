@@ -163,7 +163,7 @@ impl Admin {
     pub fn guess_on(&self) {
         let control = self.control();
         for _ in 0..20 {
-            control.throttle.failed(self.address().ip(), control.now());
+            control.throttle.failed(self.address().ip(), control.clock.now());
         }
     }
 
