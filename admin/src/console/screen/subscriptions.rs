@@ -18,10 +18,14 @@ use crate::console::layout::Section;
 use crate::console::part::{empty, in_force, more, opens};
 use crate::console::text::moment;
 use crate::console::visitor::Visitor;
+use crate::problem::Problem;
 use row::{Row, if_there};
 
 /// Keys on a subscription's page.
 const KEYS: &str = "25";
+
+/// Gateways that are asked for at a time: the most that the API tells of.
+const GATEWAYS: &str = "500";
 
 #[derive(Deserialize)]
 pub struct Question {
@@ -57,15 +61,15 @@ pub async fn show(
         visitor.get(&with_query(&invoice, &[("period", &asked.period)])).await;
     let mut days = Days::of_month(visitor.today());
     days.add(&visitor, &found.id).await?;
-    let nodes: Option<List<Node>> = match asked.revision {
-        Some(_) => Some(visitor.get(&path(&["nodes"])).await?),
+    let nodes = match asked.revision {
+        Some(_) => Some(gateways(&visitor).await?),
         None => None,
     };
     let place = place(&found.id);
     let title = format!("{}: {}", row.product_title(), row.plan_name());
     let content = html! {
         @if let (Some(revision), Some(nodes)) = (asked.revision, &nodes) {
-            (in_force(&nodes.items, revision, &with_query(&place, &[("revision", &revision.to_string())])))
+            (in_force(nodes, revision, &with_query(&place, &[("revision", &revision.to_string())])))
         }
         (head(&row, &title, &place))
         (facts(&row, consumer.as_ref()))
@@ -77,6 +81,20 @@ pub async fn show(
         }
     };
     Ok(visitor.page(Section::Consumers, &title, &content))
+}
+
+/// All of them, page by page: a revocation is done when it is in force on each.
+async fn gateways(visitor: &Visitor) -> Result<Vec<Node>, Problem> {
+    let (mut nodes, mut after) = (Vec::new(), String::new());
+    loop {
+        let question = [("after", after.as_str()), ("limit", GATEWAYS)];
+        let page: List<Node> = visitor.get(&with_query(&path(&["nodes"]), &question)).await?;
+        nodes.extend(page.items);
+        match page.next {
+            Some(next) => after = next,
+            None => return Ok(nodes),
+        }
+    }
 }
 
 fn head(row: &Row, title: &str, place: &str) -> Markup {

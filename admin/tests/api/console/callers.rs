@@ -146,6 +146,30 @@ async fn keys_are_made_rotated_and_revoked_and_the_page_says_how_far_that_has_co
 }
 
 #[tokio::test]
+async fn a_revocation_is_seen_on_all_gateways_however_many_there_are() {
+    let admin = Admin::start().await;
+    let (_, _, subscription) = admin.subscribed().await;
+    let revision = *admin.control().door.newest().borrow();
+    let now = admin.control().now();
+    // More than a page of a list has: those that are silent, that have it, and that have it not.
+    for node in 1..=40 {
+        admin.control().nodes.hear(status(node, revision), now.plus_ms(-60_000));
+    }
+    for node in 41..=91 {
+        admin.control().nodes.hear(status(node, revision), now.plus_ms(60_000));
+    }
+    for node in 92..=101 {
+        admin.control().nodes.hear(status(node, revision - 1), now.plus_ms(60_000));
+    }
+    let browser = Browser::signed_in(&admin, OWNER).await;
+
+    let place = format!("/dashboard/admin/subscriptions/{}", text(&subscription, "id"));
+    let page = browser.get(&format!("{place}?revision={revision}")).await;
+
+    page.shows("In force on 51 of 61 connected gateways.");
+}
+
+#[tokio::test]
 async fn a_move_to_another_plan_is_previewed_before_it_is_made() {
     let admin = Admin::start().await;
     admin.product("weather").await;
