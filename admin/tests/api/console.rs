@@ -281,6 +281,31 @@ async fn a_product_is_added_edited_activated_and_deleted() {
 }
 
 #[tokio::test]
+async fn the_product_that_was_just_saved_is_on_the_page_however_many_there_are() {
+    let admin = Admin::start().await;
+    for n in 0..16 {
+        admin.product(&format!("p{n}")).await;
+    }
+    let browser = Browser::signed_in(&admin, OWNER).await;
+    let page = browser.get(&format!("{APIS}/new")).await;
+
+    let typed = [("title", "The newest"), ("status", "draft"), ("gateway_endpoint", "https://a.example")];
+    let added = browser.send(&format!("{APIS}/new"), &page, &typed).await;
+
+    let (seen, card) = added.to.split_once('#').expect(&added.text);
+    let card = format!("id=\"{card}\"");
+    let page = browser.get(seen).await;
+    page.shows(&card);
+    assert_eq!(page.text.matches("<article").count(), 17);
+    let place = format!("{APIS}/{}", card.trim_start_matches("id=\"product-").trim_end_matches('"'));
+    let switched = browser.send(&format!("{place}/status"), &page, &[("status", "active")]).await;
+    browser.get(switched.to.split('#').next().unwrap()).await.shows(&card);
+    let first = browser.get(APIS).await.text.split("id=\"product-").nth(1).unwrap().to_owned();
+    let first = format!("{APIS}?open={}", first.split('"').next().unwrap());
+    assert_eq!(browser.get(&first).await.text.matches("<article").count(), 16);
+}
+
+#[tokio::test]
 async fn a_plan_is_added_with_prices_edited_and_deleted() {
     let admin = Admin::start().await;
     let product = admin.product("weather").await;

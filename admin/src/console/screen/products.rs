@@ -12,6 +12,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::subscriptions::row::if_there;
 use super::{Answer, plans};
 use crate::console::ask::{List, Sending, path, with_query};
 use crate::console::chart::spark;
@@ -57,7 +58,11 @@ struct Card {
 pub async fn list(visitor: Visitor, Query(asked): Query<Question>) -> Answer {
     let filter = [("text", asked.text.as_str()), ("status", &asked.status)];
     let question = [&filter[..], &[("after", asked.after.as_str()), ("limit", CARDS)]].concat();
-    let products: List<Product> = visitor.get(&with_query(&path(&["products"]), &question)).await?;
+    let mut products: List<Product> =
+        visitor.get(&with_query(&path(&["products"]), &question)).await?;
+    if let Some(opened) = opened_elsewhere(&visitor, &products.items, &asked.open).await? {
+        products.items.insert(0, opened);
+    }
     let mut cards = Vec::with_capacity(products.items.len());
     for product in products.items {
         cards.push(card(&visitor, product).await?);
@@ -79,6 +84,20 @@ pub async fn list(visitor: Visitor, Query(asked): Query<Question>) -> Answer {
         (more(PATH, &filter, products.next.as_deref()))
     };
     Ok(visitor.page(Section::Apis, "APIs", &content))
+}
+
+/// The product whose plans are to be seen, where it is on another page: whoever has just saved it sees
+/// it first.
+async fn opened_elsewhere(
+    visitor: &Visitor,
+    listed: &[Product],
+    open: &str,
+) -> Result<Option<Product>, Problem> {
+    if open.is_empty() || listed.iter().any(|product| product.id == open) {
+        return Ok(None);
+    }
+    let found: Option<Product> = if_there(visitor.get(&path(&["products", open])).await)?;
+    Ok(found.filter(|product| product.id == open))
 }
 
 async fn card(visitor: &Visitor, product: Product) -> Result<Card, Problem> {
@@ -197,7 +216,7 @@ pub async fn status(Path(product): Path<String>, sent: Sent) -> Answer {
     let status = form.text("status");
     let sending = Sending { body: Some(json!({ "status": status })), ..Sending::default() };
     match visitor.send(Method::PATCH, &resource, sending).await {
-        Ok(_) => Ok(Redirect::to(&format!("{PATH}#product-{product}")).into_response()),
+        Ok(_) => Ok(Redirect::to(&place(&product)).into_response()),
         Err(problem) if problem.errors.is_empty() => Err(problem.into()),
         Err(problem) => edit::ask_with(&visitor, &product, status, &Errors::of(problem)).await,
     }
