@@ -46,6 +46,7 @@ impl Change {
             prefix: text[..KEY_PREFIX_SHOWN].to_owned(),
             created_at: self.now,
             expires_at,
+            own_expires_at: expires_at,
             revoked_at: None,
             last_used_at: None,
         };

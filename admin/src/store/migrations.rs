@@ -110,6 +110,12 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("../../migrations/sqlite/0016_voucher.sql"),
         postgres: include_str!("../../migrations/postgres/0016_voucher.sql"),
     },
+    Step {
+        version: 17,
+        description: "own end",
+        sqlite: include_str!("../../migrations/sqlite/0017_own_end.sql"),
+        postgres: include_str!("../../migrations/postgres/0017_own_end.sql"),
+    },
 ];
 
 /// The newest schema that this program knows.

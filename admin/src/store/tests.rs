@@ -243,6 +243,7 @@ fn key(text: &str, subscription_id: SubscriptionId, created_at: i64) -> Key {
         prefix: "tg_abcdef".into(),
         created_at: Timestamp(created_at),
         expires_at: None,
+        own_expires_at: None,
         revoked_at: None,
         last_used_at: None,
     }
@@ -570,7 +571,8 @@ async fn keys_are_in_the_order_of_their_making_and_only_some_are_in_force(
     let of = subscription(1, &plan(1, 1)).id;
     let mut catalog = fixture.write().await;
     let plain = key("a", of, 3);
-    let ends_later = Key { expires_at: Some(Timestamp(101)), ..key("b", of, 1) };
+    let own_expires_at = Some(Timestamp(900));
+    let ends_later = Key { expires_at: Some(Timestamp(101)), own_expires_at, ..key("b", of, 1) };
     let ends_now = Key { expires_at: Some(Timestamp(100)), ..key("c", of, 2) };
     let revoked = Key { revoked_at: Some(Timestamp(50)), ..key("d", of, 4) };
     for key in [&plain, &ends_later, &ends_now, &revoked] {

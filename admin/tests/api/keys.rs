@@ -113,6 +113,27 @@ async fn a_rotated_key_ends_when_the_old_one_would_have_or_when_it_is_said_to() 
     assert_eq!(refused.bad_fields(), ["expires_at"]);
 }
 
+#[tokio::test]
+async fn a_key_that_is_rotated_again_in_its_overlap_hands_on_its_own_end() {
+    let admin = Admin::start().await;
+    let (_, _, subscription) = admin.subscribed().await;
+    let path = format!("/api/v1/subscriptions/{}/keys", subscription["id"].as_str().unwrap());
+    let own_end = json!("2999-01-01T00:00:00.000Z");
+    let without_end = first_key(&admin, &subscription).await;
+    let with_end = admin.post(&path, json!({ "expires_at": own_end })).await.expect(201);
+
+    for (key, end) in [(without_end, Value::Null), (with_end, own_end)] {
+        let rotate = format!("/api/v1/keys/{}/rotate", key["id"].as_str().unwrap());
+        for overlap_seconds in [3_600, 86_400] {
+            let body = json!({ "overlap_seconds": overlap_seconds });
+            let new = admin.post(&rotate, body).await.expect(201);
+            assert_eq!(new["expires_at"], end);
+        }
+        let old = admin.get(&format!("/api/v1/keys/{}", key["id"].as_str().unwrap())).await.expect(200);
+        assert!(old["expires_at"].as_str().unwrap() < "2999", "the overlap ends: {old}");
+    }
+}
+
 #[rstest]
 #[case::negative(json!({ "overlap_seconds": -1 }))]
 #[case::long(json!({ "overlap_seconds": 2_592_001 }))]

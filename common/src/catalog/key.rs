@@ -29,8 +29,12 @@ pub struct Key {
     pub prefix: String,
     #[serde(with = "rfc3339")]
     pub created_at: Timestamp,
+    /// With the end of an overlap, where it was rotated.
     #[serde(with = "rfc3339::option")]
     pub expires_at: Option<Timestamp>,
+    /// The end that it was made with: what takes its place has the same.
+    #[serde(with = "rfc3339::option")]
+    pub own_expires_at: Option<Timestamp>,
     #[serde(with = "rfc3339::option")]
     pub revoked_at: Option<Timestamp>,
     #[serde(with = "rfc3339::option")]

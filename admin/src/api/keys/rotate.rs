@@ -27,7 +27,7 @@ const OVERLAP_SECONDS_MAX: u64 = 30 * 24 * 3_600;
 pub struct KeyRotate {
     #[schema(required = false, minimum = 0, maximum = 2_592_000, default = 0)]
     overlap_seconds: u64,
-    /// That of the old key when left out; null for a key that is in force until it is revoked.
+    /// The one that the old key was made with when left out, whatever overlap it is in; null for a key that is in force until it is revoked.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
 }
@@ -69,7 +69,7 @@ pub async fn rotate(
     let overlap_ms = overlap_seconds.unwrap_or(0) as i64 * 1_000;
     let mut change = control.change(&caller, &request).await?;
     let (key, subscription) = find(&mut *change.catalog, &id).await?;
-    let expires_at = if is_end_said { expires_at } else { key.expires_at };
+    let expires_at = if is_end_said { expires_at } else { key.own_expires_at };
     let new = change.rotate_key(&subscription, &key, overlap_ms, expires_at).await?;
     created(new).commit_end(&control, &repeatable, change).await
 }

@@ -88,7 +88,7 @@ async fn a_key_shows_the_minute_of_its_last_use(
         "INSERT INTO plans VALUES ($1,$1,'p','free','',NULL,NULL,NULL,'hard','calendar_month','UTC','[]','[]','share',0,0,NULL,'[]')",
         "INSERT INTO consumers VALUES ($1,'c',NULL,'{}',0,0,NULL)",
         "INSERT INTO subscriptions VALUES ($1,$1,$1,$1,'active',0,NULL,0,0)",
-        "INSERT INTO api_keys VALUES ($1,$1,$1,'tg_',0,NULL,NULL,NULL)",
+        "INSERT INTO api_keys VALUES ($1,$1,$1,'tg_',0,NULL,NULL,NULL,NULL)",
     ] {
         let id = key(1).as_bytes().to_vec();
         query(statement).bind(id).execute(&mut transaction).await.unwrap();

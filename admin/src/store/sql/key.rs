@@ -90,8 +90,8 @@ pub async fn list_in_force(
 pub async fn save(db: &mut Transaction, key: &Key) -> Result<(), StoreError> {
     query(
         "INSERT INTO api_keys (id, subscription_id, digest, prefix, created_at, expires_at,
-             revoked_at, last_used_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+             own_expires_at, revoked_at, last_used_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at,
              revoked_at = excluded.revoked_at",
     )
@@ -101,6 +101,7 @@ pub async fn save(db: &mut Transaction, key: &Key) -> Result<(), StoreError> {
     .bind(&key.prefix)
     .bind(key.created_at.0)
     .bind(key.expires_at.map(|at| at.0))
+    .bind(key.own_expires_at.map(|at| at.0))
     .bind(key.revoked_at.map(|at| at.0))
     .bind(key.last_used_at.map(|at| at.0))
     .execute(db)
@@ -117,6 +118,7 @@ fn key(row: &Row) -> Result<Key, StoreError> {
         prefix: columns.text("prefix")?,
         created_at: columns.time("created_at")?,
         expires_at: columns.time_option("expires_at")?,
+        own_expires_at: columns.time_option("own_expires_at")?,
         revoked_at: columns.time_option("revoked_at")?,
         last_used_at: columns.time_option("last_used_at")?,
     })
