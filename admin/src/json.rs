@@ -36,6 +36,16 @@ pub fn parse_object(body: &[u8]) -> Result<Object, Problem> {
     }
 }
 
+/// Reads a text that somebody typed, in which no name comes twice in an object.
+///
+/// # Errors
+///
+/// What is wrong with it, for a field that holds it.
+pub fn parse_typed(text: &str) -> Result<Value, String> {
+    let typed = serde_json::from_str::<UniqueNames>(text);
+    typed.map(|UniqueNames(value)| value).map_err(|error| format!("is not JSON: {error}"))
+}
+
 fn malformed(error: serde_json::Error) -> Problem {
     Problem::new(Code::RequestMalformed, format!("the body is not JSON: {error}"))
 }

@@ -8,12 +8,18 @@ use serde_json::{Map, Value};
 use super::ask::{Sending, Tagged};
 use super::form::{Errors, Form};
 use super::visitor::Visitor;
-use crate::problem::Code;
+use crate::problem::{Code, Problem};
 
 /// Why nothing was done. The form is shown again, with the errors beside its fields.
 pub struct Refused {
     pub status: StatusCode,
     pub errors: Errors,
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Self { status: problem.code.status(), errors: Errors::of(problem) }
+    }
 }
 
 impl Visitor {
@@ -32,7 +38,7 @@ impl Visitor {
             if problem.code == Code::IdempotencyKeyReused {
                 form.set("once", self.once());
             }
-            Refused { status: problem.code.status(), errors: Errors::of(problem) }
+            problem.into()
         })
     }
 

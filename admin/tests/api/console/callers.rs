@@ -34,6 +34,11 @@ async fn a_consumer_is_added_found_edited_and_deleted() {
     assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
     wrong.shows("id=\"field-email-error\"");
     wrong.shows("lago=7");
+    let typed = [("name", HOSTILE), ("email", ""), ("external_ids", "lago=7\r\nlago=8")];
+    let twice = browser.send(&new, &wrong, &typed).await;
+    assert_eq!(twice.status, StatusCode::BAD_REQUEST);
+    twice.shows("id=\"field-external-ids-error\"");
+    twice.shows("&quot;lago&quot; is there twice");
     let typed = [("name", HOSTILE), ("email", "a@b"), ("external_ids", "lago=7\r\nstripe = cus_1")];
     let added = browser.send(&new, &wrong, &typed).await;
     assert_eq!(added.status, StatusCode::SEE_OTHER, "{}", added.text);
@@ -66,6 +71,24 @@ async fn a_consumer_is_added_found_edited_and_deleted() {
     let deleted = browser.send(&format!("{}/delete", added.to), &ask, &[]).await;
     assert_eq!(deleted.to, CONSUMERS, "{}", deleted.text);
     assert_eq!(browser.get(&added.to).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn ids_that_lines_cannot_say_stay_where_only_the_name_is_edited() {
+    let admin = Admin::start().await;
+    let ids = json!({ "a=b": " lead", "lago": "7" });
+    let body = json!({ "name": "Ada", "external_ids": ids });
+    let consumer = admin.post("/api/v1/consumers", body).await.expect(201);
+    let browser = Browser::signed_in(&admin, OWNER).await;
+    let place = format!("{CONSUMERS}/{}/edit", text(&consumer, "id"));
+    let edit = browser.get(&place).await;
+
+    let typed = [("name", "Grace"), ("email", ""), ("external_ids", "a=b= lead\r\nlago=7")];
+    let saved = browser.send(&place, &edit, &typed).await;
+
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text);
+    let stored = admin.get(&format!("/api/v1/consumers/{}", text(&consumer, "id"))).await.expect(200);
+    assert_eq!((&stored["name"], &stored["external_ids"]), (&json!("Grace"), &ids));
 }
 
 #[tokio::test]

@@ -59,10 +59,16 @@ async fn a_destination_is_set_up_paused_edited_and_deleted() {
             ("meters", "calls"), ("meters", "units"), ("window", "day")]
     };
 
-    for wrong in ["{ \"url\": \"ftp://lago.example\", \"batch\": 5 }", "no JSON"] {
+    let twice = r#"{ "url": "https://lago.example", "url": "https://other.example" }"#;
+    for (wrong, told) in [
+        (r#"{ "url": "ftp://lago.example", "batch": 5 }"#, "url"),
+        ("no JSON", "is not JSON"),
+        (twice, "&quot;url&quot; is there twice"),
+    ] {
         let wrong = browser.send(&new, &page, &typed(wrong)).await;
         assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
         wrong.shows("id=\"field-settings-error\"");
+        wrong.shows(told);
         assert!(!wrong.text.contains("lago-api-key"));
     }
     let settings = "{ \"url\": \"https://lago.example\", \"batch\": 5 }";

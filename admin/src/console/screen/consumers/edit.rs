@@ -16,6 +16,7 @@ use crate::console::screen::Answer;
 use crate::console::submit::Refused;
 use crate::console::visitor::{Sent, Visitor};
 use crate::json;
+use crate::problem::Problem;
 
 const FIELDS: [&str; 3] = ["name", "email", "external_ids"];
 
@@ -27,8 +28,11 @@ pub async fn new(visitor: Visitor) -> Answer {
 
 pub async fn create(sent: Sent) -> Answer {
     let Sent { visitor, mut form } = sent;
-    let fields = fields(&form);
-    match visitor.make(&path(&["consumers"]), fields, &mut form).await {
+    let made = match fields(&form) {
+        Ok(fields) => visitor.make(&path(&["consumers"]), fields, &mut form).await,
+        Err(problem) => Err(problem.into()),
+    };
+    match made {
         Ok(consumer) => Ok(Redirect::to(&place(id(&consumer))).into_response()),
         Err(Refused { status, errors }) => Ok(ask_new(&visitor, status, &form, &errors)),
     }
@@ -45,10 +49,19 @@ pub async fn save(Path(consumer): Path<String>, sent: Sent) -> Answer {
     let resource = path(&["consumers", &consumer]);
     let present: Tagged<Value> = visitor.get_tagged(&resource).await?;
     let found: Consumer = read(&present.value)?;
-    let fields = fields(&form);
-    // An id that is gone is named as gone, or the API would keep it.
-    let patch = json::patch(&read(&present.value)?, &fields);
-    match visitor.save(&resource, &present, patch, &fields, &mut form).await {
+    let saved = match fields(&form) {
+        Ok(mut fields) => {
+            // Only what was edited is sent: a text of lines says less than the ids may hold.
+            if lines(form.text("external_ids")).eq(lines(&ids_text(&found))) {
+                fields.remove("external_ids");
+            }
+            // An id that is gone is named as gone, or the API would keep it.
+            let patch = json::patch(&read(&present.value)?, &fields);
+            visitor.save(&resource, &present, patch, &fields, &mut form).await
+        }
+        Err(problem) => Err(problem.into()),
+    };
+    match saved {
         Ok(_) => Ok(Redirect::to(&place(&found.id)).into_response()),
         Err(Refused { status, errors }) => Ok(ask(&visitor, status, &found, &form, &errors)),
     }
@@ -89,28 +102,39 @@ fn inputs(sheet: &Sheet<'_>) -> Markup {
 
 fn filled(found: &Tagged<Consumer>) -> Form {
     let consumer = &found.value;
-    let ids = consumer.external_ids.iter().map(|(name, id)| format!("{name}={id}"));
     let mut form = Form::default();
     form.push("tag", found.tag.clone());
     form.push("name", consumer.name.clone());
     form.push("email", consumer.email.clone().unwrap_or_default());
-    form.push("external_ids", ids.collect::<Vec<_>>().join("\n"));
+    form.push("external_ids", ids_text(consumer));
     form
 }
 
-fn fields(form: &Form) -> Map<String, Value> {
-    object([
+fn ids_text(consumer: &Consumer) -> String {
+    let ids = consumer.external_ids.iter().map(|(name, id)| format!("{name}={id}"));
+    ids.collect::<Vec<_>>().join("\n")
+}
+
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty())
+}
+
+fn fields(form: &Form) -> Result<Map<String, Value>, Problem> {
+    Ok(object([
         ("name", form.json_text("name")),
         ("email", form.json_optional("email")),
-        ("external_ids", external_ids(form.text("external_ids"))),
-    ])
+        ("external_ids", external_ids(form.text("external_ids"))?),
+    ]))
 }
 
 /// Lines as the API's object. A line without an id goes on with an empty one, for the API to name.
-fn external_ids(text: &str) -> Value {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let pairs = lines.map(|line| line.split_once('=').unwrap_or((line, "")));
-    let ids: Map<String, Value> =
-        pairs.map(|(name, id)| (name.trim().to_owned(), id.trim().into())).collect();
-    ids.into()
+fn external_ids(text: &str) -> Result<Value, Problem> {
+    let mut ids = Map::new();
+    for (name, id) in lines(text).map(|line| line.split_once('=').unwrap_or((line, ""))) {
+        let name = name.trim();
+        if ids.insert(name.to_owned(), id.trim().into()).is_some() {
+            return Err(Problem::field("external_ids", format!("\"{name}\" is there twice")));
+        }
+    }
+    Ok(ids.into())
 }

@@ -16,6 +16,7 @@ use crate::console::screen::Answer;
 use crate::console::submit::Refused;
 use crate::console::visitor::{Sent, Visitor};
 use crate::json;
+use crate::problem::Problem;
 
 const FIELDS: [&str; 6] = ["name", "kind", "settings", "secret", "meters", "window"];
 
@@ -57,9 +58,14 @@ pub async fn new(visitor: Visitor) -> Answer {
 
 pub async fn create(sent: Sent) -> Answer {
     let Sent { visitor, mut form } = sent;
-    let mut fields = fields(&form);
-    fields.insert("kind".to_owned(), form.json_text("kind"));
-    match visitor.make(&path(&["destinations"]), fields, &mut form).await {
+    let made = match fields(&form) {
+        Ok(mut fields) => {
+            fields.insert("kind".to_owned(), form.json_text("kind"));
+            visitor.make(&path(&["destinations"]), fields, &mut form).await
+        }
+        Err(problem) => Err(problem.into()),
+    };
+    match made {
         Ok(made) => Ok(Redirect::to(&place(id(&made))).into_response()),
         Err(Refused { status, errors }) => Ok(ask_new(&visitor, status, &form, &errors)),
     }
@@ -77,11 +83,16 @@ pub async fn save(Path(destination): Path<String>, sent: Sent) -> Answer {
     let resource = path(&["destinations", &destination]);
     let present: Tagged<Value> = visitor.get_tagged(&resource).await?;
     let found: Destination = read(&present.value)?;
-    let mut fields = fields(&form);
-    // A setting that is gone, also within another, is named as gone, or the API would keep it.
-    let patch = json::patch(&read(&present.value)?, &fields);
-    fields.remove("secret");
-    match visitor.save(&resource, &present, patch, &fields, &mut form).await {
+    let saved = match fields(&form) {
+        Ok(mut fields) => {
+            // A setting that is gone, also within another, is named as gone, or the API would keep it.
+            let patch = json::patch(&read(&present.value)?, &fields);
+            fields.remove("secret");
+            visitor.save(&resource, &present, patch, &fields, &mut form).await
+        }
+        Err(problem) => Err(problem.into()),
+    };
+    match saved {
         Ok(_) => Ok(Redirect::to(&place(&found.id)).into_response()),
         Err(Refused { status, errors }) => Ok(ask(&visitor, status, &found, &form, &errors)),
     }
@@ -140,12 +151,11 @@ fn filled(found: &Tagged<Destination>) -> Form {
     form
 }
 
-fn fields(form: &Form) -> Map<String, Value> {
-    let settings = form.text("settings");
+fn fields(form: &Form) -> Result<Map<String, Value>, Problem> {
+    let settings = json::parse_typed(form.text("settings"));
     let mut fields = object([
         ("name", form.json_text("name")),
-        // What is no JSON goes on as the text that it is, for the API to say what it must be.
-        ("settings", serde_json::from_str(settings).unwrap_or_else(|_| settings.into())),
+        ("settings", settings.map_err(|message| Problem::field("settings", message))?),
         ("meters", form.all("meters").collect()),
         ("window", form.json_text("window")),
     ]);
@@ -153,7 +163,7 @@ fn fields(form: &Form) -> Map<String, Value> {
     if !secret.is_empty() {
         fields.insert("secret".to_owned(), secret.into());
     }
-    fields
+    Ok(fields)
 }
 
 #[cfg(test)]

@@ -224,6 +224,9 @@ fn route(line: &str) -> Value {
     for word in words {
         let (name, text) = word.split_once('=').unwrap_or((word, ""));
         let number = text.parse::<u64>().ok().filter(|_| name != "units_header");
+        // Of two, neither is the one that is meant.
+        let is_twice = route.get(name).is_some();
+        let name = if is_twice { format!("{name} twice") } else { name.to_owned() };
         route[name] = number.map_or(text.into(), Value::from);
     }
     route
@@ -260,6 +263,10 @@ mod tests {
             ])
         );
         assert_eq!(routes("GET"), json!([{ "method": "GET", "path": "" }]));
+        assert_eq!(
+            routes("GET /a cost=1 cost=2"),
+            json!([{ "method": "GET", "path": "/a", "cost": 1, "cost twice": 2 }])
+        );
         assert_eq!(
             routes("GET /a price=x"),
             json!([{ "method": "GET", "path": "/a", "price": "x" }])
