@@ -117,9 +117,14 @@ pub fn path(parts: &[&str]) -> String {
     let mut path = "/api/v1".to_owned();
     for part in parts {
         path.push('/');
-        path.extend(url::form_urlencoded::byte_serialize(part.as_bytes()));
+        path.push_str(&segment(part));
     }
     path
+}
+
+/// One segment of a path, whatever is in it.
+pub fn segment(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 /// A path with a query; what is empty is left out.

@@ -11,7 +11,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::{Answer, consumers, keys};
-use crate::console::ask::{List, path, with_query};
+use crate::console::ask::{List, path, segment, with_query};
 use crate::console::data::{Consumer, Invoice, Key, Node, Subscription};
 use crate::console::days::Days;
 use crate::console::layout::Section;
@@ -41,7 +41,8 @@ pub struct Question {
 
 /// Where a subscription is seen.
 pub fn place(subscription: &str) -> String {
-    format!("/dashboard/admin/subscriptions/{subscription}")
+    // It may be what a URL said, and leads to where a header says.
+    format!("/dashboard/admin/subscriptions/{}", segment(subscription))
 }
 
 pub async fn show(

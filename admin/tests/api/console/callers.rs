@@ -166,6 +166,11 @@ async fn keys_are_made_rotated_and_revoked_and_the_page_says_how_far_that_has_co
     told.shows("In force on 1 of 1 connected gateways.");
     told.shows("revoked <time");
     assert_eq!(browser.send(&revoke, &ask, &[]).await.status, StatusCode::CONFLICT);
+    let another = text(&keys["items"][1], "id");
+    let crafted = format!("/dashboard/admin/subscriptions/a%0d%0ab/keys/{another}/revoke");
+    let revoked = browser.send(&crafted, &ask, &[]).await;
+    assert_eq!(revoked.status, StatusCode::SEE_OTHER, "{}", revoked.text);
+    assert!(revoked.to.starts_with("/dashboard/admin/subscriptions/a%0D%0Ab?"), "{}", revoked.to);
 }
 
 #[tokio::test]
