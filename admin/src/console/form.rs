@@ -98,6 +98,14 @@ impl Errors {
         Self { summary: Some(text.into()), fields: Vec::new() }
     }
 
+    /// Says something in other words.
+    pub fn reworded(mut self, said: &str, better: &str) -> Self {
+        for error in self.fields.iter_mut().filter(|error| error.message == said) {
+            better.clone_into(&mut error.message);
+        }
+        self
+    }
+
     /// What is wrong with a field or a part of it, such as `routes[2].path` for `routes`.
     pub fn at(&self, name: &str) -> Vec<String> {
         let errors = self.fields.iter();

@@ -321,6 +321,14 @@ async fn a_plan_is_added_with_prices_edited_and_deleted() {
     assert_eq!(one_more.status, StatusCode::OK);
     one_more.shows("name=\"prices[0].amount\"");
     one_more.shows("value=\"100,000\"");
+    let form = one_more.text.split_once(&format!("action=\"{new}\"")).unwrap().1;
+    let pressed_by_enter = form.split("<button").nth(1).unwrap();
+    assert!(!pressed_by_enter.split('>').next().unwrap().contains("add_price"), "{pressed_by_enter}");
+    let by_comma = [("prices[0].usage_type", "licensed"), ("prices[0].currency", "USD"), ("prices[0].amount", "1,50")];
+    let by_comma = browser.send(&new, &one_more, &[&plan[..], &by_comma].concat()).await;
+    assert_eq!(by_comma.status, StatusCode::BAD_REQUEST);
+    by_comma.shows("must be an amount such as 1.50");
+    assert!(!by_comma.text.contains("minor units"), "{}", by_comma.text);
     let price = [("prices[0].usage_type", "metered"), ("prices[0].currency", "USD"),
         ("prices[0].amount", "0.005"), ("prices[0].meter", "calls")];
     let wrong = [&plan[..], &price, &[("prices[0].package_size", "many")]].concat();
@@ -354,14 +362,23 @@ async fn a_plan_is_added_with_prices_edited_and_deleted() {
 async fn the_second_of_two_editors_is_told_and_overwrites_knowingly_or_not_at_all() {
     let admin = Admin::start().await;
     admin.product("weather").await;
-    let plan = admin.plan("weather", "Pro").await;
+    let terms = json!({
+        "name": "Pro", "billing_mode": "metered",
+        "prices": [{ "usage_type": "metered", "currency": "USD", "amount": 25 }],
+    });
+    let plan = admin.post("/api/v1/products/weather/plans", terms).await.expect(201);
     let (ada, grace) =
         (Browser::signed_in(&admin, OWNER).await, Browser::signed_in(&admin, OWNER).await);
     let path = format!("/dashboard/admin/plans/{}/edit", plan["id"].as_str().unwrap());
     let (of_ada, of_grace) = (ada.get(&path).await, grace.get(&path).await);
     let typed = |name| {
-        [("name", name), ("billing_mode", "free"), ("quota_mode", "hard"), ("time_zone", "UTC"),
-            ("period", "calendar_month"), ("outage_mode", "share")]
+        [("name", name), ("billing_mode", "metered"), ("quota_mode", "hard"), ("time_zone", "UTC"),
+            ("period", "calendar_month"), ("outage_mode", "share"), ("counted_outcomes", "success"),
+            ("counted_outcomes", "client_error"), ("prices[0].name", "price-1"),
+            ("prices[0].usage_type", "metered"), ("prices[0].billing_scheme", "flat"),
+            ("prices[0].currency", "USD"), ("prices[0].amount", "0.25"), ("prices[0].interval", "month"),
+            ("prices[0].meter", "units"), ("prices[0].metered_aggregate", "sum"),
+            ("prices[0].included_units", "0")]
     };
     let api = format!("/api/v1/plans/{}", plan["id"].as_str().unwrap());
 
@@ -370,7 +387,7 @@ async fn the_second_of_two_editors_is_told_and_overwrites_knowingly_or_not_at_al
 
     assert_eq!(told.status, StatusCode::PRECONDITION_FAILED);
     told.shows("Somebody else has changed this");
-    told.shows("there it is &quot;Ada's&quot;, here &quot;Grace's&quot;");
+    told.shows("Now name: there it is &quot;Ada's&quot;, here &quot;Grace's&quot;. Save again");
     assert_eq!(admin.get(&api).await.expect(200)["name"], "Ada's");
     let knowingly = grace.send(&path, &told, &typed("Grace's")).await;
     assert_eq!(knowingly.status, StatusCode::SEE_OTHER);

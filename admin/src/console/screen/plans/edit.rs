@@ -86,13 +86,15 @@ pub async fn create(Path(product): Path<String>, sent: Sent) -> Answer {
     fields.retain(|_, value| !value.is_null());
     match visitor.make(&path(&["products", &product.id, "plans"]), fields, &mut form).await {
         Ok(_) => Ok(Redirect::to(&products::place(&product.id)).into_response()),
-        Err(Refused { status, errors }) => Ok(ask_new(&visitor, status, &product, &form, &errors)),
+        Err(Refused { status, errors }) => {
+            Ok(ask_new(&visitor, status, &product, &form, &prices::reworded(errors)))
+        }
     }
 }
 
 pub async fn edit(visitor: Visitor, Path(plan): Path<String>) -> Answer {
     let found: Tagged<Plan> = visitor.get_tagged(&path(&["plans", &plan])).await?;
-    let form = filled(&found);
+    let form = filled(&found.value, &found.tag);
     Ok(ask(&visitor, StatusCode::OK, &found.value, &form, &Errors::default()))
 }
 
@@ -106,9 +108,12 @@ pub async fn save(Path(plan): Path<String>, sent: Sent) -> Answer {
         return Ok(ask(&visitor, StatusCode::OK, &found, &form, &Errors::default()));
     }
     let fields = fields(&mut form);
-    match visitor.save(&resource, &present, fields.clone(), &fields, &mut form).await {
+    let now = unedited(&found, &present.tag);
+    match visitor.save(&resource, &now, fields.clone(), &fields, &mut form).await {
         Ok(_) => Ok(Redirect::to(&products::place(&found.product_id)).into_response()),
-        Err(Refused { status, errors }) => Ok(ask(&visitor, status, &found, &form, &errors)),
+        Err(Refused { status, errors }) => {
+            Ok(ask(&visitor, status, &found, &form, &prices::reworded(errors)))
+        }
     }
 }
 
@@ -168,12 +173,17 @@ fn inputs(sheet: &Sheet<'_>) -> Markup {
     }
 }
 
-fn filled(found: &Tagged<Plan>) -> Form {
-    let plan = &found.value;
+/// What the form would send of a plan as it is: prices have more than one spelling, and only what is
+/// spelled alike can be compared.
+fn unedited(plan: &Plan, tag: &str) -> Tagged<Value> {
+    Tagged { value: fields(&mut filled(plan, tag)).into(), tag: tag.to_owned() }
+}
+
+fn filled(plan: &Plan, tag: &str) -> Form {
     let number = |value: Option<i64>| value.map_or(String::new(), |value| value.to_string());
     let mut form = Form::default();
     for (name, value) in [
-        ("tag", found.tag.clone()),
+        ("tag", tag.to_owned()),
         ("name", plan.name.clone()),
         ("billing_mode", plan.billing_mode.clone()),
         ("price_label", plan.price_label.clone()),

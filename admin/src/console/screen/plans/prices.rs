@@ -4,9 +4,10 @@
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 use tollgate_common::price::Currency;
+use tollgate_common::price::amount::AmountError;
 
 use crate::console::field::{Choice, Sheet};
-use crate::console::form::Form;
+use crate::console::form::{Errors, Form};
 use crate::console::text::{major, minor};
 
 /// More is possible through the API; nobody reads more in a form.
@@ -17,6 +18,9 @@ const WORDS: [&str; 7] =
     ["name", "currency", "usage_type", "billing_scheme", "interval", "meter", "metered_aggregate"];
 const NUMBERS: [&str; 2] = ["package_size", "included_units"];
 const AMOUNTS: [&str; 3] = ["amount", "minimum_spend", "maximum_spend"];
+
+/// What is wrong with a text that is no amount: the API speaks of the minor units that it reads.
+const AMOUNT_TYPED: &str = "must be an amount such as 1.50, with a point and without spaces";
 
 /// What must be typed for a price to be one: the rest has a value from the beginning.
 const TYPED: [&str; 7] =
@@ -91,8 +95,7 @@ pub fn add(form: &mut Form) {
 pub fn take(form: &mut Form) -> Value {
     let mut kept = Vec::new();
     for position in 0..count(form) {
-        let is_kept = TYPED.iter().any(|name| !form.text(&field(position, name)).trim().is_empty());
-        if is_kept {
+        if TYPED.iter().any(|name| says_something(name, form.text(&field(position, name)))) {
             let price = object(form, position);
             kept.push((position, price));
         }
@@ -106,6 +109,16 @@ pub fn take(form: &mut Form) -> Value {
     }
     form.replace("prices[", closed);
     kept.into_iter().map(|(_, price)| Value::Object(price)).collect()
+}
+
+/// No included units are what every price by use has, also one that is left empty.
+fn says_something(name: &str, typed: &str) -> bool {
+    !matches!((name, typed.trim()), (_, "") | ("included_units", "0"))
+}
+
+/// What is wrong with amounts, for whoever types them as people write them.
+pub fn reworded(errors: Errors) -> Errors {
+    errors.reworded(&AmountError::Form.to_string(), AMOUNT_TYPED)
 }
 
 fn object(form: &Form, position: usize) -> Map<String, Value> {
@@ -155,6 +168,8 @@ pub fn inputs(sheet: &Sheet<'_>) -> Markup {
             }
             @for error in sheet.errors.exactly("prices") { p.error { (error) } }
             @for position in 0..count { (price(sheet, position)) }
+            // The first button of a form is the one that Enter presses.
+            button.hidden type="submit" tabindex="-1" aria-hidden="true" { "Save" }
             button type="submit" name="add_price" value="1" formnovalidate { "Add price" }
         }
     }
@@ -302,6 +317,21 @@ mod tests {
                           { "up_to": null, "amount": "6.5" }],
             })
         );
+    }
+
+    #[test]
+    fn a_price_by_use_that_is_emptied_is_taken_out() {
+        let mut form = Form::default();
+        let price = json!({
+            "name": "price-1", "currency": "USD", "usage_type": "metered", "interval": "month",
+            "billing_scheme": "flat", "amount": 5, "meter": "units", "metered_aggregate": "sum",
+            "included_units": 0,
+        });
+        fill(&mut form, &[price]);
+        form.set("prices[0].amount", "");
+        form.set("prices[0].name", "");
+
+        assert_eq!(take(&mut form), json!([]));
     }
 
     #[test]
