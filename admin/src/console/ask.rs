@@ -13,6 +13,9 @@ use crate::problem::{Code, Problem};
 /// No page is made of more than this.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
+/// Items that are asked for at a time: the most that the API tells of.
+const ITEMS: &str = "500";
+
 /// What the API said of one resource, and the validator that goes with it.
 pub struct Tagged<T> {
     pub value: T,
@@ -39,6 +42,20 @@ pub struct Sending<'a> {
 impl Visitor {
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
         Ok(self.get_tagged(path).await?.value)
+    }
+
+    /// All of a list, page by page, where no page of it will do.
+    pub async fn all<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, Problem> {
+        let (mut all, mut after) = (Vec::new(), String::new());
+        loop {
+            let question = [("after", after.as_str()), ("limit", ITEMS)];
+            let page: List<T> = self.get(&with_query(path, &question)).await?;
+            all.extend(page.items);
+            match page.next {
+                Some(next) => after = next,
+                None => return Ok(all),
+            }
+        }
     }
 
     pub async fn get_tagged<T: DeserializeOwned>(&self, path: &str) -> Result<Tagged<T>, Problem> {

@@ -4,20 +4,49 @@ pub mod new;
 pub mod revoke;
 pub mod rotate;
 
+use std::cmp::Reverse;
+
 use axum::http::StatusCode;
 use axum::response::Response;
 use maud::{Markup, html};
 use serde_json::Value;
 
+use crate::console::ask::List;
 use crate::console::data::Key;
 use crate::console::layout::Section;
 use crate::console::part::{self, Column, opens, secret};
 use crate::console::text::{moment, moment_or};
 use crate::console::visitor::Visitor;
 
+/// Keys on a subscription's page: all that can be in force at once, and some of before.
+const KEYS: usize = 25;
+
 /// Where things are done with a key.
 fn place(key: &Key) -> String {
     format!("/dashboard/admin/subscriptions/{}/keys/{}", key.subscription_id, key.id)
+}
+
+/// The keys that follow one, of all that there ever were: first those in force, and of each kind the
+/// newest.
+pub fn page(mut keys: Vec<Key>, after: &str, visitor: &Visitor) -> List<Key> {
+    let now = visitor.now().to_string();
+    let rank = |key: &Key| (is_in_force(key, &now), key.created_at.clone(), key.id.clone());
+    keys.sort_by_cached_key(|key| Reverse(rank(key)));
+    let shown_before = keys.iter().position(|key| key.id == after).map_or(0, |place| place + 1);
+    let mut items = keys.split_off(shown_before);
+    let has_more = items.len() > KEYS;
+    items.truncate(KEYS);
+    let next = items.last().filter(|_| has_more).map(|last| last.id.clone());
+    List { items, next }
+}
+
+/// All moments are in UTC and of one length, so their order is that of their letters.
+fn has_expired(key: &Key, now: &str) -> bool {
+    key.expires_at.as_deref().is_some_and(|at| at <= now)
+}
+
+fn is_in_force(key: &Key, now: &str) -> bool {
+    key.revoked_at.is_none() && !has_expired(key, now)
 }
 
 pub fn table(visitor: &Visitor, keys: &[Key]) -> Markup {
@@ -34,8 +63,6 @@ pub fn table(visitor: &Visitor, keys: &[Key]) -> Markup {
 
 fn row(key: &Key, now: &str) -> Markup {
     let place = place(key);
-    // All moments are in UTC and of one length, so their order is that of their letters.
-    let has_expired = key.expires_at.as_deref().is_some_and(|at| at <= now);
     html! {
         tr {
             th scope="row" { code { (key.prefix) "…" } }
@@ -44,12 +71,12 @@ fn row(key: &Key, now: &str) -> Markup {
             td {
                 @match (&key.revoked_at, &key.expires_at) {
                     (Some(at), _) => { "revoked " (moment(at)) }
-                    (None, Some(at)) if has_expired => { "expired " (moment(at)) }
+                    (None, Some(at)) if has_expired(key, now) => { "expired " (moment(at)) }
                     (None, at) => { (moment_or(at.as_deref(), "when it is revoked")) }
                 }
             }
             td.actions {
-                @if key.revoked_at.is_none() && !has_expired {
+                @if is_in_force(key, now) {
                     (opens(&format!("{place}/rotate"), "Rotate", &format!("Rotate {}", key.prefix)))
                     (opens(&format!("{place}/revoke"), "Revoke", &format!("Revoke {}", key.prefix)))
                 }

@@ -18,21 +18,14 @@ use crate::console::layout::Section;
 use crate::console::part::{empty, in_force, more, opens};
 use crate::console::text::moment;
 use crate::console::visitor::Visitor;
-use crate::problem::Problem;
 use row::{Row, if_there};
-
-/// Keys on a subscription's page.
-const KEYS: &str = "25";
-
-/// Gateways that are asked for at a time: the most that the API tells of.
-const GATEWAYS: &str = "500";
 
 #[derive(Deserialize)]
 pub struct Question {
     /// The period of the invoice.
     #[serde(default)]
     period: String,
-    /// A page of keys.
+    /// The last key of the page of keys before.
     #[serde(default)]
     after: String,
     /// A change that was just made: the page says how far it has come.
@@ -55,15 +48,15 @@ pub async fn show(
     let consumer: Option<Consumer> =
         if_there(visitor.get(&path(&["consumers", &found.consumer_id])).await)?;
     let keys_path = path(&["subscriptions", &found.id, "keys"]);
-    let question = [("after", asked.after.as_str()), ("limit", KEYS)];
-    let keys: List<Key> = visitor.get(&with_query(&keys_path, &question)).await?;
+    let keys = keys::page(visitor.all(&keys_path).await?, &asked.after, &visitor);
     let invoice = path(&["subscriptions", &found.id, "invoice-preview"]);
     let invoice: Result<Invoice, _> =
         visitor.get(&with_query(&invoice, &[("period", &asked.period)])).await;
     let mut days = Days::of_month(visitor.today());
     days.add(&visitor, &found.id).await?;
-    let nodes = match asked.revision {
-        Some(_) => Some(gateways(&visitor).await?),
+    // A revocation is done when it is in force on each of them.
+    let nodes: Option<Vec<Node>> = match asked.revision {
+        Some(_) => Some(visitor.all(&path(&["nodes"])).await?),
         None => None,
     };
     let place = place(&found.id);
@@ -82,20 +75,6 @@ pub async fn show(
         }
     };
     Ok(visitor.page(Section::Consumers, &title, &content))
-}
-
-/// All of them, page by page: a revocation is done when it is in force on each.
-async fn gateways(visitor: &Visitor) -> Result<Vec<Node>, Problem> {
-    let (mut nodes, mut after) = (Vec::new(), String::new());
-    loop {
-        let question = [("after", after.as_str()), ("limit", GATEWAYS)];
-        let page: List<Node> = visitor.get(&with_query(&path(&["nodes"]), &question)).await?;
-        nodes.extend(page.items);
-        match page.next {
-            Some(next) => after = next,
-            None => return Ok(nodes),
-        }
-    }
 }
 
 fn head(row: &Row, title: &str, place: &str) -> Markup {

@@ -174,6 +174,33 @@ async fn keys_are_made_rotated_and_revoked_and_the_page_says_how_far_that_has_co
 }
 
 #[tokio::test]
+async fn keys_in_force_are_seen_first_however_many_there_were() {
+    let admin = Admin::start().await;
+    let (_, _, subscription) = admin.subscribed().await;
+    let path = format!("/api/v1/subscriptions/{}/keys", text(&subscription, "id"));
+    let oldest = admin.get(&path).await.expect(200)["items"][0].clone();
+    let permanent = admin.post(&path, json!({})).await.expect(201);
+    let mut newest = oldest.clone();
+    for _ in 0..26 {
+        let rotate = format!("/api/v1/keys/{}/rotate", text(&newest, "id"));
+        newest = admin.post(&rotate, json!({})).await.expect(201);
+    }
+    let browser = Browser::signed_in(&admin, OWNER).await;
+    let place = format!("/dashboard/admin/subscriptions/{}", text(&subscription, "id"));
+    let prefixes = [&newest, &permanent, &oldest].map(|key| text(key, "prefix"));
+
+    let page = browser.get(&place).await;
+    let next = page.text.split_once("rel=\"next\" href=\"").unwrap().1;
+    let next = browser.get(next.split('"').next().unwrap()).await;
+
+    assert_eq!(prefixes.map(|prefix| page.text.contains(prefix)), [true, true, false]);
+    assert_eq!(prefixes.map(|prefix| next.text.contains(prefix)), [false, false, true]);
+    let place_of = |prefix| page.text.find(prefix).unwrap();
+    assert!(place_of(prefixes[0]) < place_of(prefixes[1]), "the newest comes first");
+    assert!(!next.text.contains("rel=\"next\""));
+}
+
+#[tokio::test]
 async fn a_revocation_is_seen_on_all_gateways_however_many_there_are() {
     let admin = Admin::start().await;
     let (_, _, subscription) = admin.subscribed().await;
