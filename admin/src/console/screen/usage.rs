@@ -7,6 +7,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use maud::{Markup, html};
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::Answer;
 use super::subscriptions::row::if_there;
@@ -123,8 +124,14 @@ async fn of_all(visitor: &Visitor, month: &Month, after: &str) -> Result<Markup,
 }
 
 async fn of_one(visitor: &Visitor, month: &Month, product: &str) -> Result<Markup, Problem> {
-    let product: Product = visitor.get(&path(&["products", product])).await?;
-    let of_product = [("product_id", product.id.as_str()), ("limit", "100")];
+    let found: Option<Product> = if_there(visitor.get(&path(&["products", product])).await)?;
+    // What was used stays in the ledger when a product is gone, under its id.
+    let (id, title) = match &found {
+        Some(found) => (found.id.as_str(), found.title.as_str()),
+        None if product.parse::<Uuid>().is_ok() => (product, "A deleted product"),
+        None => return Err(Problem::not_found("product")),
+    };
+    let of_product = [("product_id", id), ("limit", "100")];
     let by_day = summary(visitor, &month.question("product", "day"), &of_product).await?;
     let by_plan = summary(visitor, &month.question("plan", "month"), &of_product).await?;
     let mut days = Days::between(month.first, month.last());
@@ -143,8 +150,8 @@ async fn of_one(visitor: &Visitor, month: &Month, product: &str) -> Result<Marku
     let name = Month::name(month.first);
     Ok(html! {
         div.head {
-            h1 { (product.title) " in " (name) }
-            (months(month, &product.id))
+            h1 { (title) " in " (name) }
+            (months(month, id))
         }
         (days.shown("Calls"))
         h2 { "By plan" }

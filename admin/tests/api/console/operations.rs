@@ -29,6 +29,12 @@ async fn usage_is_seen_by_product_by_plan_and_by_call() {
     page.shows("aria-label=\"Calls; the most is 1 on ");
     page.shows(">free<");
     browser.get(&format!("{place}&month=2000-01")).await.shows("Calls: none");
+    let other = admin.product("maps").await;
+    let other_place = format!("/dashboard/admin/usage?product={}", other["id"].as_str().unwrap());
+    let before = browser.get(&other_place).await;
+    before.shows("Nothing was called in this month");
+    admin.delete("/api/v1/products/maps").await.expect(200);
+    browser.get(&other_place).await.shows("A deleted product in ");
 
     let call = "/dashboard/admin/usage/call";
     browser.get(call).await.shows("Which one?");
