@@ -102,6 +102,11 @@ async fn to_subscribe_shows_a_key_once() {
 
     browser.get(&place).await.shows("To which product?");
     browser.get(&format!("{place}?text=zzz")).await.shows("No product is like that");
+    let draft = admin.post("/api/v1/products", json!({ "name": "maps" })).await.expect(201);
+    admin.plan("maps", "Free").await;
+    let draft = browser.get(&format!("{place}?product={}", text(&draft, "id"))).await;
+    draft.shows("nobody can subscribe to it until it is active");
+    assert!(!draft.text.contains("name=\"plan_id\""));
     let choose = browser.get(&format!("{place}?product={}", text(&product, "id"))).await;
     choose.shows("no quota, no rate limit");
     assert!(!choose.text.contains("<img"));

@@ -94,9 +94,8 @@ fn inputs(sheet: &Sheet<'_>, product: &Product, offered: &[Plan]) -> Markup {
         input type="hidden" name="product" value=(product.id);
         p { strong { (product.title) } }
         @if product.status != "active" {
-            p.quiet { "It is a draft: calls are served once it is active." }
-        }
-        @if choices.is_empty() {
+            (empty("It is a draft: nobody can subscribe to it until it is active."))
+        } @else if choices.is_empty() {
             (empty("This product has no plan yet, so nobody can subscribe."))
         } @else {
             (sheet.radios("plan_id", "Plan", &choices))
