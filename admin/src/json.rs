@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 pub use self::fields::Fields;
 pub use self::merge::{merge, patch};
-pub use self::text::Text;
+pub use self::text::{Text, is_steering};
 pub use self::time::parse_time;
 use self::unique::UniqueNames;
 use crate::problem::{Code, Problem};

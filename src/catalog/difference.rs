@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use tollgate_admin::json::Object;
+use tollgate_admin::json::{Object, is_steering};
 
 /// More than fits a line is of no help in a list of differences.
 const SHOWN_CHARS_MAX: usize = 120;
@@ -95,10 +95,7 @@ fn shown_text(text: &str) -> String {
 pub fn harmless(text: impl IntoIterator<Item = char>) -> String {
     let mut shown = String::new();
     for char in text {
-        // Marks of direction are no control characters, and turn a line around.
-        if char.is_control()
-            || matches!(char, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        {
+        if is_steering(char) {
             shown.extend(char.escape_unicode());
         } else {
             shown.push(char);

@@ -29,13 +29,7 @@ impl Text {
             return Err(format!("must be at most {} characters long", self.length_max));
         }
         let is_line = |character| self.lines && matches!(character, '\n' | '\r' | '\t');
-        let is_forbidden = |character: char| {
-            (character.is_control() && !is_line(character))
-                || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}')
-                || matches!(character, '\u{2028}'..='\u{202e}')
-                || matches!(character, '\u{2066}'..='\u{2069}')
-        };
-        if text.chars().any(is_forbidden) {
+        if text.chars().any(|character| is_steering(character) && !is_line(character)) {
             return Err("must not contain control characters".to_owned());
         }
         if self.length_min > 0 && text.chars().all(is_unseen) {
@@ -43,6 +37,14 @@ impl Text {
         }
         Ok(())
     }
+}
+
+/// Whether a character does something to what stands around it instead of being seen.
+pub fn is_steering(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}')
+        || matches!(character, '\u{2028}'..='\u{202e}')
+        || matches!(character, '\u{2066}'..='\u{2069}')
 }
 
 /// Whether a character leaves no mark where it stands: alone, a name of such is none.

@@ -8,6 +8,7 @@ use tollgate_common::time::Timestamp;
 use super::TokenError;
 use super::options::RoleRules;
 use crate::access::Role;
+use crate::json::{Text, is_steering};
 
 /// How far the provider's clock may be from ours.
 const LEEWAY_S: i64 = 60;
@@ -15,8 +16,8 @@ const LEEWAY_S: i64 = 60;
 /// OpenID Connect Core 1.0, section 2: a subject has at most 255 ASCII characters.
 const SUBJECT_LENGTH_MAX: usize = 255;
 
-/// A name for the audit and the console; longer ones are cut.
-const NAME_CHARS_MAX: usize = 200;
+/// A name for the audit and the console, as those who hold tokens have; longer ones are cut.
+const NAME: Text = Text::line(1, 200);
 
 /// Whoever the provider vouches for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,13 +122,13 @@ fn check_time(claims: &Claims, now: i64) -> Result<(), TokenError> {
 /// How people call whoever signed in, by the first claim that says so.
 fn name(claims: &Map<String, Value>) -> Option<String> {
     let clean = |text: &str| {
-        let visible = text.trim().chars().filter(|char| !char.is_control());
-        visible.take(NAME_CHARS_MAX).collect::<String>()
+        let visible = text.trim().chars().filter(|char| !is_steering(*char));
+        visible.take(NAME.length_max).collect::<String>()
     };
     let claims =
         ["name", "preferred_username", "email"].iter().filter_map(|name| claims.get(*name));
     let mut names = claims.filter_map(Value::as_str).map(clean);
-    names.find(|name| !name.is_empty())
+    names.find(|name| NAME.check(name).is_ok())
 }
 
 #[cfg(test)]
@@ -232,6 +233,8 @@ mod tests {
         let name = |edit: fn(&mut Value)| read(edit).unwrap().name;
 
         assert_eq!(name(|claims| claims["name"] = json!(" A\u{0}da ")), "Ada");
+        assert_eq!(name(|claims| claims["name"] = json!("\u{202e}A\u{2066}da")), "Ada");
+        assert_eq!(name(|claims| claims["name"] = json!("\u{200b}")), "248289");
         assert_eq!(name(|claims| claims["name"] = json!("x".repeat(999))).len(), 200);
         assert_eq!(name(|claims| claims["name"] = json!(1)), "248289");
         let by_email = |claims: &mut Value| {
