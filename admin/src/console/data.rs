@@ -219,6 +219,7 @@ pub struct AdmittedCall {
 #[derive(Clone, Debug, Deserialize)]
 pub struct AuditEntry {
     pub at: String,
+    pub actor: String,
     pub actor_name: String,
     pub action: String,
     pub resource: String,

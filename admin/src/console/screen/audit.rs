@@ -46,7 +46,7 @@ fn row(entry: &AuditEntry) -> Markup {
     html! {
         tr {
             th scope="row" { (moment(&entry.at)) }
-            td { (entry.actor_name) }
+            td { (entry.actor_name) br; code.quiet { (entry.actor) } }
             td { (entry.action) }
             td { (entry.resource) br; code.quiet { (entry.resource_id) } }
             td {
