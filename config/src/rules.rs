@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 
+use secrecy::{ExposeSecret, SecretString};
+
 use crate::mistake::{Mistake, Place};
-use crate::settings::{OpenIdSettings, Settings, is_protected};
+use crate::settings::{AdminSettings, OpenIdSettings, Settings, is_protected};
 use crate::tree::{Content, Node};
 
 /// What a process is started as.
@@ -59,6 +61,16 @@ pub(crate) fn check(settings: &Settings, root: &Node, mistakes: &mut Vec<Mistake
         if let Some((other, _)) = earlier {
             note(&[name, other], format!("is the same address and port as {other}"));
         }
+    }
+    let tokens = [
+        ("node_token", &settings.node_token),
+        ("admin.bootstrap_token", &settings.admin.bootstrap_token),
+    ];
+    let is_long =
+        |token: &SecretString| token.expose_secret().len() > AdminSettings::TOKEN_LENGTH_MAX;
+    for (name, _) in tokens.iter().filter(|(_, token)| token.as_ref().is_some_and(is_long)) {
+        let message = format!("must have at most {} characters", AdminSettings::TOKEN_LENGTH_MAX);
+        note(&[name], message);
     }
     check_openid(&settings.openid, &mut note);
 }

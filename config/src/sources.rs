@@ -337,6 +337,19 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_nobody_could_show_is_named_and_not_told() {
+        let (longest, longer) = ("x".repeat(1_024), "x".repeat(1_025));
+        let with =
+            |token: &str| format!("node_token: {token}\nadmin:\n  bootstrap_token: {token}\n");
+
+        assert!(parse(&with(&longest)).is_ok());
+        assert_snapshot!(mistakes(&with(&longer)), @r"
+        t.yaml:1:13: node_token: must have at most 1024 characters
+        t.yaml:3:20: admin.bootstrap_token: must have at most 1024 characters
+        ");
+    }
+
+    #[test]
     fn broken_yaml_is_named_with_its_place() {
         assert_snapshot!(mistakes("proxy:\n  listen: [1, 2\nadmin: {}\n"), @"t.yaml:3:6: not YAML: illegal placement of ':' indicator");
         assert_snapshot!(mistakes("- proxy\n- admin\n"), @"t.yaml:1:1: must be settings of the form `name: value`");

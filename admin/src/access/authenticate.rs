@@ -10,15 +10,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tollgate_common::catalog::KeyDigest;
 use tollgate_common::internal::STORE_HEADER;
+use tollgate_config::settings::AdminSettings;
 
 use super::{Action, Caller, token};
 use crate::control::Control;
 use crate::problem::{Code, Problem};
 use crate::request::Peer;
-
-/// The longest text that is taken for a token; ours have 47 characters, a bootstrap token has what
-/// its owner chose.
-const TOKEN_LENGTH_MAX: usize = 1_024;
 
 /// Lets in who may do `action`. The table of URLs puts this before every handler. The console asks
 /// from inside, for a visitor whom it knows; from outside a request has nothing but its header.
@@ -160,7 +157,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
         return Err(missing());
     }
     let text = text.trim();
-    if text.is_empty() || text.len() > TOKEN_LENGTH_MAX {
+    if text.is_empty() || text.len() > AdminSettings::TOKEN_LENGTH_MAX {
         return Err(unknown());
     }
     Ok(text)

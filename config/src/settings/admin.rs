@@ -30,3 +30,9 @@ section! {
         connections_max: usize = 1_024, 1..=100_000;
     }
 }
+
+impl AdminSettings {
+    /// The longest text that is taken for a token; made ones have 47 characters, and those of the
+    /// settings what their owner chose.
+    pub const TOKEN_LENGTH_MAX: usize = 1_024;
+}
