@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use secrecy::SecretString;
+use serde::Serialize;
 use serde_json::Value;
 use tollgate_common::ids::DestinationId;
 use tollgate_common::meter::Meter;
@@ -30,6 +31,16 @@ pub struct DestinationFields {
     /// None: from now on.
     pub starts_at: Option<Timestamp>,
     pub status: Status,
+}
+
+/// A destination as the audit keeps it after a change: with a mark where its secret was set anew, which
+/// itself is in no record.
+#[derive(Serialize)]
+struct Edited<'a> {
+    #[serde(flatten)]
+    registration: &'a Registration,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<&'static str>,
 }
 
 impl Change {
@@ -81,7 +92,8 @@ impl Change {
         if let Some(secret) = &fields.secret {
             self.catalog.save_destination_secret(registration.id, secret).await?;
         }
-        self.save_destination(before, &registration).await?;
+        let secret = fields.secret.map(|_| "set");
+        self.save_destination(before, &registration, secret).await?;
         Ok(registration)
     }
 
@@ -97,16 +109,19 @@ impl Change {
             updated_at: self.now,
             ..before.clone()
         };
-        self.save_destination(before, &registration).await
+        self.save_destination(before, &registration, None).await
     }
 
     async fn save_destination(
         &mut self,
         before: &Registration,
         registration: &Registration,
+        secret: Option<&'static str>,
     ) -> Result<(), Problem> {
         self.catalog.save_destination(registration).await?;
-        self.audit(Deed::Update, "destination", registration.id, Some(before), Some(registration));
+        let before = Edited { registration: before, secret: None };
+        let after = Edited { registration, secret };
+        self.audit(Deed::Update, "destination", registration.id, Some(&before), Some(&after));
         Ok(())
     }
 

@@ -57,9 +57,14 @@ async fn a_secret_is_kept_and_never_shown() {
     for place in [&path(&created), DESTINATIONS, "/api/v1/audit"] {
         shown.push(admin.get(place).await.expect(200));
     }
-    for answer in shown {
+    for answer in &shown {
         assert!(!answer.to_string().contains("lago-api-key"), "{answer}");
     }
+    let told = &shown.last().unwrap()["items"][0];
+    assert_eq!((&told["from"]["secret"], &told["to"]["secret"]), (&Value::Null, &json!("set")));
+    admin.patch(&path(&created), json!({ "window": "day" })).await.expect(200);
+    let told = admin.get("/api/v1/audit").await.expect(200)["items"][0].clone();
+    assert_eq!(told["to"].get("secret"), None, "{told}");
 }
 
 #[tokio::test]
