@@ -67,8 +67,8 @@ fn refuse_node(control: &Control, address: IpAddr) -> Problem {
     match control.node_throttle.wait_ms(address, now) {
         Some(wait_ms) => Problem::token_tries_too_many(wait_ms),
         None => {
-            control.node_throttle.failed(address, now);
-            tracing::warn!(%address, "something came with a node token that is not ours");
+            let turned_away = control.node_throttle.failed(address, now);
+            tracing::warn!(%address, turned_away, "something came with a node token that is not ours");
             unknown()
         }
     }
@@ -111,8 +111,8 @@ pub async fn admit(
         control.throttle.succeeded(address);
         return Ok(Caller::with_bootstrap_token());
     }
-    control.throttle.failed(address, now);
-    tracing::warn!(%address, "somebody came with an unknown token");
+    let turned_away = control.throttle.failed(address, now);
+    tracing::warn!(%address, turned_away, "somebody came with an unknown token");
     Err(unknown())
 }
 

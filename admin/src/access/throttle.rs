@@ -29,6 +29,8 @@ const ADDRESSES_MAX: usize = 10_000;
 struct Failures {
     count: u32,
     last_ms: u64,
+    /// Tries since then that were turned away unseen.
+    turned_away: u64,
 }
 
 impl Failures {
@@ -43,27 +45,33 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// Milliseconds until an address may try again; None is now.
+    /// Milliseconds until an address may try again, which turns it away until then; None is now.
     pub fn wait_ms(&self, address: IpAddr, now: Now) -> Option<u64> {
-        let failures = *self.addresses.lock().get(&network(address))?;
+        let mut addresses = self.addresses.lock();
+        let failures = addresses.get_mut(&network(address))?;
         let steps = failures.count.checked_sub(FAILURES_FREE + 1)?;
         let wait = WAIT_MS_MIN.saturating_mul(1 << steps.min(16)).min(WAIT_MS_MAX);
-        wait.checked_sub(failures.quiet_ms(now)).filter(|left| *left > 0)
+        let left = wait.checked_sub(failures.quiet_ms(now)).filter(|left| *left > 0)?;
+        failures.turned_away += 1;
+        Some(left)
     }
 
-    pub fn failed(&self, address: IpAddr, now: Now) {
+    /// Counts a failure, and says how many tries were turned away since the one before.
+    pub fn failed(&self, address: IpAddr, now: Now) -> u64 {
         let mut addresses = self.addresses.lock();
         if addresses.len() >= ADDRESSES_MAX && !addresses.contains_key(&network(address)) {
             let quietest = addresses.iter().min_by_key(|(_, failures)| failures.last_ms);
             let quietest = quietest.map(|(address, _)| *address);
             quietest.map(|address| addresses.remove(&address));
         }
-        let failures =
-            addresses.entry(network(address)).or_insert(Failures { count: 0, last_ms: ms(now) });
+        let none = Failures { count: 0, last_ms: ms(now), turned_away: 0 };
+        let failures = addresses.entry(network(address)).or_insert(none);
         if failures.quiet_ms(now) >= QUIET_MS {
             failures.count = 0;
         }
-        *failures = Failures { count: failures.count.saturating_add(1), last_ms: ms(now) };
+        let turned_away = failures.turned_away;
+        *failures = Failures { count: failures.count.saturating_add(1), ..none };
+        turned_away
     }
 
     pub fn succeeded(&self, address: IpAddr) {
@@ -119,6 +127,21 @@ mod tests {
         assert_eq!(throttle.wait_ms(here, at(QUIET_MS)), None);
         throttle.succeeded(here);
         assert_eq!(throttle.addresses.lock().len(), 0);
+    }
+
+    #[test]
+    fn whoever_is_turned_away_is_counted_for_the_next_failure_to_tell() {
+        let throttle = Throttle::default();
+        let here = address("192.0.2.1");
+        for _ in 0..7 {
+            assert_eq!(throttle.failed(here, at(0)), 0);
+        }
+        for _ in 0..993 {
+            assert!(throttle.wait_ms(here, at(1)).is_some());
+        }
+
+        assert_eq!(throttle.failed(here, at(2_000)), 993);
+        assert_eq!(throttle.failed(here, at(2_000)), 0);
     }
 
     #[test]
