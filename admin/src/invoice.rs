@@ -87,7 +87,7 @@ pub async fn preview(
     // Each view holds a connection, and who holds one must not wait for another.
     let basis = Basis::read(&mut *store.read().await?, id, &used, asked, now).await?;
     let Basis { history, month, period, terms } = basis;
-    require_minutes(&terms, period, ledger.minutes_from(now))?;
+    require_minutes(&terms, period, ledger.minutes_kept_from(now).await?)?;
     let mut usage = ledger.reader(id).await?;
     let mut lines = Lines::new(&history, &mut usage, period);
     for terms in &terms {

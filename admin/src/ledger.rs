@@ -220,6 +220,12 @@ impl Ledger {
         self.retention.minutes_from(now)
     }
 
+    /// The first day whose minutes were not let go of, whatever a clock says that jumps ahead.
+    pub async fn minutes_kept_from(&self, now: Timestamp) -> Result<Day, StoreError> {
+        let now = sweep::believed(&mut self.database.read().await?, now).await?;
+        Ok(self.retention.minutes_from(now))
+    }
+
     /// What was counted and refused of a subscription from `from` to before `to`.
     pub async fn summary(
         &self,

@@ -265,6 +265,9 @@ fn totals_shown(invoice: &Invoice) -> Vec<String> {
 
 const NOW: &str = "2026-11-22T12:00:00Z";
 
+/// Days with calls that say what time it is, so that what is too old for the ledger is.
+const LATELY: [&str; 3] = ["2026-11-19T10:00:00Z", "2026-11-20T10:00:00Z", "2026-11-21T10:00:00Z"];
+
 mod changes;
 mod periods;
 mod usage;

@@ -104,8 +104,9 @@ pub async fn sweep(
     }
 }
 
-/// The time, as far as calls bear it out. Where they are rare, what they left is kept for longer.
-async fn believed(db: &mut Transaction, now: Timestamp) -> Result<Timestamp, sqlx::Error> {
+/// The time, as far as calls bear it out, for whoever calls something old. Where calls are rare, what
+/// they left is kept for longer.
+pub async fn believed(db: &mut Transaction, now: Timestamp) -> Result<Timestamp, sqlx::Error> {
     let mut day = Minute::of(now).day().0 + 1;
     for _ in 0..DAYS_BELIEVED {
         let before: Option<i64> =

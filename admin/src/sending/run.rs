@@ -19,6 +19,7 @@ use super::wire::Wire;
 use super::wire::http::HttpWire;
 use crate::control::Control;
 use crate::fresh;
+use crate::ledger::sweep;
 use crate::store::StoreError;
 use crate::store::catalog::Page;
 
@@ -185,7 +186,8 @@ impl Office {
             Err(OutboxError::Relieved) => return Ok(()),
             Err(OutboxError::Store(error)) => return Err(error),
         };
-        let kept_from = self.control.options.retention.deliveries_from(self.control.now());
+        let now = sweep::believed(&mut db, self.control.now()).await?;
+        let kept_from = self.control.options.retention.deliveries_from(now);
         let came_to = outbox::prune::prune(&mut db, kept_from, self.pruned_to).await?;
         let forgotten = outbox::costs::forget_deleted(&mut db).await?;
         db.commit().await?;

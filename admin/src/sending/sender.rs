@@ -18,7 +18,7 @@ use super::outbox::lease::Fence;
 use super::outbox::{self, OutboxError, Todo, due, intents, letters, repairs};
 use super::registration::Registration;
 use super::wire::Wire;
-use crate::ledger::sweep::Retention;
+use crate::ledger::sweep::{self, Retention};
 use crate::store::{Database, StoreError};
 
 /// Transactions that decide before something is sent: a backlog is cut into many small ones, and
@@ -116,8 +116,8 @@ impl Sender {
 
     async fn decide(&self, post: &Post<'_>) -> Result<bool, OutboxError> {
         let now = self.now();
-        let kept_from = self.retention.minutes_from(now);
         let mut db = outbox::write(&self.database, post.fence).await?;
+        let kept_from = self.retention.minutes_from(sweep::believed(&mut db, now).await?);
         let (registration, destination) = (post.registration, post.destination);
         let has_more = decide::decide(&mut db, registration, destination, kept_from, now).await?;
         db.commit().await?;

@@ -77,7 +77,8 @@ async fn a_period_is_that_of_the_plans_time_zone() {
 
 #[tokio::test]
 async fn what_cannot_be_rated_is_said() {
-    let office = Office::open(&[plan(A, per_unit(1))], "2025-06-10T10:00:00Z").await;
+    let mut office = Office::open(&[plan(A, per_unit(1))], "2025-06-10T10:00:00Z").await;
+    office.use_up(&LATELY.map(|moment| call(A, moment))).await;
     let error = async |month: &str| {
         let now = "2026-11-22T00:00:00Z";
         office.try_preview(Some(month), now).await.unwrap_err().to_string()
@@ -89,6 +90,16 @@ async fn what_cannot_be_rated_is_said() {
     let unknown = SubscriptionId::from_bytes([8; 16]);
     let error = preview(&office.store, &office.ledger, unknown, Asked::Current, at(NOW)).await;
     assert!(matches!(error, Err(InvoiceError::NotFound)));
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_ahead_makes_no_period_too_long_ago() {
+    let mut office = Office::open(&[plan(A, per_unit(1))], "2026-10-01T00:00:00Z").await;
+    office.use_up(&LATELY.map(|moment| call(A, moment))).await;
+
+    let invoice = office.preview("2026-11", "2028-11-22T12:00:00Z").await;
+
+    assert_eq!(totals_shown(&invoice), ["0.30 USD"]);
 }
 
 #[tokio::test]

@@ -237,6 +237,9 @@ pub async fn save(
     Ok(())
 }
 
+/// No period is put off for longer until it is over: it may begin a month from now.
+const OVER_MS_MAX: i64 = 64 * DAY_MS;
+
 /// The clock was ahead: looks at what it made too much of, and at what it put off for too long.
 pub async fn wake_early(
     db: &mut Transaction,
@@ -245,11 +248,13 @@ pub async fn wake_early(
 ) -> Result<(), StoreError> {
     query(
         "UPDATE cost_period SET due_at = $2
-         WHERE destination = $1 AND end_at < $3 AND (end_at > $2 OR due_at > $2)",
+         WHERE destination = $1
+             AND ((end_at < $3 AND (end_at > $2 OR due_at > $2)) OR due_at > $4)",
     )
     .bind(destination.as_bytes().as_slice())
     .bind(now.0)
     .bind(NOT_OVER)
+    .bind(now.plus_ms(OVER_MS_MAX).0)
     .execute(db)
     .await?;
     Ok(())

@@ -229,7 +229,7 @@ impl Costs {
         now: Timestamp,
     ) -> Result<(), CostsError> {
         let id = books.registration.id;
-        let kept_from = books.ledger.minutes_from(now);
+        let kept_from = books.ledger.minutes_kept_from(now).await?;
         let rows: Vec<_> = found.iter().flat_map(|(_, found)| found.rows()).cloned().collect();
         if !rows.is_empty() {
             cursor.files += 1;

@@ -13,7 +13,7 @@ use tollgate_common::catalog::{Plan, SubscriptionStatus};
 use tollgate_common::ids::DestinationId;
 
 use super::*;
-use crate::invoice::tests::{A, B, Office, at, call, fee, per_unit, plan};
+use crate::invoice::tests::{A, B, Office, SUBSCRIPTION, at, call, fee, per_unit, plan};
 use crate::ledger::tests::Kind as Database;
 use crate::ledger::window::Window;
 use crate::sending::kind::Kind;
@@ -331,6 +331,8 @@ async fn a_subscription_that_was_canceled_is_looked_at_no_more_unless_it_is_used
 async fn what_is_too_old_to_be_rated_is_passed_over() {
     let mut desk = Desk::with(&[plan(A, fee(100))]).await;
     desk.registration.starts_at = at("2020-01-01T00:00:00Z");
+    let lately = ["2028-01-28T10:00:00Z", "2028-01-29T10:00:00Z", "2028-01-30T10:00:00Z"];
+    desk.office.use_up(&lately.map(|moment| call(A, moment))).await;
 
     for _ in 0..4 {
         desk.turns("2028-02-01T01:00:00Z").await;

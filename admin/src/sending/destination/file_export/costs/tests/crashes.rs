@@ -81,6 +81,44 @@ async fn what_was_written_while_the_clock_was_ahead_is_put_right_when_its_period
     }
 }
 
+#[rstest]
+#[case::used(&["2026-11-02T00:00:00Z", "2026-11-03T00:00:00Z", "2026-11-04T00:00:00Z"])]
+#[case::unused(&[])]
+#[tokio::test]
+async fn a_clock_that_was_ahead_passes_no_period_over(#[case] calls: &[&str]) {
+    let mut desk = Desk::with(&[plan(A, fee(100))]).await;
+    let calls: Vec<_> = calls.iter().map(|moment| call(A, moment)).collect();
+    desk.office.use_up(&calls).await;
+    desk.turns("2026-11-15T00:00:00Z").await;
+
+    // Further than minutes are kept, and long enough for something to be put off.
+    desk.turns("2029-11-15T00:00:00Z").await;
+    for now in [NOW, "2027-01-01T01:00:00Z", "2027-02-01T01:00:00Z"] {
+        desk.turns(now).await;
+    }
+
+    for month in ["2026-11", "2026-12", "2027-01"] {
+        assert_eq!(desk.sums(month), BTreeMap::from([("USD".to_owned(), 100)]), "{month}");
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_that_came_while_the_clock_was_ahead_is_not_put_off() {
+    let desk = Desk::with(&[plan(A, fee(100))]).await;
+    let mut db = write(&desk.office.database, desk.fence).await.unwrap();
+    let id = desk.registration.id;
+    outbox::expect(&mut db, id, SUBSCRIPTION, date_of(at(NOW)), Some(at("2029-11-15T00:00:00Z")))
+        .await
+        .unwrap();
+    let cursor = Cursor { touch: 0, looked_at: at("2029-11-15T00:00:00Z"), files: 0, file: None };
+    outbox::save_cursor(&mut db, id, &cursor).await.unwrap();
+    db.commit().await.unwrap();
+
+    desk.turns("2027-01-01T01:00:00Z").await;
+
+    assert_eq!(desk.sums("2026-12"), BTreeMap::from([("USD".to_owned(), 100)]));
+}
+
 #[tokio::test]
 async fn a_period_that_cannot_be_read_is_tried_again_later_and_holds_up_nothing() {
     let mut desk = Desk::with(&[plan(A, per_unit(7))]).await;
