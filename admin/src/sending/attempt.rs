@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tollgate_common::time::Timestamp;
 
-use super::capability::{ANSWER_MS_MAX, Amounts, ReadBack};
+use super::capability::{ANSWER_MS_MAX, Amounts, ReadBack, is_ahead};
 use super::decide;
 use super::destination::Answer;
 use super::intent::{Finding, Outcome, Progress, State, Step};
@@ -33,6 +33,7 @@ impl Sender {
     pub(super) async fn step(&self, post: &Post<'_>, intent: Intent) -> Result<Wish, OutboxError> {
         let can = post.destination.capabilities();
         let now = self.now();
+        let intent = Intent { progress: intent.progress.put_right(now), ..intent };
         match intent.progress.step(&can, now) {
             Step::Rest => Ok(Wish::GoOn),
             Step::Wait(until) => {
@@ -153,6 +154,9 @@ impl Sender {
         let hour = items::hour(&mut db, post.registration.id, item).await?;
         drop(db);
         let settled_after = can.read_back.settled_after_ms().unwrap_or(0);
+        if hour.attempted_at.is_some_and(|at| is_ahead(at, self.now())) {
+            return self.put_hour_right(post, &intent, item).await;
+        }
         let true_from = hour.attempted_at.map(|at| at.plus_ms(settled_after));
         if let Some(from) = true_from.filter(|from| *from > self.now()) {
             return self.save(post, &intent, &intent.progress.later(from)).await;
@@ -173,6 +177,22 @@ impl Sender {
             }
             Amounts::Replacing => self.replaced(post, &intent, item, hour.decided, total).await,
         }
+    }
+
+    /// Attempts of the hour that a clock dated which was ahead may have been made just now, and are
+    /// waited for as such.
+    async fn put_hour_right(
+        &self,
+        post: &Post<'_>,
+        intent: &Intent,
+        item: &Item,
+    ) -> Result<Wish, OutboxError> {
+        let now = self.now();
+        let mut db = outbox::write(&self.database, post.fence).await?;
+        items::put_hour_right(&mut db, post.registration.id, item, now).await?;
+        intents::save(&mut db, intent.frozen.number, &intent.progress).await?;
+        db.commit().await?;
+        Ok(Wish::GoOn)
     }
 
     /// Where totals replace each other only the newest counts; when the destination shows another,

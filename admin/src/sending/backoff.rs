@@ -1,5 +1,7 @@
 //! How long to wait before the next attempt.
 
+use super::capability::CLOCK_SKEW_MS_MAX;
+
 /// The first wait.
 const FIRST_MS: i64 = 1_000;
 
@@ -17,6 +19,14 @@ pub fn wait_ms(attempts: u32, asked_ms: Option<i64>, jitter: f64) -> i64 {
     let kept = whole - (whole as f64 / 2.0 * jitter.clamp(0.0, 1.0)) as i64;
     kept.max(asked_ms.unwrap_or(0).min(ASKED_MS_MAX))
 }
+
+/// No wait is longer, by whichever clock it was begun. What is due later was put off by a clock that
+/// was ahead.
+pub const WAIT_MS_MAX: i64 = 24 * 3_600_000 + CLOCK_SKEW_MS_MAX;
+
+const _: () = assert!(LONGEST_MS < WAIT_MS_MAX);
+const _: () = assert!(ASKED_MS_MAX < WAIT_MS_MAX);
+const _: () = assert!(LOOK_LONGEST_MS < WAIT_MS_MAX);
 
 /// The first wait before the next look at what was acknowledged and is not shown.
 const LOOK_FIRST_MS: i64 = 10 * 60_000;

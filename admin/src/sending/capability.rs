@@ -7,6 +7,11 @@ const MINUTE_MS: i64 = 60_000;
 /// Two clocks of one installation, or one clock before and after a correction, differ by no more.
 pub const CLOCK_SKEW_MS_MAX: i64 = 5 * MINUTE_MS;
 
+/// Whether a moment that is past by all accounts was told by a clock that was ahead.
+pub fn is_ahead(moment: Timestamp, now: Timestamp) -> bool {
+    moment > now.plus_ms(CLOCK_SKEW_MS_MAX)
+}
+
 /// How long an answer is waited for. Standard Webhooks asks for 15 to 30 seconds.
 pub const ANSWER_MS_MAX: i64 = 30_000;
 

@@ -9,7 +9,7 @@ use tollgate_common::time::Timestamp;
 use utoipa::ToSchema;
 
 use super::backoff;
-use super::capability::{ANSWER_MS_MAX, Capabilities};
+use super::capability::{ANSWER_MS_MAX, Capabilities, is_ahead};
 
 /// What is due then is not due at all.
 pub const NEVER: Timestamp = Timestamp(i64::MAX);
@@ -139,6 +139,17 @@ impl Progress {
             due_at: now,
             losses: 0,
             reason: None,
+        }
+    }
+
+    /// As a clock has it that is right by now: what one that was ahead has put off is due, and an
+    /// attempt of its time may have been made just now.
+    pub fn put_right(&self, now: Timestamp) -> Self {
+        let is_put_off = self.due_at < NEVER && self.due_at > now.plus_ms(backoff::WAIT_MS_MAX);
+        Self {
+            due_at: if is_put_off { now } else { self.due_at },
+            attempted_at: self.attempted_at.map(|at| if is_ahead(at, now) { now } else { at }),
+            ..self.clone()
         }
     }
 

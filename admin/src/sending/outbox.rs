@@ -13,6 +13,7 @@ pub mod prune;
 pub mod repairs;
 pub mod slots;
 
+use sqlx::AssertSqlSafe;
 use tollgate_common::ids::DestinationId;
 use tollgate_common::time::Timestamp;
 
@@ -59,17 +60,20 @@ pub async fn todo(
     destination: DestinationId,
     now: Timestamp,
 ) -> Result<Todo, StoreError> {
-    let (orders, touches, days): (i64, i64, i64) = query_as(
+    let (until, put_off) = due::moments(now);
+    let is_due = due::IS_DUE;
+    let (orders, touches, days): (i64, i64, i64) = query_as(AssertSqlSafe(format!(
         "SELECT
              (SELECT COUNT(*) FROM sending_order WHERE destination = $1)
                  + (SELECT COUNT(*) FROM sending_repair WHERE destination = $1 AND is_open = 1),
              (SELECT COALESCE(MAX(touch), 0) FROM ledger_day)
                  - COALESCE((SELECT touch FROM sending_cursor WHERE destination = $1), 0),
              (SELECT COUNT(*) FROM (SELECT 1 FROM sending_due
-                 WHERE destination = $1 AND due_at <= $2 LIMIT 1) AS due)",
-    )
+                 WHERE destination = $1 AND {is_due} LIMIT 1) AS due)"
+    )))
     .bind(destination.as_bytes().as_slice())
-    .bind(now.0)
+    .bind(until)
+    .bind(put_off)
     .fetch_one(db)
     .await?;
     Ok(Todo { has_orders: orders > 0, has_days: touches > 0 || days > 0 })

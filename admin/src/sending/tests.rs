@@ -1,6 +1,7 @@
 //! Sending against billing systems that are as strict as the real ones.
 
 mod air;
+mod clocks;
 mod contract;
 mod schedules;
 mod systems;

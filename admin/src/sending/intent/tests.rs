@@ -67,6 +67,34 @@ fn what_may_have_arrived_is_not_sent_again_once_the_destination_has_forgotten() 
 }
 
 #[test]
+fn what_a_clock_put_off_that_was_ahead_is_due_once_it_is_right() {
+    let ahead = NOW.plus_ms(365 * 24 * HOUR_MS);
+    let frozen = Progress::frozen(NOW);
+    let refused = frozen.begin(ahead).end(&frozen, &refused(), ahead, 0.0);
+    let doubtful = frozen.begin(ahead).end(&frozen, &unknown(), ahead, 0.0);
+    let can = can(Dedupe::Never, ReadBack::Items { lag_ms: 1_000 });
+    let settled_ms = can.read_back.settled_after_ms().unwrap();
+
+    assert_eq!(refused.put_right(NOW).step(&can, NOW), Step::Send);
+    // It may have been sent just now.
+    let right = doubtful.put_right(NOW);
+    assert_eq!(right.step(&can, NOW), Step::Wait(NOW.plus_ms(settled_ms)));
+    assert_eq!(right.step(&can, NOW.plus_ms(settled_ms)), Step::Read);
+}
+
+#[test]
+fn what_waits_by_a_right_clock_waits_on() {
+    let frozen = Progress::frozen(NOW);
+    let asked = Outcome::Refused { reason: "429".to_owned(), asked_ms: Some(i64::MAX) };
+    let waits = frozen.begin(NOW).end(&frozen, &asked, NOW, 0.0);
+    let given_up = Progress { state: State::Acknowledged, due_at: NEVER, ..frozen };
+    let earlier = NOW.plus_ms(-CLOCK_SKEW_MS_MAX);
+
+    assert_eq!(waits.put_right(earlier), waits);
+    assert_eq!(given_up.put_right(NOW), given_up);
+}
+
+#[test]
 fn a_clock_that_ran_back_proves_nothing() {
     let forgets = Dedupe::Within { ms: 24 * HOUR_MS };
 

@@ -1,12 +1,19 @@
 //! Days that may hold usage that was not sent.
 
+use sqlx::AssertSqlSafe;
 use tollgate_common::ids::DestinationId;
 use tollgate_common::time::Timestamp;
 
 use crate::ledger::touch;
 use crate::ledger::window::Day;
+use crate::sending::backoff;
 use crate::store::Transaction;
 use crate::store::query::{query, query_as};
+
+/// Whether a day is to be looked at, by the moments `$2` and `$3` of [`moments`]. What a clock that was
+/// ahead has put off is due too; a day that is itself ahead waits for its windows to be closed.
+pub(super) const IS_DUE: &str =
+    "(due_at <= $2 OR (due_at > $3 AND due_at > (day + 2) * CAST(86400000 AS BIGINT)))";
 
 /// A day of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +53,11 @@ pub async fn pull(
     Ok(touches.len() as i64 == limit)
 }
 
+/// Until when a day is due, and from when on it was put off.
+pub(super) fn moments(now: Timestamp) -> (i64, i64) {
+    (now.0, now.plus_ms(backoff::WAIT_MS_MAX).0)
+}
+
 /// The next days to look at.
 pub async fn take(
     db: &mut Transaction,
@@ -53,12 +65,14 @@ pub async fn take(
     now: Timestamp,
     limit: i64,
 ) -> Result<Vec<Due>, sqlx::Error> {
-    let rows: Vec<(i64, i64)> = query_as(
-        "SELECT day, series FROM sending_due WHERE destination = $1 AND due_at <= $2
-         ORDER BY due_at, day, series LIMIT $3",
-    )
+    let (until, put_off) = moments(now);
+    let rows: Vec<(i64, i64)> = query_as(AssertSqlSafe(format!(
+        "SELECT day, series FROM sending_due WHERE destination = $1 AND {IS_DUE}
+         ORDER BY due_at, day, series LIMIT $4"
+    )))
     .bind(destination.as_bytes().as_slice())
-    .bind(now.0)
+    .bind(until)
+    .bind(put_off)
     .bind(limit)
     .fetch_all(db)
     .await?;

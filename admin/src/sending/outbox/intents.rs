@@ -3,7 +3,7 @@
 use tollgate_common::ids::DestinationId;
 use tollgate_common::time::Timestamp;
 
-use super::items;
+use super::{due, items};
 use crate::sending::destination::Frozen;
 use crate::sending::intent::{NEVER, Progress, State};
 use crate::sending::item::Item;
@@ -101,14 +101,17 @@ pub async fn first_of_lanes(
     now: Timestamp,
     limit: i64,
 ) -> Result<Vec<Intent>, StoreError> {
+    // What a clock that was ahead has put off is due too.
+    let (until, put_off) = due::moments(now);
     let rows = query(
-        "SELECT * FROM sending_intent WHERE due_at <= $2 AND id IN (
+        "SELECT * FROM sending_intent WHERE (due_at <= $2 OR due_at > $3) AND id IN (
              SELECT MIN(id) FROM sending_intent
              WHERE destination = $1 AND state IN ('frozen', 'ambiguous') GROUP BY lane)
-         ORDER BY due_at, id LIMIT $3",
+         ORDER BY due_at, id LIMIT $4",
     )
     .bind(destination.as_bytes().as_slice())
-    .bind(now.0)
+    .bind(until)
+    .bind(put_off)
     .bind(limit)
     .fetch_all(&mut *db)
     .await?;
@@ -122,12 +125,16 @@ pub async fn acknowledged(
     now: Timestamp,
     limit: i64,
 ) -> Result<Vec<Intent>, StoreError> {
+    let (until, put_off) = due::moments(now);
     let rows = query(
         "SELECT * FROM sending_intent WHERE destination = $1 AND state = 'acknowledged'
-             AND due_at <= $2 ORDER BY due_at, id LIMIT $3",
+             AND (due_at <= $2 OR (due_at > $3 AND due_at < $4))
+         ORDER BY due_at, id LIMIT $5",
     )
     .bind(destination.as_bytes().as_slice())
-    .bind(now.0)
+    .bind(until)
+    .bind(put_off)
+    .bind(NEVER.0)
     .bind(limit)
     .fetch_all(&mut *db)
     .await?;

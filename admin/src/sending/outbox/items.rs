@@ -6,6 +6,7 @@ use tollgate_common::time::Timestamp;
 use uuid::Uuid;
 
 use crate::ledger::window::{Day, Minute};
+use crate::sending::capability::CLOCK_SKEW_MS_MAX;
 use crate::sending::item::{Item, Place};
 use crate::store::column::Columns;
 use crate::store::query::{Row, query, query_as};
@@ -160,6 +161,31 @@ pub async fn hour(
         attempted_at: attempted_at.map(Timestamp),
         booked_at: booked_at.map(Timestamp),
     })
+}
+
+/// Dates attempts for an item's customer, meter and hour that a clock made which was ahead.
+pub async fn put_hour_right(
+    db: &mut Transaction,
+    destination: DestinationId,
+    item: &Item,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let from = item.hour() * 3_600_000;
+    query(
+        "UPDATE sending_intent SET attempted_at = $6 WHERE attempted_at > $7 AND id IN (
+             SELECT intent FROM sending_item WHERE destination = $1 AND customer = $2
+                 AND meter = $3 AND booked_at >= $4 AND booked_at < $5)",
+    )
+    .bind(destination.as_bytes().as_slice())
+    .bind(&item.customer)
+    .bind(item.place.meter.label())
+    .bind(from)
+    .bind(from + 3_600_000)
+    .bind(now.0)
+    .bind(now.plus_ms(CLOCK_SKEW_MS_MAX).0)
+    .execute(db)
+    .await?;
+    Ok(())
 }
 
 /// The newest version of a place.

@@ -40,6 +40,12 @@ pub const START: Timestamp = Timestamp(1_795_170_000_000);
 /// Turns that a history needs at most to come to its end once everything works.
 const TURNS_MAX: usize = 3_000;
 
+/// How long it takes at most until nothing is left to do, where nothing fails and nothing is lost.
+const SOON_MS: i64 = 36 * HOUR_MS;
+
+/// After so long a turn is taken again that found nothing to do.
+const LOOK_AGAIN_MS: i64 = HOUR_MS;
+
 const METERS: [Meter; 2] = [Meter::Calls, Meter::Units];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +148,30 @@ impl World {
         self.compare().await;
     }
 
+    /// The clock is ahead for some turns while something is under way, something waits and nothing
+    /// arrives. A day later all is there, and nothing twice.
+    pub async fn run_ahead(mut self, ahead_ms: i64) {
+        self.air.heal();
+        self.use_some().await;
+        self.air.turns(Weather::Outage);
+        self.turns(2).await;
+        self.use_some().await;
+        self.air.jump_ahead(ahead_ms);
+        self.turns(4).await;
+        self.air.heal();
+        let healed_ms = self.air.now_ms();
+        self.finish().await;
+        let took_ms = self.air.now_ms() - healed_ms;
+        assert!(took_ms <= SOON_MS, "{} hours", took_ms / HOUR_MS);
+        self.compare().await;
+    }
+
+    async fn turns(&mut self, count: usize) {
+        for _ in 0..count {
+            self.turn().await;
+        }
+    }
+
     fn let_time_pass(&mut self) {
         let hours = [1, 2, 5, 23, 26, 50][self.chance.within(0, 6) as usize];
         self.air.pass(hours * HOUR_MS);
@@ -195,7 +225,11 @@ impl World {
     async fn finish(&mut self) {
         for _ in 0..TURNS_MAX {
             match self.turn().await {
-                Some(next) => self.air.pass_until(next),
+                // A sender looks again soon, whatever it waits for.
+                Some(next) => {
+                    let soon = Timestamp(self.air.now_ms() + LOOK_AGAIN_MS);
+                    self.air.pass_until(next.min(soon));
+                }
                 None => return,
             }
         }
