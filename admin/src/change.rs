@@ -39,6 +39,7 @@ use crate::audit::{AuditRecord, Deed, state};
 use crate::fresh::Ids;
 use crate::idempotency;
 use crate::problem::Problem;
+use crate::sending::capability::is_ahead;
 use crate::store::catalog::{CommitRecord, KeptAnswer};
 use crate::store::{CatalogStore, CatalogWrite, StoreError};
 
@@ -144,6 +145,11 @@ impl Change {
         });
         commit.await.expect("a commit does not panic and is not aborted")?;
         Ok(revision)
+    }
+
+    /// Now, or the moment of an earlier change where that was by a clock that was a little ahead.
+    fn not_before(&self, earlier: Timestamp) -> Timestamp {
+        if is_ahead(earlier, self.now) { self.now } else { self.now.max(earlier) }
     }
 
     pub fn fresh_id(&self) -> Uuid {

@@ -119,8 +119,10 @@ impl Change {
     }
 
     /// Keeps what is about to be changed, since invoices of the past are made from it. A clock that
-    /// was set back does not make it end before it began.
+    /// was set back does not make it end before it began; what began by one that was far ahead began
+    /// before now.
     async fn keep_terms(&mut self, plan: &Plan) -> Result<(), Problem> {
-        Ok(self.catalog.keep_terms(plan, self.now.max(plan.updated_at)).await?)
+        let until = self.not_before(plan.updated_at);
+        Ok(self.catalog.keep_terms(plan, until).await?)
     }
 }

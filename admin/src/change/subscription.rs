@@ -57,7 +57,7 @@ impl Change {
             Subscription { plan_id: plan.id, updated_at: self.now, ..before.clone() };
         // A clock that was set back does not make the plan before last a longer one.
         let last = self.catalog.plans_left(before.id).await?.last().map(|(until, _)| *until);
-        let until = self.now.max(last.unwrap_or(before.started_at));
+        let until = self.not_before(last.unwrap_or(before.started_at));
         self.catalog.keep_plan_left(before.id, before.plan_id, until).await?;
         self.catalog.save_subscription(&subscription).await?;
         self.tell(Entry::Subscription(SubscriptionRules::from(&subscription)));

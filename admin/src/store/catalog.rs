@@ -215,7 +215,8 @@ pub trait CatalogWrite: CatalogRead {
     async fn delete_product(&mut self, id: ProductId, at: Timestamp) -> Result<()>;
     async fn save_plan(&mut self, plan: &Plan) -> Result<()>;
     async fn delete_plan(&mut self, id: PlanId, at: Timestamp) -> Result<()>;
-    /// Keeps a plan that was in force until a moment, unless another was until then already.
+    /// Keeps a plan that was in force until a moment, unless another was until then already. One that
+    /// was kept until later, by a clock that was ahead, was in force until then instead of it.
     async fn keep_terms(&mut self, plan: &Plan, until: Timestamp) -> Result<()>;
     async fn save_offer(&mut self, offer: &Offer) -> Result<()>;
     async fn delete_offer(&mut self, product: ProductId) -> Result<()>;
@@ -225,7 +226,8 @@ pub trait CatalogWrite: CatalogRead {
     /// Forgets who it was; the id stays, since usage names it.
     async fn delete_consumer(&mut self, id: ConsumerId, at: Timestamp) -> Result<()>;
     async fn save_subscription(&mut self, subscription: &Subscription) -> Result<()>;
-    /// Keeps that a subscription left a plan, unless it left another at that moment already.
+    /// Keeps that a subscription left a plan, unless it left another at that moment already. One that
+    /// it left later, by a clock that was ahead, it left then instead of it.
     async fn keep_plan_left(
         &mut self,
         id: SubscriptionId,

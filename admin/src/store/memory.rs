@@ -2,6 +2,7 @@
 //! above it. Each state is a whole copy, so it is for small catalogs.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -111,6 +112,15 @@ fn page_of<K: Ord + Copy, V: Clone>(
         .map(|(_, value)| value.clone())
         .take(page.limit as usize)
         .collect()
+}
+
+/// Takes out what was to end then or later; the first of it is what has ended.
+fn ended<K: Ord + Copy, V>(map: &mut BTreeMap<K, V>, later: RangeInclusive<K>) -> Option<V> {
+    let mut first = None;
+    for key in map.range(later).map(|(key, _)| *key).collect::<Vec<_>>() {
+        first = first.or(map.remove(&key));
+    }
+    first
 }
 
 fn is_wanted(filter: &SubscriptionFilter, subscription: &Subscription) -> bool {
@@ -392,7 +402,9 @@ impl CatalogWrite for View {
     }
 
     async fn keep_terms(&mut self, plan: &Plan, until: Timestamp) -> Result<()> {
-        self.edit().terms.entry((plan.id, until)).or_insert_with(|| plan.clone());
+        let later = (plan.id, until)..=(plan.id, Timestamp(i64::MAX));
+        let terms = ended(&mut self.edit().terms, later).unwrap_or_else(|| plan.clone());
+        self.edit().terms.insert((plan.id, until), terms);
         Ok(())
     }
 
@@ -437,7 +449,9 @@ impl CatalogWrite for View {
         plan: PlanId,
         until: Timestamp,
     ) -> Result<()> {
-        self.edit().plans_left.entry((id, until)).or_insert(plan);
+        let later = (id, until)..=(id, Timestamp(i64::MAX));
+        let left = ended(&mut self.edit().plans_left, later).unwrap_or(plan);
+        self.edit().plans_left.insert((id, until), left);
         Ok(())
     }
 

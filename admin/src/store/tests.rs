@@ -623,6 +623,27 @@ async fn a_plan_is_known_as_it_was_also_when_it_is_gone(
 
 #[rstest]
 #[tokio::test]
+async fn what_a_clock_kept_for_too_long_ends_with_the_next_edit(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let fixture = furnished(kind).await;
+    let mut catalog = fixture.write().await;
+    let named = |name: &str| Plan { price_label: name.to_owned(), ..plan(1, 1) };
+    let (first, ahead, second, third) =
+        (named("first"), named("ahead"), named("second"), named("third"));
+    for (plan, until) in [(&first, 1_000), (&ahead, 1_001), (&second, 20)] {
+        catalog.keep_terms(plan, Timestamp(until)).await.unwrap();
+    }
+    catalog.save_plan(&third).await.unwrap();
+
+    for (moment, known) in [(10, &first), (20, &first), (21, &third), (1_000, &third)] {
+        let then = catalog.plan_before(third.id, Timestamp(moment)).await.unwrap();
+        assert_eq!(then.as_ref(), Some(known), "before {moment}");
+    }
+}
+
+#[rstest]
+#[tokio::test]
 async fn the_plans_that_a_subscription_left_are_told_in_order(
     #[values(Kind::Memory, Kind::Sqlite, Kind::Postgres)] kind: Kind,
 ) {
@@ -633,12 +654,18 @@ async fn the_plans_that_a_subscription_left_are_told_in_order(
     let (first, second) = (plan(1, 1).id, plan(2, 1).id);
 
     assert_eq!(catalog.plans_left(id).await.unwrap(), []);
-    for (plan, until) in [(second, 20), (first, 10), (second, 10)] {
+    for (plan, until) in [(first, 10), (second, 10), (second, 20)] {
         catalog.keep_plan_left(id, plan, Timestamp(until)).await.unwrap();
     }
 
     let left = catalog.plans_left(id).await.unwrap();
     assert_eq!(left, [(Timestamp(10), first), (Timestamp(20), second)]);
+    // By a clock that was ahead, and then by one that is right.
+    for (plan, until) in [(first, 1_000), (second, 1_001), (first, 30)] {
+        catalog.keep_plan_left(id, plan, Timestamp(until)).await.unwrap();
+    }
+    let left = catalog.plans_left(id).await.unwrap();
+    assert_eq!(left[2..], [(Timestamp(30), first)]);
 }
 
 #[rstest]

@@ -84,6 +84,19 @@ pub async fn keep_terms(
     until: Timestamp,
 ) -> Result<(), StoreError> {
     query(
+        "UPDATE plan_terms SET until_at = $2 WHERE plan_id = $1 AND until_at = (
+             SELECT MIN(until_at) FROM plan_terms WHERE plan_id = $1 AND until_at >= $2)",
+    )
+    .bind(&plan.id.as_bytes()[..])
+    .bind(until.0)
+    .execute(&mut *db)
+    .await?;
+    query("DELETE FROM plan_terms WHERE plan_id = $1 AND until_at > $2")
+        .bind(&plan.id.as_bytes()[..])
+        .bind(until.0)
+        .execute(&mut *db)
+        .await?;
+    query(
         "INSERT INTO plan_terms (plan_id, until_at, terms) VALUES ($1, $2, $3)
          ON CONFLICT (plan_id, until_at) DO NOTHING",
     )

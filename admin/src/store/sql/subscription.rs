@@ -109,6 +109,20 @@ pub async fn keep_plan_left(
     until: Timestamp,
 ) -> Result<(), StoreError> {
     query(
+        "UPDATE subscription_plans SET until_at = $2 WHERE subscription_id = $1 AND until_at = (
+             SELECT MIN(until_at) FROM subscription_plans
+             WHERE subscription_id = $1 AND until_at >= $2)",
+    )
+    .bind(&id.as_bytes()[..])
+    .bind(until.0)
+    .execute(&mut *db)
+    .await?;
+    query("DELETE FROM subscription_plans WHERE subscription_id = $1 AND until_at > $2")
+        .bind(&id.as_bytes()[..])
+        .bind(until.0)
+        .execute(&mut *db)
+        .await?;
+    query(
         "INSERT INTO subscription_plans (subscription_id, until_at, plan_id) VALUES ($1, $2, $3)
          ON CONFLICT (subscription_id, until_at) DO NOTHING",
     )
