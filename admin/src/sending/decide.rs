@@ -124,7 +124,7 @@ async fn owner(
         return Ok(None);
     };
     let plan = sql::plan::find(db, plan).await?;
-    let consumer = sql::consumer::find(db, subscription.consumer_id).await?;
+    let consumer = sql::consumer::find_ever(db, subscription.consumer_id).await?;
     Ok(Some(Owner { subscription, plan, consumer }))
 }
 
@@ -133,7 +133,7 @@ fn name_customer<'a>(
     owner: Option<&'a Owner>,
 ) -> Result<(&'a Owner, &'a Consumer, String), String> {
     let owner = owner.ok_or("the subscription is not known")?;
-    let consumer = owner.consumer.as_ref().ok_or("the consumer was deleted")?;
+    let consumer = owner.consumer.as_ref().ok_or("the consumer is not known")?;
     let customer = destination.customer(consumer, &owner.subscription)?;
     Ok((owner, consumer, customer))
 }

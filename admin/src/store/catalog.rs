@@ -223,7 +223,8 @@ pub trait CatalogWrite: CatalogRead {
     async fn save_feature(&mut self, feature: &Feature) -> Result<()>;
     async fn save_bundle(&mut self, bundle: &Bundle) -> Result<()>;
     async fn save_consumer(&mut self, consumer: &Consumer) -> Result<()>;
-    /// Forgets who it was; the id stays, since usage names it.
+    /// Forgets who it was; the id stays, since usage names it, and the ids at destinations do, since
+    /// usage that is not sent yet is sent by them.
     async fn delete_consumer(&mut self, id: ConsumerId, at: Timestamp) -> Result<()>;
     async fn save_subscription(&mut self, subscription: &Subscription) -> Result<()>;
     /// Keeps that a subscription left a plan, unless it left another at that moment already. One that

@@ -473,6 +473,29 @@ async fn what_is_rejected_is_kept_with_its_reason_and_sent_when_somebody_says_so
 }
 
 #[tokio::test]
+async fn who_leaves_is_billed_for_what_was_used_until_then() {
+    let admin = sending().await;
+    let billing = Served::start(Stripe::new(1_000, false)).await;
+    let (subscription, at) = used(&admin, 5).await;
+    let body = json!({
+        "name": "billing", "kind": "stripe_v1", "secret": "sk_test_1",
+        "settings": { "url": billing.url() },
+        "starts_at": at.plus_ms(-HOUR_MS).to_string(), "status": "paused",
+    });
+    let destination = admin.post(DESTINATIONS, body).await.expect(201);
+    let id = subscription["id"].as_str().unwrap();
+    admin.post(&format!("/api/v1/subscriptions/{id}/cancel"), json!({})).await.expect(200);
+    let consumer = format!("/api/v1/consumers/{}", subscription["consumer_id"].as_str().unwrap());
+    admin.delete(&consumer).await.expect(204);
+
+    admin.patch(&path(&destination), json!({ "status": "active" })).await.expect(200);
+
+    deliveries(&admin, &destination, |items| items[0]["state"] == "acknowledged").await;
+    let key = ("cus_1".to_owned(), "tollgate_calls".to_owned(), at.0.div_euclid(HOUR_MS));
+    assert_eq!(billing.bill(), BTreeMap::from([(key, 5)]));
+}
+
+#[tokio::test]
 async fn a_paused_destination_keeps_usage_and_sends_it_when_it_goes_on() {
     let admin = sending().await;
     let billing = Served::start(Lago::new(Store::ClickHouse)).await;

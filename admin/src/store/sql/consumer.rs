@@ -17,6 +17,18 @@ pub async fn find(db: &mut Transaction, id: ConsumerId) -> Result<Option<Consume
     row.as_ref().map(consumer).transpose()
 }
 
+/// Also one that was deleted: what it still has to pay for is sent by its ids at destinations.
+pub async fn find_ever(
+    db: &mut Transaction,
+    id: ConsumerId,
+) -> Result<Option<Consumer>, StoreError> {
+    let row = query("SELECT * FROM consumers WHERE id = $1")
+        .bind(&id.as_bytes()[..])
+        .fetch_optional(db)
+        .await?;
+    row.as_ref().map(consumer).transpose()
+}
+
 pub async fn list(
     db: &mut Transaction,
     text: Option<&str>,
@@ -56,14 +68,11 @@ pub async fn save(db: &mut Transaction, consumer: &Consumer) -> Result<(), Store
 }
 
 pub async fn delete(db: &mut Transaction, id: ConsumerId, at: Timestamp) -> Result<(), StoreError> {
-    query(
-        "UPDATE consumers SET deleted_at = $2, name = '', email = NULL, external_ids = '{}'
-         WHERE id = $1",
-    )
-    .bind(&id.as_bytes()[..])
-    .bind(at.0)
-    .execute(db)
-    .await?;
+    query("UPDATE consumers SET deleted_at = $2, name = '', email = NULL WHERE id = $1")
+        .bind(&id.as_bytes()[..])
+        .bind(at.0)
+        .execute(db)
+        .await?;
     Ok(())
 }
 
