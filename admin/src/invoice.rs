@@ -18,13 +18,14 @@ use tollgate_common::catalog::Subscription;
 use tollgate_common::ids::{PlanId, SubscriptionId};
 use tollgate_common::period::Period;
 use tollgate_common::price::currency::Money;
+use tollgate_common::price::{Aggregate, Charge, Price};
 use tollgate_common::rating::RatingError;
 use tollgate_common::time::Timestamp;
 
 pub use line::{Kind, Line};
 
 use crate::ledger::Ledger;
-use crate::ledger::window::Day;
+use crate::ledger::window::Minute;
 use crate::store::{CatalogRead, CatalogStore, StoreError};
 use history::{History, Terms};
 use line::Lines;
@@ -87,11 +88,17 @@ pub async fn preview(
     // Each view holds a connection, and who holds one must not wait for another.
     let basis = Basis::read(&mut *store.read().await?, id, &used, asked, now).await?;
     let Basis { history, month, period, terms } = basis;
-    require_minutes(&terms, period, ledger.minutes_kept_from(now).await?)?;
+    let kept_from = ledger.minutes_kept_from(now).await?.start().start();
+    if period.start < kept_from {
+        return Err(InvoiceError::TooLongAgo);
+    }
     let mut usage = ledger.reader(id).await?;
     let mut lines = Lines::new(&history, &mut usage, period);
     for terms in &terms {
-        lines.add(terms).await?;
+        if lines.are_of(terms).await? {
+            require_minutes(terms, period, kept_from)?;
+            lines.add(terms).await?;
+        }
     }
     let lines = lines.finish();
     let totals = totals(&lines)?;
@@ -179,14 +186,23 @@ async fn require_move(
     if is_sibling { Ok(()) } else { Err(InvoiceError::NoSuchPlan) }
 }
 
-/// Sums by day are kept for ever, but a period and an interval of a price may begin within a day.
-fn require_minutes(terms: &[Terms], period: Period, kept_from: Day) -> Result<(), InvoiceError> {
-    let starts = terms.iter().flat_map(|terms| {
-        let prices = terms.plan.prices.iter();
-        prices.map(|price| terms.calendar.interval(price.interval, period.start).start)
-    });
-    let first = starts.chain([period.start]).min().expect("a period has a start");
-    if first < kept_from.start().start() { Err(InvoiceError::TooLongAgo) } else { Ok(()) }
+/// An interval of a price may begin long before the period. Sums by day are kept for ever, and are enough
+/// for a sum where it begins with a day.
+fn require_minutes(
+    terms: &Terms,
+    period: Period,
+    kept_from: Timestamp,
+) -> Result<(), InvoiceError> {
+    let is_gone = |price: &Price| {
+        let start = terms.calendar.interval(price.interval, period.start).start;
+        let is_sum_of_days = Minute::of(start).day().start().start() == start;
+        let is_by_minutes = match &price.charge {
+            Charge::Licensed { .. } => false,
+            Charge::Metered(metered) => metered.aggregate != Aggregate::Sum || !is_sum_of_days,
+        };
+        is_by_minutes && start < kept_from
+    };
+    if terms.plan.prices.iter().any(is_gone) { Err(InvoiceError::TooLongAgo) } else { Ok(()) }
 }
 
 fn totals(lines: &[Line]) -> Result<Vec<Money>, InvoiceError> {

@@ -102,15 +102,17 @@ impl<'a> Lines<'a> {
         self.lines
     }
 
+    /// Whether a plan was held in the period, or something was used on it that is billed.
+    pub async fn are_of(&mut self, terms: &Terms) -> Result<bool, InvoiceError> {
+        let plan = terms.plan.id;
+        Ok(self.history.is_held(plan, self.period)
+            || !self.usage.counts(plan, self.period).await?.is_unbilled())
+    }
+
     /// Adds what a plan comes to. The order is that in which plans were held, since what was used on
     /// one is gone from the quota of the next.
     pub async fn add(&mut self, terms: &Terms) -> Result<(), InvoiceError> {
         let plan = terms.plan.id;
-        if !self.history.is_held(plan, self.period)
-            && self.usage.counts(plan, self.period).await?.is_unbilled()
-        {
-            return Ok(());
-        }
         let overage =
             overage::of(self.history, self.usage, self.period, &self.before, terms).await?;
         let mut is_split = false;

@@ -93,6 +93,48 @@ async fn what_cannot_be_rated_is_said() {
 }
 
 #[tokio::test]
+async fn a_year_that_began_long_ago_is_rated_where_sums_of_its_days_are_enough() {
+    let of_year = |price: Value| {
+        let mut price = price;
+        price["interval"] = "year".into();
+        plan(A, json!([price]))
+    };
+    let metered = |aggregate: &str| {
+        of_year(json!({ "usage_type": "metered", "amount": 1, "metered_aggregate": aggregate }))
+    };
+    let in_berlin = Plan { time_zone: "Europe/Berlin".into(), ..metered("sum") };
+    let mut found = Vec::new();
+    // The year began in January, and minutes are kept from the end of October on.
+    for plan in [of_year(json!({ "amount": 36500 })), metered("sum"), metered("max"), in_berlin] {
+        let mut office = Office::open(&[plan], "2025-01-01T00:00:00Z").await;
+        office.use_up(&LATELY.map(|moment| call(A, moment))).await;
+        let early = [call(A, "2025-02-02T10:00:00Z"), call(A, "2025-11-02T10:00:00Z")];
+        office.use_up(&early).await;
+        let invoice = office.try_preview(Some("2025-11"), "2026-12-02T12:00:00Z").await;
+        found.push(invoice.map(|invoice| invoice.lines[0].amount).map_err(|e| e.to_string()));
+    }
+
+    let too_long_ago = Err(InvoiceError::TooLongAgo.to_string());
+    assert_eq!(found, [Ok(3000), Ok(10), too_long_ago.clone(), too_long_ago]);
+}
+
+#[tokio::test]
+async fn a_plan_that_is_not_of_the_period_does_not_make_it_too_long_ago() {
+    let of_year = json!([{
+        "usage_type": "metered", "amount": 1, "metered_aggregate": "max", "interval": "year",
+    }]);
+    let mut office =
+        Office::open(&[plan(A, per_unit(1)), plan(B, of_year)], "2025-10-01T00:00:00Z").await;
+    office.use_up(&[call(A, "2025-11-02T10:00:00Z")]).await;
+    office.move_to(B, "2025-12-01T00:00:00Z").await;
+    office.use_up(&LATELY.map(|moment| call(B, moment))).await;
+
+    let invoice = office.preview("2025-11", "2026-12-02T12:00:00Z").await;
+
+    assert_eq!(totals_shown(&invoice), ["0.10 USD"]);
+}
+
+#[tokio::test]
 async fn a_clock_that_jumps_ahead_makes_no_period_too_long_ago() {
     let mut office = Office::open(&[plan(A, per_unit(1))], "2026-10-01T00:00:00Z").await;
     office.use_up(&LATELY.map(|moment| call(A, moment))).await;
