@@ -339,7 +339,7 @@ async fn usage_is_written_to_files_where_the_configuration_allows_it(#[case] set
 }
 
 /// A subscription like another one, which began so long ago.
-async fn begun_earlier(admin: &Admin, like: &Value, ms: i64) -> SubscriptionId {
+pub async fn begun_earlier(admin: &Admin, like: &Value, ms: i64) -> SubscriptionId {
     let id: SubscriptionId = like["id"].as_str().unwrap().parse().unwrap();
     let mut catalog = admin.control().store.write().await.unwrap();
     let like = catalog.subscription(id).await.unwrap().unwrap();

@@ -96,10 +96,11 @@ pub async fn explanation(
     let now = control.now();
     let asked = month.map_or(Asked::Current, Asked::Month);
     let invoice = invoice::preview(&*control.store, &control.ledger, id, asked, now).await?;
+    let minute_after_now = Minute(Minute::of(now).0 + 1);
     let query = WindowsQuery {
         subscription: id,
         from: Minute::of(invoice.period.start),
-        to: Minute(Minute::of(invoice.period.end.min(now)).0 + 1),
+        to: Minute::of(invoice.period.end).min(minute_after_now),
         after: page.after,
         records_max: page.limit as usize,
     };

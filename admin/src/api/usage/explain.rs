@@ -33,7 +33,8 @@ pub struct ExplainedCall {
     pub subscription_id: Option<String>,
     /// Null for a call that was not admitted.
     pub admitted: Option<Admitted>,
-    /// The lines of the invoice that a billed call is part of; empty where its period is too long ago.
+    /// The lines of the invoice that a billed call is part of; empty where its period is too long ago,
+    /// or the invoice cannot be made.
     pub lines: Vec<InvoiceLine>,
     /// What carries a billed call's usage to billing systems, so far.
     pub deliveries: Vec<CallDelivery>,
@@ -157,14 +158,17 @@ async fn lines(control: &Control, call: &AdmittedCall) -> Result<Vec<InvoiceLine
     let invoice = match made {
         Ok(Some(invoice)) => invoice,
         // The call is explained all the same.
-        Ok(None) | Err(InvoiceError::NotFound | InvoiceError::TooLongAgo) => return Ok(Vec::new()),
+        Ok(None)
+        | Err(
+            InvoiceError::NotFound
+            | InvoiceError::TooLongAgo
+            | InvoiceError::Rating(_)
+            | InvoiceError::Total,
+        ) => return Ok(Vec::new()),
         Err(error) => return Err(error.into()),
     };
-    let is_of = |line: &&Line| {
-        line.meter.is_some()
-            && line.plan == call.plan
-            && (line.span.start..line.span.end).contains(&at)
-    };
+    // Also where the plan was left by then: it is charged as the gateway let it in.
+    let is_of = |line: &&Line| line.meter.is_some() && line.plan == call.plan;
     Ok(invoice.lines.iter().filter(is_of).map(view_line).collect())
 }
 
