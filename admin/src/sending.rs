@@ -22,6 +22,8 @@ pub mod destination;
 pub mod kind;
 pub mod wire;
 
+pub mod ends;
+
 mod attempt;
 mod decide;
 pub mod sender;

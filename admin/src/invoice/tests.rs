@@ -157,7 +157,7 @@ impl Office {
         office
     }
 
-    async fn change(
+    pub(crate) async fn change(
         &mut self,
         edit: impl AsyncFnOnce(&mut dyn CatalogWrite) -> Result<(), StoreError>,
     ) {

@@ -3,16 +3,14 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use jiff::tz::TimeZone;
-use tollgate_common::catalog::{Plan, Subscription};
 use tollgate_common::ids::DestinationId;
-use tollgate_common::period::Period;
 use tollgate_common::time::Timestamp;
 
 use super::figures::{Sent, Slot, Used};
 use crate::ledger::window::{Day, Minute, Window};
 use crate::ledger::{Counts, usage};
 use crate::sending::cut::{self, Piece};
+use crate::sending::ends::Ends;
 use crate::sending::outbox::slots::{self, Acknowledged, Owner};
 use crate::sending::plan::GRACE_MS;
 use crate::sending::registration::Registration;
@@ -109,7 +107,10 @@ impl Stretch<'_> {
         let window = self.registration.window;
         let days = (self.from.day(), Minute(self.to.0 - 1).day());
         let sums = usage::pieces_of_series(db, series, days, minutes(window)).await?;
-        let mut ends = PeriodEnds::of(db, self.owner).await?;
+        let mut ends = match sql::subscription::find(db, self.owner.0).await? {
+            Some(subscription) => Some(Ends::read(db, &subscription, self.owner.1).await?),
+            None => None,
+        };
         let mut used = Vec::new();
         for of_day in sums.chunk_by(|(one, _), (other, _)| one.day() == other.day()) {
             let day = of_day[0].0.day();
@@ -117,7 +118,7 @@ impl Stretch<'_> {
             let known = sent.partition_point(|sent| sent.slot.start < begin);
             let known = sent[known..].iter().take_while(|sent| sent.slot.start < end);
             let known: Vec<Piece> = known.map(|sent| sent.slot.start..sent.end).collect();
-            let cuts = ends.of_day(day);
+            let cuts = ends.as_mut().map_or_else(Vec::new, |ends| ends.of_day(day));
             let first = Minute::of(self.registration.starts_at);
             if first <= begin
                 && cuts.is_empty()
@@ -166,31 +167,6 @@ fn minutes(window: Window) -> i64 {
 
 fn is_whole(window: Window, piece: &Piece) -> bool {
     window.start_of(piece.start) == piece.start && window.next(piece.start) == piece.end
-}
-
-/// Where billing periods end, without asking the calendar for each day.
-struct PeriodEnds {
-    terms: Option<(Plan, Subscription)>,
-    current: Option<Period>,
-}
-
-impl PeriodEnds {
-    async fn of(db: &mut Transaction, (subscription, plan): Owner) -> Result<Self, StoreError> {
-        let subscription = sql::subscription::find(db, subscription).await?;
-        let plan = sql::plan::find(db, plan).await?;
-        Ok(Self { terms: plan.zip(subscription), current: None })
-    }
-
-    fn of_day(&mut self, day: Day) -> Vec<Minute> {
-        let Some((plan, subscription)) = &self.terms else { return Vec::new() };
-        let (begin, end) = (day.start().start(), Day(day.0 + 1).start().start());
-        if self.current.is_some_and(|period| period.start <= begin && end <= period.end) {
-            return Vec::new();
-        }
-        let time_zone = TimeZone::get(&plan.time_zone).unwrap_or(TimeZone::UTC);
-        self.current = Some(Period::of(plan.period, &time_zone, subscription.started_at, begin));
-        cut::period_ends(plan, subscription, day)
-    }
 }
 
 #[cfg(test)]

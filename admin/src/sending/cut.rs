@@ -5,9 +5,6 @@
 
 use std::ops::Range;
 
-use jiff::tz::TimeZone;
-use tollgate_common::catalog::{Plan, Subscription};
-use tollgate_common::period::Period;
 use tollgate_common::time::Timestamp;
 
 use crate::ledger::window::{Day, MINUTES_PER_DAY, Minute, Window};
@@ -41,24 +38,6 @@ pub fn pieces(
         at = end;
     }
     pieces
-}
-
-/// The ends of the billing periods that end inside a day.
-pub fn period_ends(plan: &Plan, subscription: &Subscription, day: Day) -> Vec<Minute> {
-    let time_zone = TimeZone::get(&plan.time_zone).unwrap_or(TimeZone::UTC);
-    let day_end = Minute(day.start().0 + MINUTES_PER_DAY);
-    let mut ends = Vec::new();
-    let mut moment = day.start().start();
-    loop {
-        let period = Period::of(plan.period, &time_zone, subscription.started_at, moment);
-        // A time zone of old may be off by seconds; usage is known by the minute.
-        let end = Minute::of(period.end);
-        if end >= day_end || period.end <= moment {
-            return ends;
-        }
-        ends.push(end);
-        moment = period.end;
-    }
 }
 
 /// The moment that a piece is booked on: its start, or that of the subscription when it began

@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use tollgate_common::catalog::{Consumer, Plan, Subscription};
-use tollgate_common::ids::{PlanId, SubscriptionId};
+use tollgate_common::catalog::{Consumer, Subscription};
+use tollgate_common::ids::SubscriptionId;
 use tollgate_common::time::Timestamp;
 
 use super::capability::{Amounts, Capabilities};
 use super::cut;
 use super::destination::Destination;
+use super::ends::Ends;
 use super::intent::Progress;
 use super::item::{Item, Place};
 use super::outbox::due::{self, Due};
@@ -60,7 +61,6 @@ pub async fn decide(
 /// Who a series belongs to, as far as it is still known.
 struct Owner {
     subscription: Subscription,
-    plan: Option<Plan>,
     consumer: Option<Consumer>,
 }
 
@@ -76,18 +76,19 @@ async fn day(
         return Ok(Vec::new());
     };
     let Series { subscription, plan, .. } = key;
-    let owner = owner(db, subscription, plan).await?;
+    let owner = owner(db, subscription).await?;
     let decided = items::of_day(db, registration.id, subscription, plan, due.day).await?;
     let minutes: BTreeMap<Minute, Counts> =
         usage::minutes_of_series(db, due.series, due.day).await?.into_iter().collect();
-    let ends = owner.as_ref().and_then(|owner| {
-        Some(cut::period_ends(owner.plan.as_ref()?, &owner.subscription, due.day))
-    });
+    let ends = match &owner {
+        Some(owner) => Ends::read(db, &owner.subscription, plan).await?.of_day(due.day),
+        None => Vec::new(),
+    };
     let pieces = cut::pieces(
         due.day,
         Minute::of(registration.starts_at),
         registration.window,
-        &ends.unwrap_or_default(),
+        &ends,
         &plan::sent_pieces(&decided),
     );
     let can = destination.capabilities();
@@ -118,14 +119,12 @@ async fn day(
 async fn owner(
     db: &mut Transaction,
     subscription: SubscriptionId,
-    plan: PlanId,
 ) -> Result<Option<Owner>, OutboxError> {
     let Some(subscription) = sql::subscription::find(db, subscription).await? else {
         return Ok(None);
     };
-    let plan = sql::plan::find(db, plan).await?;
     let consumer = sql::consumer::find_ever(db, subscription.consumer_id).await?;
-    Ok(Some(Owner { subscription, plan, consumer }))
+    Ok(Some(Owner { subscription, consumer }))
 }
 
 fn name_customer<'a>(

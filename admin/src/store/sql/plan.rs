@@ -78,6 +78,28 @@ pub async fn find_before(
     last.as_ref().map(terms).transpose()
 }
 
+/// All terms that there were, oldest first, with the moment until which they were in force. The last
+/// ones have none, also those of a plan that was deleted.
+pub async fn find_all(
+    db: &mut Transaction,
+    id: PlanId,
+) -> Result<Vec<(Option<Timestamp>, Plan)>, StoreError> {
+    let rows = query("SELECT until_at, terms FROM plan_terms WHERE plan_id = $1 ORDER BY until_at")
+        .bind(&id.as_bytes()[..])
+        .fetch_all(&mut *db)
+        .await?;
+    let mut all = Vec::with_capacity(rows.len() + 1);
+    for row in &rows {
+        let until = Columns { table: "plan_terms", row }.time("until_at")?;
+        all.push((Some(until), terms(row)?));
+    }
+    match find(db, id).await? {
+        Some(plan) => all.push((None, plan)),
+        None => all.iter_mut().next_back().into_iter().for_each(|(until, _)| *until = None),
+    }
+    Ok(all)
+}
+
 pub async fn keep_terms(
     db: &mut Transaction,
     plan: &Plan,
