@@ -92,6 +92,8 @@ fn what_a_billing_system_does_not_have_is_shown_in_a_table_and_as_json() {
     let table = reconcile(&["billing"]);
     let lines = reconcile(&["billing", "--json"]);
     let unknown = reconcile(&["payroll"]);
+    let (from, to) = (now().to_string(), now().plus_ms(-HOUR_MS).to_string());
+    let turned = reconcile(&["billing", "--from", &from, "--to", &to]);
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let unread = command(&["billing"]).stdout(writer).output().unwrap();
@@ -104,6 +106,9 @@ fn what_a_billing_system_does_not_have_is_shown_in_a_table_and_as_json() {
     let difference: Value = serde_json::from_slice(&lines.stdout).unwrap();
     assert_eq!((&difference["ledger"], &difference["quantity"]), (&json!(3), &json!(3)));
     assert_eq!((unread.status.code(), unread.stderr.len()), (Some(1), 0), "{unread:?}");
+    assert_eq!(turned.status.code(), Some(1));
+    let said = String::from_utf8(turned.stderr).unwrap();
+    assert!(said.contains("to must not be before from"), "{said}");
     assert_eq!(unknown.status.code(), Some(1));
     let said = String::from_utf8(unknown.stderr).unwrap();
     assert!(said.contains("there is no destination payroll"), "{said}");

@@ -248,6 +248,9 @@ async fn an_auditor_reads_differences_and_a_bad_question_names_what_is_wrong() {
     let mut fields = reply.bad_fields();
     fields.sort_unstable();
     assert_eq!(fields, ["after", "ask", "from", "tier"]);
+    let (early, late) = (at.plus_ms(-2 * HOUR_MS), at.plus_ms(-HOUR_MS));
+    let turned = admin.get(&format!("{list}?from={late}&to={early}")).await;
+    assert_eq!(turned.bad_fields(), ["to"]);
     let reply = admin.post(&repairs, json!({ "repair": "pay", "quantity": "1" })).await;
     let expected =
         ["subscription_id", "plan_id", "meter", "cause", "quantity", "repair", "window_start"];

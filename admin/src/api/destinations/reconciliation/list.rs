@@ -67,6 +67,9 @@ pub async fn list(
     let subscription = params.id("subscription_id");
     let from = params.parsed("from", MOMENT, parse_moment);
     let to = params.parsed("to", MOMENT, parse_moment);
+    if from.zip(to).is_some_and(|(from, to)| to < from) {
+        params.reject("to", "must not be before from");
+    }
     let is_accepted = params.parsed("accepted", "must be true or false", flag).unwrap_or(false);
     let asks = params.parsed("ask", "must be true or false", flag).unwrap_or(false);
     let page = params.page::<Slot>();
