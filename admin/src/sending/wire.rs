@@ -4,7 +4,8 @@ pub mod http;
 
 use async_trait::async_trait;
 
-/// Bytes of an answer that are read. Answers of billing systems are short, also to questions.
+/// Bytes of an answer that are read; the rest is left. Answers of billing systems are short, also to
+/// questions.
 pub const ANSWER_BYTES_MAX: usize = 4 << 20;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +47,9 @@ impl Response {
     }
 
     pub fn json(&self) -> Result<serde_json::Value, String> {
+        if self.body.len() >= ANSWER_BYTES_MAX {
+            return Err("an answer is too long".to_owned());
+        }
         serde_json::from_slice(&self.body).map_err(|error| format!("an answer is no JSON: {error}"))
     }
 }

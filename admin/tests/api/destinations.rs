@@ -411,6 +411,36 @@ async fn a_secret_does_not_follow_to_another_stream() {
     assert_eq!(reply.bad_fields(), ["secret"]);
 }
 
+/// A receiver with much to say.
+struct Talkative(Receiver);
+
+impl Billing for Talkative {
+    fn answer(&mut self, request: &Request, now_ms: i64, mishap: Mishap) -> Response {
+        let answer = self.0.answer(request, now_ms, mishap);
+        Response { body: vec![b'x'; 5 << 20], ..answer }
+    }
+
+    fn bill(&self) -> Bill {
+        self.0.bill()
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_at_length_is_taken_by_its_status() {
+    let admin = sending().await;
+    let receiver = Served::start(Talkative(Receiver::new(WEBHOOK_SECRET))).await;
+    let (_, at) = used(&admin, 3).await;
+    let body = json!({
+        "name": "billing", "kind": "webhook", "secret": WEBHOOK_SECRET,
+        "settings": { "url": receiver.url() }, "starts_at": at.plus_ms(-HOUR_MS).to_string(),
+    });
+
+    let destination = admin.post(DESTINATIONS, body).await.expect(201);
+
+    deliveries(&admin, &destination, |items| items[0]["state"] == "acknowledged").await;
+    assert_eq!(receiver.bill().into_values().sum::<i64>(), 3);
+}
+
 /// A Lago that takes nothing until somebody has set it right.
 pub struct Misconfigured {
     pub is_set_right: Arc<AtomicBool>,
