@@ -77,6 +77,9 @@ impl Change {
         fields: DestinationFields,
     ) -> Result<Registration, Problem> {
         self.check_destination_name(&fields.name, Some(before.id)).await?;
+        if fields.name != before.name {
+            self.refuse_other_customers(&before.name, &fields.name).await?;
+        }
         let still_paused = (before.status, fields.status) == (Status::Paused, Status::Paused);
         let registration = Registration {
             name: fields.name,
@@ -150,6 +153,17 @@ impl Change {
     ) -> Result<(), Problem> {
         self.catalog.repair(registration.id, order).await?;
         self.audit(Deed::Repair, "destination", registration.id, None, Some(order));
+        Ok(())
+    }
+
+    /// Consumers are known at a destination by its name, and must not become others by another one.
+    async fn refuse_other_customers(&mut self, before: &str, after: &str) -> Result<(), Problem> {
+        for name in [before, after] {
+            if self.catalog.is_known_at(name).await? {
+                let detail = format!("consumers have external ids under \"{name}\"");
+                return Err(Problem::field("name", detail));
+            }
+        }
         Ok(())
     }
 

@@ -147,6 +147,9 @@ pub trait CatalogRead: Send {
         page: Page<ConsumerId>,
     ) -> Result<Vec<Consumer>>;
 
+    /// Whether any of them has an id under the name of a destination.
+    async fn is_known_at(&mut self, destination: &str) -> Result<bool>;
+
     async fn subscription(&mut self, id: SubscriptionId) -> Result<Option<Subscription>>;
     async fn subscriptions(
         &mut self,

@@ -238,6 +238,11 @@ impl CatalogRead for View {
         }))
     }
 
+    async fn is_known_at(&mut self, destination: &str) -> Result<bool> {
+        let mut consumers = self.state.consumers.values();
+        Ok(consumers.any(|consumer| consumer.external_ids.contains_key(destination)))
+    }
+
     async fn subscription(&mut self, id: SubscriptionId) -> Result<Option<Subscription>> {
         Ok(self.state.subscriptions.get(&id).cloned())
     }

@@ -162,6 +162,10 @@ impl CatalogRead for View {
         consumer::list(&mut self.0, text, page).await
     }
 
+    async fn is_known_at(&mut self, destination: &str) -> Result<bool> {
+        consumer::is_known_at(&mut self.0, destination).await
+    }
+
     async fn subscription(&mut self, id: SubscriptionId) -> Result<Option<Subscription>> {
         subscription::find(&mut self.0, id).await
     }

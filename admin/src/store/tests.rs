@@ -644,6 +644,21 @@ async fn what_a_clock_kept_for_too_long_ends_with_the_next_edit(
 
 #[rstest]
 #[tokio::test]
+async fn consumers_are_known_at_destinations_by_their_names(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let fixture = furnished(kind).await;
+    let mut catalog = fixture.write().await;
+    let ids = BTreeMap::from([("om_1\"".to_owned(), "\"other\":".to_owned())]);
+    catalog.save_consumer(&Consumer { external_ids: ids, ..consumer(1) }).await.unwrap();
+
+    for (name, is_known) in [("om_1\"", true), ("om-1\"", false), ("other", false), ("1", false)] {
+        assert_eq!(catalog.is_known_at(name).await.unwrap(), is_known, "{name}");
+    }
+}
+
+#[rstest]
+#[tokio::test]
 async fn the_plans_that_a_subscription_left_are_told_in_order(
     #[values(Kind::Memory, Kind::Sqlite, Kind::Postgres)] kind: Kind,
 ) {

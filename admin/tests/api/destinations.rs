@@ -135,6 +135,25 @@ async fn a_destination_is_paused_resumed_renamed_and_deleted() {
     admin.post(DESTINATIONS, lago("billing")).await.expect(201);
 }
 
+#[tokio::test]
+async fn a_destination_that_consumers_are_known_at_is_not_renamed() {
+    let admin = Admin::start().await;
+    let created = admin.post(DESTINATIONS, lago("billing")).await.expect(201);
+    let consumer = admin.consumer("Ada").await;
+    let consumer = format!("/api/v1/consumers/{}", consumer["id"].as_str().unwrap());
+
+    for known_at in ["billing", "renamed"] {
+        admin.patch(&consumer, json!({ "external_ids": { known_at: "cus_1" } })).await.expect(200);
+        let refused = admin.patch(&path(&created), json!({ "name": "renamed" })).await;
+        refused.expect_problem(400, "fields-invalid");
+        assert_eq!(refused.bad_fields(), ["name"]);
+        admin.patch(&consumer, json!({ "external_ids": { known_at: null } })).await.expect(200);
+    }
+
+    admin.patch(&path(&created), json!({ "name": "billing", "window": "day" })).await.expect(200);
+    admin.patch(&path(&created), json!({ "name": "renamed" })).await.expect(200);
+}
+
 /// The settings changed after they were made.
 #[tokio::test]
 async fn a_destination_where_nothing_may_be_sent_now_can_be_paused_but_not_led_there_anew() {
