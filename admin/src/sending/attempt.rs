@@ -172,11 +172,37 @@ impl Sender {
         };
         match can.amounts {
             Amounts::Added => {
-                let finding = added(&intent, item, hour.acknowledged, total);
+                let finding = match added(&intent, item, hour.acknowledged, total) {
+                    Finding::Absent if intent.progress.state == State::Acknowledged => {
+                        self.missed(post, &intent, item, total).await?
+                    }
+                    finding => finding,
+                };
                 self.save(post, &intent, &intent.progress.found(&finding, now, jitter)).await
             }
             Amounts::Replacing => self.replaced(post, &intent, item, hour.decided, total).await,
         }
+    }
+
+    /// What a total says that lacks what was acknowledged. It is sent again only where that cannot
+    /// count twice: once the repeat is not taken for the first, and where the total is known to be that
+    /// of the meter that is billed.
+    async fn missed(
+        &self,
+        post: &Post<'_>,
+        intent: &Intent,
+        item: &Item,
+        total: i64,
+    ) -> Result<Finding, OutboxError> {
+        let (can, now) = (post.destination.capabilities(), self.now());
+        let attempted_at = intent.progress.attempted_at;
+        let is_forgotten = attempted_at.is_some_and(|at| can.dedupe.has_forgotten(at, now));
+        let mut db = self.database.read().await?;
+        let is_shown = total > 0 || items::is_shown(&mut db, post.registration.id, item).await?;
+        Ok(match is_forgotten && is_shown {
+            true => Finding::Absent,
+            false => Finding::Unclear(format!("the destination shows {total}, without it")),
+        })
     }
 
     /// Attempts of the hour that a clock dated which was ahead may have been made just now, and are
@@ -245,7 +271,9 @@ fn added(intent: &Intent, item: &Item, acknowledged: i64, total: i64) -> Finding
     };
     if total == with {
         Finding::Present
-    } else if total == without && intent.progress.state == State::Ambiguous {
+    } else if total == without
+        && matches!(intent.progress.state, State::Ambiguous | State::Acknowledged)
+    {
         Finding::Absent
     } else {
         Finding::Unclear(format!("the destination shows {total} where {with} or {without} is due"))

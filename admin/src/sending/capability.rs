@@ -86,6 +86,20 @@ impl Dedupe {
     }
 }
 
+impl Dedupe {
+    /// Whether a request that arrived at `last` is surely no longer recognised, whatever the clocks do
+    /// within their bound.
+    pub fn has_forgotten(self, last: Timestamp, now: Timestamp) -> bool {
+        match self {
+            Self::Never => true,
+            Self::Always => false,
+            Self::Within { ms } => {
+                now >= last.plus_ms(ms + 2 * CLOCK_SKEW_MS_MAX + IN_FLIGHT_MS_MAX)
+            }
+        }
+    }
+}
+
 impl ReadBack {
     /// How long after the last attempt an answer tells the truth about it; None when there is none.
     pub const fn settled_after_ms(self) -> Option<i64> {

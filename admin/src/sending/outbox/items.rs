@@ -163,6 +163,26 @@ pub async fn hour(
     })
 }
 
+/// Whether the destination has shown anything of an item's customer and meter.
+pub async fn is_shown(
+    db: &mut Transaction,
+    destination: DestinationId,
+    item: &Item,
+) -> Result<bool, StoreError> {
+    let (shown,): (i64,) = query_as(
+        "SELECT COUNT(*) FROM (
+             SELECT 1 FROM sending_item i JOIN sending_intent n ON n.id = i.intent
+             WHERE i.destination = $1 AND i.customer = $2 AND i.meter = $3 AND i.quantity > 0
+                 AND n.state = 'settled' AND n.reason IS NULL LIMIT 1) AS shown",
+    )
+    .bind(destination.as_bytes().as_slice())
+    .bind(&item.customer)
+    .bind(item.place.meter.label())
+    .fetch_one(db)
+    .await?;
+    Ok(shown > 0)
+}
+
 /// Dates attempts for an item's customer, meter and hour that a clock made which was ahead.
 pub async fn put_hour_right(
     db: &mut Transaction,

@@ -39,6 +39,8 @@ struct State {
     loses_acknowledged: bool,
     knows_doubles: bool,
     may_kill: bool,
+    /// Whether the next request is acknowledged and lost.
+    loses_next: bool,
     network: Network,
     seed: u64,
     /// How often each request was seen, so that its fates do not depend on the others.
@@ -59,6 +61,7 @@ impl Air {
                 loses_acknowledged: system.loses_acknowledged,
                 knows_doubles: system.knows_doubles,
                 may_kill: true,
+                loses_next: false,
                 network: Network::new(system.billing),
                 seed,
                 seen: HashMap::new(),
@@ -96,6 +99,15 @@ impl Air {
         self.state.lock().skew_ms = ms;
     }
 
+    /// The next request is acknowledged, and nothing comes of it.
+    pub fn lose_next(&self) {
+        self.state.lock().loses_next = true;
+    }
+
+    pub fn has_lost(&self) -> bool {
+        !self.state.lock().loses_next
+    }
+
     /// Everything works from here on, and what was under way is at its end.
     pub fn heal(&self) {
         let mut state = self.state.lock();
@@ -126,7 +138,11 @@ impl State {
         Chance::new(self.seed ^ u64::from_le_bytes(word).wrapping_add(*count))
     }
 
-    fn fate(&self, chance: &mut Chance, request: &Request) -> Fate {
+    fn fate(&mut self, chance: &mut Chance, request: &Request) -> Fate {
+        if self.loses_next && request.method == "POST" {
+            self.loses_next = false;
+            return Fate::Mishap(Mishap::AcknowledgeThenLose);
+        }
         match self.weather {
             Weather::Outage => Fate::outage(chance),
             Weather::Rough if chance.happens(400) => match Fate::any(chance, IN_FLIGHT_MS_MAX) {

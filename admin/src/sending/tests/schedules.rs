@@ -43,6 +43,21 @@ fn postgresql_keeps_it_as_well(#[case] system: fn(u64) -> System) {
     live_through(Kind::Postgres, 0..2, system);
 }
 
+#[rstest]
+#[case::openmeter_v1(systems::openmeter_v1)]
+#[case::stripe_v1(systems::stripe_v1)]
+#[case::stripe_v1_hourly(systems::stripe_v1_hourly)]
+#[case::stripe_v2_sums(systems::stripe_v2_sums)]
+#[case::lago(systems::lago)]
+#[tokio::test]
+async fn what_is_acknowledged_and_lost_is_sent_again_once_that_is_certain(
+    #[case] system: fn(u64) -> System,
+) {
+    for seed in 0..4 {
+        World::new(Kind::Sqlite, seed, system(seed)).await.run_with_a_loss().await;
+    }
+}
+
 /// One history after the other on each core.
 fn live_through(kind: Kind, seeds: Range<u64>, system: fn(u64) -> System) {
     let cores = thread::available_parallelism().map_or(1, |cores| cores.get());

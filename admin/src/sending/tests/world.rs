@@ -166,6 +166,22 @@ impl World {
         self.compare().await;
     }
 
+    /// One request is acknowledged and lost, after others were shown.
+    pub async fn run_with_a_loss(mut self) {
+        self.air.heal();
+        for _ in 0..6 {
+            self.use_some().await;
+        }
+        self.air.pass(2 * HOUR_MS);
+        self.finish().await;
+        self.use_some().await;
+        self.air.pass(2 * HOUR_MS);
+        self.air.lose_next();
+        self.finish().await;
+        assert!(self.air.has_lost());
+        self.compare().await;
+    }
+
     async fn turns(&mut self, count: usize) {
         for _ in 0..count {
             self.turn().await;
