@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tollgate_common::ids::DestinationId;
 
 use super::attempt::Wish;
-use super::books::{Books, CostsError};
+use super::books::{Books, BooksError};
 use super::destination::Destination;
 use super::outbox::OutboxError;
 use super::outbox::lease::Fence;
@@ -58,18 +58,19 @@ enum Trouble {
     #[error("it cannot be opened: {0}")]
     Settings(String),
     #[error("it cannot take single calls: {0}")]
-    Records(String),
+    Records(BooksError),
     #[error("it cannot take costs: {0}")]
-    Costs(CostsError),
+    Costs(BooksError),
     #[error("it cannot be paused: {}", .0.detail)]
     Pause(Problem),
 }
 
-impl From<CostsError> for Trouble {
-    fn from(error: CostsError) -> Self {
+impl Trouble {
+    /// What became of the books is of the outbox, or of what was taken from them.
+    fn of(error: BooksError, what: fn(BooksError) -> Self) -> Self {
         match error {
-            CostsError::Outbox(error) => Self::Outbox(error),
-            error @ (CostsError::Invoice(_) | CostsError::Files(_)) => Self::Costs(error),
+            BooksError::Outbox(error) => Self::Outbox(error),
+            error @ (BooksError::Invoice(_) | BooksError::Files(_)) => what(error),
         }
     }
 }
@@ -103,7 +104,6 @@ async fn turn(
         return Ok(None);
     }
     let now = control.now();
-    let records = destination.take_records(&control.ledger, now).await;
     let books = Books {
         store: &*control.store,
         ledger: &control.ledger,
@@ -111,9 +111,10 @@ async fn turn(
         registration: &registration,
         fence,
     };
+    let records = destination.take_records(&books, now).await;
     let costs = destination.take_costs(&books, now).await;
-    records.map_err(Trouble::Records)?;
-    costs?;
+    records.map_err(|error| Trouble::of(error, Trouble::Records))?;
+    costs.map_err(|error| Trouble::of(error, Trouble::Costs))?;
     let wait_ms = turn.next_at.map_or(i64::MAX, |at| at.0.saturating_sub(now.0).max(0));
     Ok(Some(LOOK_EVERY.min(Duration::from_millis(wait_ms.unsigned_abs()))))
 }

@@ -1,4 +1,4 @@
-//! What the costs of periods are taken from.
+//! What the costs of periods and single calls are taken from.
 
 use super::outbox::OutboxError;
 use super::outbox::lease::Fence;
@@ -7,7 +7,7 @@ use crate::invoice::InvoiceError;
 use crate::ledger::Ledger;
 use crate::store::{CatalogStore, Database, StoreError};
 
-/// The invoices of all subscriptions, and where is kept what a destination has of them.
+/// The invoices of all subscriptions, the ledger, and where is kept what a destination has of them.
 pub struct Books<'a> {
     pub store: &'a dyn CatalogStore,
     pub ledger: &'a Ledger,
@@ -16,9 +16,9 @@ pub struct Books<'a> {
     pub fence: Fence,
 }
 
-/// Why costs could not be taken.
+/// Why they could not be taken.
 #[derive(Debug, thiserror::Error)]
-pub enum CostsError {
+pub enum BooksError {
     #[error(transparent)]
     Outbox(#[from] OutboxError),
     #[error(transparent)]
@@ -27,7 +27,7 @@ pub enum CostsError {
     Files(String),
 }
 
-impl CostsError {
+impl BooksError {
     /// Whether it is of one subscription alone, and others may well be written.
     pub const fn is_of_one(&self) -> bool {
         match self {
@@ -40,13 +40,13 @@ impl CostsError {
     }
 }
 
-impl From<StoreError> for CostsError {
+impl From<StoreError> for BooksError {
     fn from(error: StoreError) -> Self {
         Self::Outbox(error.into())
     }
 }
 
-impl From<sqlx::Error> for CostsError {
+impl From<sqlx::Error> for BooksError {
     fn from(error: sqlx::Error) -> Self {
         Self::Outbox(error.into())
     }

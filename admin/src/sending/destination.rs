@@ -21,12 +21,11 @@ use async_trait::async_trait;
 use tollgate_common::catalog::{Consumer, Subscription};
 use tollgate_common::time::Timestamp;
 
-use super::books::{Books, CostsError};
+use super::books::{Books, BooksError};
 use super::capability::Capabilities;
 use super::intent::{Finding, Outcome};
 use super::item::Item;
 use super::wire::Wire;
-use crate::ledger::Ledger;
 
 /// What is sent: items, and the bytes that were fixed for them.
 #[derive(Clone, Debug)]
@@ -62,13 +61,13 @@ pub trait Destination: Send + Sync {
     async fn send(&self, frozen: &Frozen, wire: &dyn Wire, now: Timestamp) -> Answer;
 
     /// Takes single calls besides sums, where that is asked for. Called in each turn.
-    async fn take_records(&self, ledger: &Ledger, now: Timestamp) -> Result<(), String> {
-        let _ = (ledger, now);
+    async fn take_records(&self, books: &Books<'_>, now: Timestamp) -> Result<(), BooksError> {
+        let _ = (books, now);
         Ok(())
     }
 
     /// Takes the costs of periods that are over, where that is asked for. Called in each turn.
-    async fn take_costs(&self, books: &Books<'_>, now: Timestamp) -> Result<(), CostsError> {
+    async fn take_costs(&self, books: &Books<'_>, now: Timestamp) -> Result<(), BooksError> {
         let _ = (books, now);
         Ok(())
     }

@@ -10,6 +10,7 @@ pub mod items;
 pub mod lease;
 pub mod letters;
 pub mod prune;
+pub mod records;
 pub mod repairs;
 pub mod slots;
 

@@ -190,6 +190,7 @@ impl Office {
         let kept_from = self.control.options.retention.deliveries_from(now);
         let came_to = outbox::prune::prune(&mut db, kept_from, self.pruned_to).await?;
         let forgotten = outbox::costs::forget_deleted(&mut db).await?;
+        outbox::records::forget_deleted(&mut db).await?;
         db.commit().await?;
         self.pruned_to = came_to.unwrap_or_default();
         self.pruned_at = (came_to.is_none() && forgotten == 0).then(Instant::now);

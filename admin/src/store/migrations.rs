@@ -116,6 +116,12 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("../../migrations/sqlite/0017_own_end.sql"),
         postgres: include_str!("../../migrations/postgres/0017_own_end.sql"),
     },
+    Step {
+        version: 18,
+        description: "records",
+        sqlite: include_str!("../../migrations/sqlite/0018_records.sql"),
+        postgres: include_str!("../../migrations/postgres/0018_records.sql"),
+    },
 ];
 
 /// The newest schema that this program knows.

@@ -26,8 +26,7 @@ use self::records::Records;
 use self::store::Trouble;
 use super::{Answer, Destination, Frozen, customer};
 use crate::json::{Fields, Text};
-use crate::ledger::Ledger;
-use crate::sending::books::{Books, CostsError};
+use crate::sending::books::{Books, BooksError};
 use crate::sending::capability::{Amounts, Capabilities, Dedupe, ReadBack};
 use crate::sending::intent::Outcome;
 use crate::sending::item::Item;
@@ -164,14 +163,14 @@ impl Destination for FileExport {
         }
     }
 
-    async fn take_records(&self, ledger: &Ledger, now: Timestamp) -> Result<(), String> {
+    async fn take_records(&self, books: &Books<'_>, now: Timestamp) -> Result<(), BooksError> {
         match &self.records {
-            Some(records) => records.take(ledger, now).await,
+            Some(records) => records.take(books, now).await,
             None => Ok(()),
         }
     }
 
-    async fn take_costs(&self, books: &Books<'_>, now: Timestamp) -> Result<(), CostsError> {
+    async fn take_costs(&self, books: &Books<'_>, now: Timestamp) -> Result<(), BooksError> {
         match &self.costs {
             Some(costs) => costs.take(books, now).await,
             None => Ok(()),

@@ -28,7 +28,7 @@ use super::store;
 use crate::invoice::history::{History, date_of, month_after, month_before, month_start_utc};
 use crate::invoice::{self, Asked, Invoice, InvoiceError};
 use crate::ledger::touch;
-use crate::sending::books::{Books, CostsError};
+use crate::sending::books::{Books, BooksError};
 use crate::sending::destination::customer;
 use crate::sending::outbox::costs::{self as outbox, Cursor, Due, File};
 use crate::sending::outbox::write;
@@ -100,7 +100,7 @@ impl Costs {
     }
 
     /// Writes the next file, if something is due.
-    pub async fn take(&self, books: &Books<'_>, now: Timestamp) -> Result<(), CostsError> {
+    pub async fn take(&self, books: &Books<'_>, now: Timestamp) -> Result<(), BooksError> {
         let mut cursor = self.begin(books).await?;
         self.put(books, &mut cursor).await?;
         if !(cursor.looked_at..cursor.looked_at.plus_ms(LOOK_EVERY_MS)).contains(&now) {
@@ -127,7 +127,7 @@ impl Costs {
         self.put(books, &mut cursor).await
     }
 
-    async fn begin(&self, books: &Books<'_>) -> Result<Cursor, CostsError> {
+    async fn begin(&self, books: &Books<'_>) -> Result<Cursor, BooksError> {
         let mut db = books.database.read().await?;
         let known = outbox::cursor(&mut db, books.registration.id).await?;
         match known {
@@ -141,12 +141,12 @@ impl Costs {
     }
 
     /// Puts the file that was decided on in its place.
-    async fn put(&self, books: &Books<'_>, cursor: &mut Cursor) -> Result<(), CostsError> {
+    async fn put(&self, books: &Books<'_>, cursor: &mut Cursor) -> Result<(), BooksError> {
         let Some(File { name, body }) = cursor.file.clone() else { return Ok(()) };
         let directory = self.directory.clone();
         let stored = tokio::task::spawn_blocking(move || store::store(&directory, &name, &body));
-        let stored = stored.await.map_err(|error| CostsError::Files(error.to_string()))?;
-        stored.map_err(|error| CostsError::Files(error.to_string()))?;
+        let stored = stored.await.map_err(|error| BooksError::Files(error.to_string()))?;
+        stored.map_err(|error| BooksError::Files(error.to_string()))?;
         cursor.file = None;
         let mut db = write(books.database, books.fence).await?;
         outbox::save_cursor(&mut db, books.registration.id, cursor).await?;
@@ -160,7 +160,7 @@ impl Costs {
         books: &Books<'_>,
         due: &Due,
         now: Timestamp,
-    ) -> Result<Found, CostsError> {
+    ) -> Result<Found, BooksError> {
         let mut catalog = books.store.read().await?;
         let subscription = catalog.subscription(due.subscription).await?;
         let subscription = subscription.ok_or(InvoiceError::NotFound)?;
@@ -227,7 +227,7 @@ impl Costs {
         cursor: &mut Cursor,
         found: Vec<(Due, Found)>,
         now: Timestamp,
-    ) -> Result<(), CostsError> {
+    ) -> Result<(), BooksError> {
         let id = books.registration.id;
         let kept_from = books.ledger.minutes_kept_from(now).await?;
         let rows: Vec<_> = found.iter().flat_map(|(_, found)| found.rows()).cloned().collect();
@@ -326,7 +326,7 @@ async fn is_free(
 
 /// Takes note of new subscriptions and of usage that came late. What takes long is read before the
 /// transaction that keeps others from writing.
-async fn look(books: &Books<'_>, cursor: &mut Cursor, now: Timestamp) -> Result<(), CostsError> {
+async fn look(books: &Books<'_>, cursor: &mut Cursor, now: Timestamp) -> Result<(), BooksError> {
     let id = books.registration.id;
     let was_ahead = cursor.looked_at > now;
     let mut db = books.database.read().await?;

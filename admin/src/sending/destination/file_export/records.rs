@@ -1,19 +1,20 @@
 //! Single calls as files, from what the ledger keeps of them.
 //!
-//! What goes into a file is written down before the file is, so the same file follows a crash. A
-//! record is known by its node, epoch and sequence.
+//! What goes into a file is written down in the database before the file is, so the same file follows
+//! a crash, whoever takes files away. A record is known by its node, epoch and sequence.
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tollgate_common::time::Timestamp;
 
 use super::datum::Cell;
 use super::format::Format;
 use super::store;
-use crate::ledger::{Found, Ledger, Stored};
+use crate::ledger::{Found, Stored};
+use crate::sending::books::{Books, BooksError};
+use crate::sending::outbox::records::{self as outbox, Cursor, Next};
+use crate::sending::outbox::write;
 
 /// A file is closed when its oldest batch is so old, or when it is full.
 const OPEN_MS_MAX: i64 = 5 * 60_000;
@@ -21,20 +22,9 @@ const OPEN_MS_MAX: i64 = 5 * 60_000;
 /// About 30,000 calls: some ten megabytes as text.
 const BYTES_MAX: i64 = 4 << 20;
 
-const PROGRESS: &str = ".progress.json";
-
 pub struct Records {
     directory: PathBuf,
     format: Format,
-}
-
-/// How far it is, in numbers of the ledger's batches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Progress {
-    /// All of these are in files.
-    through: i64,
-    /// What the next file holds, once that is decided.
-    until: Option<i64>,
 }
 
 impl Records {
@@ -43,73 +33,73 @@ impl Records {
     }
 
     /// Writes the next file, if there is enough for one.
-    pub async fn take(&self, ledger: &Ledger, now: Timestamp) -> Result<(), String> {
-        let progress = self.on_disk(|directory| Progress::read(&directory)).await?;
-        let Progress { through, until } = progress;
-        let until = match until {
-            Some(until) => until,
+    pub async fn take(&self, books: &Books<'_>, now: Timestamp) -> Result<(), BooksError> {
+        let mut db = books.database.read().await?;
+        let Cursor { through, next } = outbox::cursor(&mut db, books.registration.id).await?;
+        drop(db);
+        let next = match next {
+            Some(next) => next,
             None => {
-                let stored = ledger.stored_after(through).await;
-                let Some(until) = cut(&stored.map_err(|error| error.to_string())?, now) else {
-                    return Ok(());
-                };
-                let decided = Progress { through, until: Some(until) };
-                self.on_disk(move |directory| decided.write(&directory)).await?;
-                until
+                let stored = books.ledger.stored_after(through).await?;
+                let Some(last) = cut(&stored, now) else { return Ok(()) };
+                let next = Next { until: last.number, name: name(through, last) };
+                save(books, Cursor { through, next: Some(next.clone()) }).await?;
+                next
             }
         };
-        let name = format!("{:012}-{until:012}.{}", through + 1, self.format.ending());
-        let place = self.directory.join(&name);
-        if !self.on_disk(move |_| place.try_exists().map_err(|error| error.to_string())).await? {
-            let found = ledger.records(through, until).await.map_err(|error| error.to_string())?;
-            // The ledger may have let go of all of them in between.
-            if !found.is_empty() {
-                let bytes = self.format.write(found.iter().map(row).collect());
-                let store = move |directory: PathBuf| {
-                    store::store(&directory, &name, &bytes).map_err(|error| error.to_string())
-                };
-                self.on_disk(store).await?;
-            }
-        }
-        let done = Progress { through: until, until: None };
-        self.on_disk(move |directory| done.write(&directory)).await
+        self.put(books, through, &next).await?;
+        save(books, Cursor { through: next.until, next: None }).await
     }
 
-    async fn on_disk<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(PathBuf) -> Result<T, String> + Send + 'static,
-    ) -> Result<T, String> {
+    /// Puts a file in its place, unless it is there.
+    async fn put(&self, books: &Books<'_>, through: i64, next: &Next) -> Result<(), BooksError> {
+        let name = format!("{}.{}", next.name, self.format.ending());
+        let place = self.directory.join(&name);
+        if on_disk(move || place.try_exists().map_err(|error| error.to_string())).await? {
+            return Ok(());
+        }
+        let found = books.ledger.records(through, next.until).await?;
+        // The ledger may have let go of all of them in between.
+        if found.is_empty() {
+            return Ok(());
+        }
+        let bytes = self.format.write(found.iter().map(row).collect());
         let directory = self.directory.clone();
-        let done = tokio::task::spawn_blocking(move || work(directory)).await;
-        done.map_err(|error| error.to_string())?
+        on_disk(move || store::store(&directory, &name, &bytes).map_err(|error| error.to_string()))
+            .await
     }
 }
 
-impl Progress {
-    fn read(directory: &Path) -> Result<Self, String> {
-        let place = directory.join(PROGRESS);
-        let said = |error: &dyn std::error::Error| format!("{}: {error}", place.display());
-        match fs::read(&place) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| said(&error)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(said(&error)),
-        }
-    }
+/// The name but for its ending. Where the store was put back to an earlier state, other batches have
+/// the same numbers.
+fn name(through: i64, last: &Stored) -> String {
+    let Stored { number, at, bytes_through } = last;
+    let hash = Sha256::digest(format!("{number} {at} {bytes_through}"));
+    let hash = data_encoding::HEXLOWER.encode(&hash[..4]);
+    format!("{:012}-{number:012}-{hash}", through + 1)
+}
 
-    fn write(self, directory: &Path) -> Result<(), String> {
-        let text = serde_json::to_string(&self).map_err(|error| error.to_string())?;
-        store::replace(directory, PROGRESS, text.as_bytes()).map_err(|error| error.to_string())
-    }
+async fn save(books: &Books<'_>, cursor: Cursor) -> Result<(), BooksError> {
+    let mut db = write(books.database, books.fence).await?;
+    outbox::save_cursor(&mut db, books.registration.id, &cursor).await?;
+    Ok(db.commit().await?)
+}
+
+async fn on_disk<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, BooksError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| BooksError::Files(error.to_string()))?.map_err(BooksError::Files)
 }
 
 /// The last batch of the next file; None while it is left open.
-fn cut(stored: &[Stored], now: Timestamp) -> Option<i64> {
+fn cut(stored: &[Stored], now: Timestamp) -> Option<&Stored> {
     let first = stored.first()?;
     let fits = |batch: &&Stored| batch.bytes_through - first.bytes_through < BYTES_MAX;
     let last = stored.iter().take_while(fits).last().unwrap_or(first);
     let is_full = stored.last() != Some(last);
     let is_old = first.at.plus_ms(OPEN_MS_MAX) <= now;
-    (is_full || is_old).then_some(last.number)
+    (is_full || is_old).then_some(last)
 }
 
 fn row(found: &Found) -> Vec<Cell> {
@@ -142,32 +132,122 @@ fn row(found: &Found) -> Vec<Cell> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::fs;
     use std::sync::Arc;
 
     use serde_json::Value;
     use tempfile::TempDir;
-    use tollgate_common::ids::{KeyId, NodeId, PlanId, ProductId, RequestId, SubscriptionId};
+    use tollgate_common::ids::{
+        DestinationId, KeyId, NodeId, PlanId, ProductId, RequestId, SubscriptionId,
+    };
     use tollgate_common::internal::UsageBatch;
     use tollgate_common::outcome::Outcome;
     use tollgate_common::usage::UsageRecord;
 
     use super::*;
+    use crate::ledger::Ledger;
     use crate::ledger::sweep::Retention;
-    use crate::store::Database;
+    use crate::ledger::window::Window;
+    use crate::sending::kind::Kind;
+    use crate::sending::outbox::lease::{self, Fence};
+    use crate::sending::registration::{Registration, Status};
+    use crate::store::{Database, SqlCatalog};
 
     const NOW: Timestamp = Timestamp(1_795_170_000_000);
 
-    async fn ledger(directory: &TempDir) -> Arc<Ledger> {
-        let path = directory.path().join("tollgate.db");
-        let database = Database::open_file(&path).await.unwrap();
-        Arc::new(Ledger::open(database, Retention::default()).await.unwrap())
+    /// A destination of single calls, on a store of its own.
+    struct Desk {
+        exports: TempDir,
+        _directory: TempDir,
+        database: Database,
+        store: SqlCatalog,
+        ledger: Arc<Ledger>,
+        registration: Registration,
+        fence: Fence,
     }
 
-    async fn used(ledger: &Arc<Ledger>, first: u64, count: u64) {
-        let records = (first..first + count).flat_map(|number| call(number).encode()).collect();
-        let batch = UsageBatch { node: NodeId::from_bytes([1; 16]), epoch: 1, first, records };
-        ledger.apply(batch, NOW).await.unwrap();
+    impl Desk {
+        async fn open() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("tollgate.db");
+            let database = Database::open_file(&path).await.unwrap();
+            Self {
+                store: SqlCatalog::open(database.clone()).await.unwrap(),
+                ledger: Arc::new(
+                    Ledger::open(database.clone(), Retention::default()).await.unwrap(),
+                ),
+                registration: registration(),
+                fence: lease::hold(&database, &[1], NOW).await.unwrap().unwrap(),
+                database,
+                exports: tempfile::tempdir().unwrap(),
+                _directory: directory,
+            }
+        }
+
+        fn books(&self) -> Books<'_> {
+            Books {
+                store: &self.store,
+                ledger: &self.ledger,
+                database: &self.database,
+                registration: &self.registration,
+                fence: self.fence,
+            }
+        }
+
+        fn records(&self) -> Records {
+            Records::new(self.exports.path(), Format::Jsonl)
+        }
+
+        async fn take(&self) {
+            self.records().take(&self.books(), NOW.plus_ms(OPEN_MS_MAX)).await.unwrap();
+        }
+
+        async fn cursor(&self) -> Cursor {
+            let mut db = self.database.read().await.unwrap();
+            outbox::cursor(&mut db, self.registration.id).await.unwrap()
+        }
+
+        async fn used(&self, first: u64, count: u64) {
+            self.used_at(first, count, NOW).await;
+        }
+
+        async fn used_at(&self, first: u64, count: u64, stored_at: Timestamp) {
+            let records = (first..first + count).flat_map(|number| call(number).encode()).collect();
+            let batch = UsageBatch { node: NodeId::from_bytes([1; 16]), epoch: 1, first, records };
+            self.ledger.apply(batch, stored_at).await.unwrap();
+        }
+
+        /// Sequences of all files that are whole, in the order of their names.
+        fn sequences(&self) -> Vec<u64> {
+            let Ok(entries) = fs::read_dir(self.records().directory) else { return Vec::new() };
+            let paths: BTreeSet<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+            let mut sequences = Vec::new();
+            for path in &paths {
+                for line in fs::read_to_string(path).unwrap().lines() {
+                    let row: Value = serde_json::from_str(line).unwrap();
+                    sequences.push(row["sequence"].as_u64().unwrap());
+                }
+            }
+            sequences
+        }
+    }
+
+    fn registration() -> Registration {
+        Registration {
+            id: DestinationId::from_bytes([8; 16]),
+            name: "billing".into(),
+            kind: Kind::File,
+            settings: BTreeMap::new(),
+            meters: vec![],
+            window: Window::Hour,
+            starts_at: NOW,
+            status: Status::Active,
+            pause_reason: None,
+            has_secret: false,
+            created_at: NOW,
+            updated_at: NOW,
+        }
     }
 
     fn call(number: u64) -> UsageRecord {
@@ -195,22 +275,6 @@ mod tests {
         }
     }
 
-    /// Sequences of all files that are whole, in the order of their names.
-    fn sequences(records: &Records) -> Vec<u64> {
-        let entries = fs::read_dir(&records.directory).unwrap();
-        let paths: BTreeSet<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-        let is_whole =
-            |path: &&PathBuf| !path.file_name().unwrap().to_str().unwrap().starts_with('.');
-        let mut sequences = Vec::new();
-        for path in paths.iter().filter(is_whole) {
-            for line in fs::read_to_string(path).unwrap().lines() {
-                let row: Value = serde_json::from_str(line).unwrap();
-                sequences.push(row["sequence"].as_u64().unwrap());
-            }
-        }
-        sequences
-    }
-
     #[test]
     fn a_file_is_closed_when_it_is_old_or_full() {
         let stored = |number, bytes_through| Stored { number, at: NOW, bytes_through };
@@ -219,52 +283,82 @@ mod tests {
 
         assert_eq!(cut(&[], NOW), None);
         assert_eq!(cut(&few, NOW.plus_ms(OPEN_MS_MAX - 1)), None);
-        assert_eq!(cut(&few, NOW.plus_ms(OPEN_MS_MAX)), Some(8));
-        assert_eq!(cut(&many, NOW), Some(8));
+        assert_eq!(cut(&few, NOW.plus_ms(OPEN_MS_MAX)), Some(&few[1]));
+        assert_eq!(cut(&many, NOW), Some(&many[1]));
     }
 
     #[tokio::test]
     async fn each_call_is_in_one_file_also_after_a_crash_at_any_step() {
-        let later = NOW.plus_ms(OPEN_MS_MAX);
-        let progress = |through, until| Progress { through, until };
         // Where the writer of the second file dies: before it was decided on, before the file was
         // written, before that was written down.
-        for (crashed_at, has_file) in [
-            (progress(1, None), false),
-            (progress(1, Some(2)), false),
-            (progress(1, Some(2)), true),
-        ] {
-            let directory = tempfile::tempdir().unwrap();
-            let ledger = ledger(&directory).await;
-            let records = Records::new(directory.path(), Format::Jsonl);
-            used(&ledger, 1, 3).await;
-            records.take(&ledger, later).await.unwrap();
-            used(&ledger, 4, 2).await;
+        for (is_decided, has_file) in [(false, false), (true, false), (true, true)] {
+            let desk = Desk::open().await;
+            desk.used(1, 3).await;
+            desk.take().await;
+            desk.used(4, 2).await;
+            let before = desk.cursor().await;
+            let last = desk.ledger.stored_after(before.through).await.unwrap().pop().unwrap();
+            let name = name(before.through, &last);
+            let decided =
+                Cursor { next: Some(Next { until: last.number, name }), ..before.clone() };
             if has_file {
-                records.take(&ledger, later).await.unwrap();
+                desk.take().await;
             }
-            crashed_at.write(&records.directory).unwrap();
+            save(&desk.books(), if is_decided { decided } else { before }).await.unwrap();
             // What came after the crash is in a file of its own.
-            used(&ledger, 6, 1).await;
+            desk.used(6, 1).await;
 
             for _ in 0..3 {
-                records.take(&ledger, later).await.unwrap();
+                desk.take().await;
             }
 
-            assert_eq!(sequences(&records), [1, 2, 3, 4, 5, 6], "{crashed_at:?} {has_file}");
+            assert_eq!(desk.sequences(), [1, 2, 3, 4, 5, 6], "{is_decided} {has_file}");
         }
     }
 
     #[tokio::test]
-    async fn what_cannot_be_read_of_the_progress_is_named() {
-        let directory = tempfile::tempdir().unwrap();
-        let ledger = ledger(&directory).await;
-        let records = Records::new(directory.path(), Format::Csv);
-        fs::create_dir_all(&records.directory).unwrap();
-        fs::write(records.directory.join(PROGRESS), "half").unwrap();
+    async fn whoever_takes_files_away_does_not_get_them_again() {
+        let desk = Desk::open().await;
+        desk.used(1, 3).await;
+        desk.take().await;
+        fs::remove_dir_all(desk.records().directory).unwrap();
+        desk.used(4, 2).await;
 
-        let error = records.take(&ledger, NOW).await.unwrap_err();
+        desk.take().await;
 
-        assert!(error.contains("records/.progress.json"), "{error}");
+        assert_eq!(desk.sequences(), [4, 5]);
+    }
+
+    #[tokio::test]
+    async fn what_a_store_gets_after_it_was_put_back_is_in_files_too() {
+        let desk = Desk::open().await;
+        desk.used(1, 3).await;
+        let before = desk.cursor().await;
+        desk.take().await;
+        let of_before = desk.sequences();
+        // Another store of the same past, to the same directory: batches of the same numbers.
+        let other = Desk { exports: desk.exports, ..Desk::open().await };
+        save(&other.books(), before).await.unwrap();
+        other.used_at(1, 5, NOW.plus_ms(-1)).await;
+
+        other.take().await;
+
+        assert_eq!(of_before, [1, 2, 3]);
+        let mut all = other.sequences();
+        all.sort_unstable();
+        assert_eq!(all, [1, 1, 2, 2, 3, 3, 4, 5], "node, epoch and sequence name a record");
+    }
+
+    #[tokio::test]
+    async fn who_was_relieved_writes_nothing() {
+        let desk = Desk::open().await;
+        desk.used(1, 3).await;
+        let later = NOW.plus_ms(OPEN_MS_MAX);
+        lease::hold(&desk.database, &[2], later).await.unwrap().unwrap();
+
+        let taken = desk.records().take(&desk.books(), later).await;
+
+        assert!(matches!(taken, Err(BooksError::Outbox(_))), "{taken:?}");
+        assert_eq!(desk.sequences(), [0; 0]);
     }
 }

@@ -47,15 +47,6 @@ pub fn store(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), Trouble> 
     clear(directory, name).map_err(unknown)
 }
 
-/// Stores a file whole, in the place of the one that is there.
-pub fn replace(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), Trouble> {
-    let unknown = |error: io::Error| Trouble::Unknown(said(&directory.join(name), &error));
-    fs::create_dir_all(directory).map_err(unknown)?;
-    put(directory, name, bytes).map_err(unknown)?;
-    settle(directory).map_err(unknown)?;
-    clear(directory, name).map_err(unknown)
-}
-
 fn put(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let temporary = temporary(directory, name);
     fill(&temporary, bytes).and_then(|()| fs::rename(&temporary, directory.join(name))).inspect_err(

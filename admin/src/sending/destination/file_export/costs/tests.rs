@@ -61,7 +61,7 @@ impl Desk {
         Self::open(Office::open(plans, "2026-10-10T00:00:00Z").await).await
     }
 
-    async fn turn(&self, now: &str) -> Result<(), CostsError> {
+    async fn turn(&self, now: &str) -> Result<(), BooksError> {
         let books = Books {
             store: &self.office.store,
             ledger: &self.office.ledger,

@@ -11,7 +11,7 @@ async fn a_file_that_was_decided_on_is_written_by_whoever_comes_next() {
     fs::write(desk.root.path().join("out"), b"").unwrap();
     let mut failures = 0;
     for _ in 0..6 {
-        failures += usize::from(matches!(desk.turn(NOW).await, Err(CostsError::Files(_))));
+        failures += usize::from(matches!(desk.turn(NOW).await, Err(BooksError::Files(_))));
     }
     assert!(failures > 0);
     fs::remove_file(desk.root.path().join("out")).unwrap();
@@ -55,7 +55,7 @@ async fn who_was_relieved_writes_nothing() {
 
     let turn = desk.turn(NOW).await;
 
-    assert!(matches!(turn, Err(CostsError::Outbox(OutboxError::Relieved))), "{turn:?}");
+    assert!(matches!(turn, Err(BooksError::Outbox(OutboxError::Relieved))), "{turn:?}");
     assert_eq!(desk.files().len(), 0);
 }
 
