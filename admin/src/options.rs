@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use tollgate_common::endpoint::AddressPolicy;
+use tollgate_common::time::Timestamp;
 use tollgate_config::StoreUrl;
 
 use crate::ledger::sweep::Retention;
@@ -34,6 +35,8 @@ pub struct AdminOptions {
     pub destination_policy: AddressPolicy,
     /// Where destinations may write files; None: nowhere.
     pub export_directory: Option<PathBuf>,
+    /// When the store was last put back to an earlier state.
+    pub put_back_at: Option<Timestamp>,
     /// The largest body of a call to the API.
     pub body_bytes_max: usize,
     /// From the start of a connection or a request to the end of its header.
@@ -59,6 +62,7 @@ impl AdminOptions {
             upstream_policy: AddressPolicy::default(),
             destination_policy: AddressPolicy::default(),
             export_directory: None,
+            put_back_at: None,
             body_bytes_max: 1 << 20,
             header_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),

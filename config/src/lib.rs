@@ -19,4 +19,4 @@ pub use reference::reference;
 pub use rules::Role;
 pub use settings::Settings;
 pub use sources::LoadError;
-pub use value::{ByteSize, LogFilter, PostgresUrl, RedisUrl, StoreUrl};
+pub use value::{ByteSize, LogFilter, Moment, PostgresUrl, RedisUrl, StoreUrl};

@@ -2,11 +2,13 @@
 
 mod duration;
 mod log_filter;
+mod moment;
 mod redis_url;
 mod size;
 mod store_url;
 
 pub use log_filter::LogFilter;
+pub use moment::Moment;
 pub use redis_url::{Host, RedisUrl, Servers};
 pub use size::ByteSize;
 pub use store_url::{PostgresUrl, StoreUrl};
@@ -85,6 +87,7 @@ leaves!(
     Url,
     SecretString,
     LogFilter,
+    Moment,
     RedisUrl,
     StoreUrl,
     crate::settings::JournalSync,

@@ -16,6 +16,7 @@ use tollgate_admin::openid::{OpenIdOptions, RoleRules};
 use tollgate_admin::options::AdminOptions;
 use tollgate_admin::server::{self, Listeners, Running};
 use tollgate_common::endpoint::AddressPolicy;
+use tollgate_common::time::Timestamp;
 use tollgate_config::settings::OpenIdSettings;
 use tollgate_config::{Settings, StoreUrl};
 use tollgate_proxy::server::{CertificateFiles, Terminator, admin_connections_that_fit};
@@ -144,6 +145,7 @@ fn options(
             allow_private: settings.sending.allow_private,
         },
         export_directory: settings.sending.export_directory.clone(),
+        put_back_at: settings.sending.put_back_at.map(|at| Timestamp(at.unix_ms())),
         body_bytes_max: admin.body_bytes_max.as_usize(),
         header_timeout: admin.header_timeout,
         request_timeout: admin.request_timeout,

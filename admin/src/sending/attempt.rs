@@ -12,10 +12,12 @@ use super::capability::{ANSWER_MS_MAX, Amounts, ReadBack, is_ahead};
 use super::decide;
 use super::destination::Answer;
 use super::intent::{Finding, Outcome, Progress, State, Step};
-use super::item::Item;
+use super::item::{Item, Place};
+use super::outbox::due::{self, Due};
 use super::outbox::intents::{self, Draft, Intent};
 use super::outbox::{self, OutboxError, items};
 use super::sender::{Post, Sender};
+use crate::ledger::series;
 use crate::store::Transaction;
 
 const ANSWER_MAX: Duration = Duration::from_millis(ANSWER_MS_MAX.unsigned_abs());
@@ -33,7 +35,12 @@ impl Sender {
     pub(super) async fn step(&self, post: &Post<'_>, intent: Intent) -> Result<Wish, OutboxError> {
         let can = post.destination.capabilities();
         let now = self.now();
-        let intent = Intent { progress: intent.progress.put_right(now), ..intent };
+        let progress = intent.progress.put_right(now);
+        let progress = match self.put_back_at {
+            Some(at) => progress.put_back(intent.created_at, at),
+            None => progress,
+        };
+        let intent = Intent { progress, ..intent };
         match intent.progress.step(&can, now) {
             Step::Rest => Ok(Wish::GoOn),
             Step::Wait(until) => {
@@ -138,9 +145,10 @@ impl Sender {
                 return self.save(post, &intent, &progress).await;
             }
         };
+        let mut db = outbox::write(&self.database, post.fence).await?;
+        let intent = book(&mut db, post, intent, &findings, now).await?;
         let ends = findings.iter().map(|finding| intent.progress.found(finding, now, jitter));
         let groups = grouped(&intent.frozen.items, ends);
-        let mut db = outbox::write(&self.database, post.fence).await?;
         divide(&mut db, post, &intent, groups, now).await?;
         db.commit().await?;
         Ok(Wish::GoOn)
@@ -248,7 +256,8 @@ impl Sender {
             intents::save(&mut db, intent.frozen.number, &settled).await?;
             let (registration, destination) = (post.registration, post.destination);
             let lane = &intent.lane;
-            decide::store(&mut db, registration, destination, lane, &mut [again], now).await?;
+            decide::store(&mut db, registration, destination, lane, &mut [again], None, now)
+                .await?;
             db.commit().await?;
             return Ok(Wish::GoOn);
         }
@@ -278,6 +287,33 @@ fn added(intent: &Intent, item: &Item, acknowledged: i64, total: i64) -> Finding
     } else {
         Finding::Unclear(format!("the destination shows {total} where {with} or {without} is due"))
     }
+}
+
+/// Of what was sent before the store was put back, books what the destination shows in place of what
+/// was decided on now, and has the rest decided on anew.
+async fn book(
+    db: &mut Transaction,
+    post: &Post<'_>,
+    mut intent: Intent,
+    findings: &[Finding],
+    now: Timestamp,
+) -> Result<Intent, OutboxError> {
+    if !intent.progress.is_forgotten() {
+        return Ok(intent);
+    }
+    let id = post.registration.id;
+    for (item, finding) in intent.frozen.items.iter_mut().zip(findings) {
+        let Finding::Other { quantity, .. } = finding else { continue };
+        item.quantity = *quantity;
+        items::book(db, item).await?;
+        let Place { subscription, plan, start, .. } = item.place;
+        if let Some(series) = series::number_of(db, subscription, plan).await? {
+            due::put(db, id, Due { day: start.day(), series }, now, None).await?;
+        }
+    }
+    intents::refreeze(db, intent.frozen.number, &post.destination.freeze(&intent.frozen.items))
+        .await?;
+    Ok(intent)
 }
 
 type Group = (Progress, Vec<Item>);

@@ -7,6 +7,10 @@ const MINUTE_MS: i64 = 60_000;
 /// Two clocks of one installation, or one clock before and after a correction, differ by no more.
 pub const CLOCK_SKEW_MS_MAX: i64 = 5 * MINUTE_MS;
 
+/// Since when something is in doubt of whose sending nothing is remembered: other content may have had
+/// its id, so that no destination recognises it for what it is.
+pub const FORGOTTEN: Timestamp = Timestamp(0);
+
 /// Whether a moment that is past by all accounts was told by a clock that was ahead.
 pub fn is_ahead(moment: Timestamp, now: Timestamp) -> bool {
     moment > now.plus_ms(CLOCK_SKEW_MS_MAX)
@@ -74,6 +78,7 @@ impl Dedupe {
     /// twice, whatever the clocks do within their bound.
     pub fn covers(self, first: Timestamp, now: Timestamp) -> bool {
         match self {
+            _ if first == FORGOTTEN => false,
             Self::Never => false,
             Self::Always => true,
             Self::Within { ms } => {

@@ -40,6 +40,7 @@ pub async fn decide(
     registration: &Registration,
     destination: &dyn Destination,
     minutes_kept_from: Day,
+    put_back_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<bool, OutboxError> {
     let first = Minute::of(registration.starts_at).day().max(minutes_kept_from);
@@ -54,7 +55,9 @@ pub async fn decide(
         let decided = day(db, registration, destination, *due, now).await?;
         items.extend(decided);
     }
-    freeze(db, registration, destination, items, now).await?;
+    // To one that was set up since, nothing was sent before.
+    let put_back_at = put_back_at.filter(|at| registration.created_at < *at);
+    freeze(db, registration, destination, items, put_back_at, now).await?;
     Ok(has_more || days.len() as i64 == DAYS_AT_ONCE)
 }
 
@@ -168,14 +171,18 @@ async fn freeze(
     registration: &Registration,
     destination: &dyn Destination,
     items: Vec<Item>,
+    put_back_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<(), OutboxError> {
     let can = destination.capabilities();
-    let mut lanes: BTreeMap<String, Vec<Item>> = BTreeMap::new();
+    // What is in doubt does not hold up the rest, nor is it in one request with it.
+    let mut lanes: BTreeMap<(bool, String), Vec<Item>> = BTreeMap::new();
     for item in items {
-        lanes.entry(destination.lane(&item)).or_default().push(item);
+        let is_forgotten = put_back_at.is_some_and(|at| may_have_been_sent(&can, &item, at));
+        lanes.entry((is_forgotten, destination.lane(&item))).or_default().push(item);
     }
-    for (lane, mut items) in lanes {
+    for ((is_forgotten, lane), mut items) in lanes {
+        let put_back_at = put_back_at.filter(|_| is_forgotten);
         items.sort_by_key(|item| (item.at, item.place, item.version));
         let size = match can.amounts {
             Amounts::Added => can.batch_items_max.max(1),
@@ -183,19 +190,28 @@ async fn freeze(
             Amounts::Replacing => 1,
         };
         for batch in items.chunks_mut(size) {
-            store(db, registration, destination, &lane, batch, now).await?;
+            store(db, registration, destination, &lane, batch, put_back_at, now).await?;
         }
     }
     Ok(())
 }
 
-/// Stores one intent with its items.
+/// Whether the same or a part of it may have been sent before the store was put back. A total is stated
+/// again in any case.
+fn may_have_been_sent(can: &Capabilities, item: &Item, put_back_at: Timestamp) -> bool {
+    let closed_at = item.end.start().plus_ms(plan::GRACE_MS);
+    can.amounts == Amounts::Added && closed_at <= put_back_at
+}
+
+/// Stores one intent with its items, as one that may have been sent before the store was put back
+/// where a moment is given.
 pub async fn store(
     db: &mut Transaction,
     registration: &Registration,
     destination: &dyn Destination,
     lane: &str,
     batch: &mut [Item],
+    put_back_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<(), OutboxError> {
     let can = destination.capabilities();
@@ -208,7 +224,7 @@ pub async fn store(
         }
     }
     let body = destination.freeze(batch);
-    let progress = first_progress(&can, batch, now);
+    let progress = first_progress(&can, batch, put_back_at, now);
     let draft = Draft { lane, body: &body, progress: &progress, created_at: now };
     let intent = intents::insert(db, registration.id, &draft).await?;
     for (position, item) in batch.iter().enumerate() {
@@ -218,9 +234,15 @@ pub async fn store(
 }
 
 /// What is too old for the destination is parked at once: an attempt would lose the whole request.
-fn first_progress(can: &Capabilities, batch: &[Item], now: Timestamp) -> Progress {
+fn first_progress(
+    can: &Capabilities,
+    batch: &[Item],
+    put_back_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Progress {
     let oldest = batch.iter().map(|item| item.at).min().unwrap_or(now);
-    let frozen = Progress::frozen(now);
+    let frozen =
+        put_back_at.map_or_else(|| Progress::frozen(now), |at| Progress::forgotten(at, now));
     match can.age_ms_max {
         Some(max) if oldest.plus_ms(max) <= now => {
             frozen.parked("it is older than what the destination takes".to_owned())

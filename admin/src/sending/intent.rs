@@ -9,7 +9,7 @@ use tollgate_common::time::Timestamp;
 use utoipa::ToSchema;
 
 use super::backoff;
-use super::capability::{ANSWER_MS_MAX, Capabilities, is_ahead};
+use super::capability::{ANSWER_MS_MAX, Capabilities, FORGOTTEN, is_ahead};
 
 /// What is due then is not due at all.
 pub const NEVER: Timestamp = Timestamp(i64::MAX);
@@ -153,6 +153,30 @@ impl Progress {
         }
     }
 
+    /// What is decided on after the store was put back, and may have been decided on and sent before.
+    pub fn forgotten(put_back_at: Timestamp, now: Timestamp) -> Self {
+        Self {
+            state: State::Ambiguous,
+            doubt_since: Some(FORGOTTEN),
+            attempted_at: Some(put_back_at),
+            ..Self::frozen(now)
+        }
+    }
+
+    /// What was decided on before the store was put back, and may have been sent since.
+    pub fn put_back(&self, created_at: Timestamp, put_back_at: Timestamp) -> Self {
+        let is_known = self.attempted_at.is_some_and(|attempted_at| attempted_at >= put_back_at);
+        if created_at >= put_back_at || is_known || !self.state.is_open() {
+            return self.clone();
+        }
+        Self {
+            state: State::Ambiguous,
+            doubt_since: Some(self.doubt_since.unwrap_or(created_at)),
+            attempted_at: Some(put_back_at),
+            ..self.clone()
+        }
+    }
+
     pub fn step(&self, can: &Capabilities, now: Timestamp) -> Step {
         match self.state {
             State::Settled | State::Quarantined | State::Voided => Step::Rest,
@@ -171,6 +195,9 @@ impl Progress {
         }
         match can.read_back.settled_after_ms() {
             Some(_) => self.read_when_true(can, now),
+            None if first == FORGOTTEN => Step::Park(
+                "the store was put back: it may have arrived before, or a part of it".to_owned(),
+            ),
             None => Step::Park(
                 "it may have arrived, and the destination no longer recognises a \
                                repeat nor shows what it has"
@@ -245,6 +272,13 @@ impl Progress {
                 }
             }
             (Finding::Absent, _) => Self { due_at: now, ..self.proven_absent() },
+            // So it was sent before. What is there is booked, and the rest decided on anew.
+            (Finding::Other { reason, .. }, _) if self.is_forgotten() => Self {
+                state: State::Settled,
+                doubt_since: None,
+                reason: Some(reason.clone()),
+                ..self.clone()
+            },
             (Finding::Unclear(reason) | Finding::Other { reason, .. }, State::Acknowledged) => {
                 self.unseen(reason.clone(), now)
             }
@@ -252,6 +286,10 @@ impl Progress {
                 self.parked(reason.clone())
             }
         }
+    }
+
+    pub fn is_forgotten(&self) -> bool {
+        self.doubt_since == Some(FORGOTTEN)
     }
 
     fn proven_absent(&self) -> Self {

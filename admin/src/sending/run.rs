@@ -47,10 +47,16 @@ pub async fn run(control: Arc<Control>, metrics: SendingMetrics) {
             return;
         }
     };
+    let put_back_at = control.options.put_back_at;
+    if put_back_at.is_some_and(|at| at > control.now()) {
+        tracing::error!("nothing is sent to destinations: sending.put_back_at is still to come");
+        return;
+    }
     let chance = || f64::from(u32::from_le_bytes(fresh::random())) / f64::from(u32::MAX);
     let clock = Arc::clone(&control.clock);
     let retention = control.options.retention;
-    let sender = Sender::new(control.database.clone(), wire, metrics, clock, retention, chance);
+    let sender = Sender::new(control.database.clone(), wire, metrics, clock, retention, chance)
+        .after(put_back_at);
     let mut office = Office {
         sender: Arc::new(sender),
         holder: fresh::random(),

@@ -34,6 +34,7 @@ pub struct Sender {
     pub(super) metrics: SendingMetrics,
     clock: Arc<dyn Clock>,
     retention: Retention,
+    pub(super) put_back_at: Option<Timestamp>,
     chance: Mutex<Box<dyn FnMut() -> f64 + Send>>,
 }
 
@@ -64,7 +65,14 @@ impl Sender {
         retention: Retention,
         chance: impl FnMut() -> f64 + Send + 'static,
     ) -> Self {
-        Self { database, wire, metrics, clock, retention, chance: Mutex::new(Box::new(chance)) }
+        let chance: Mutex<Box<dyn FnMut() -> f64 + Send>> = Mutex::new(Box::new(chance));
+        Self { database, wire, metrics, clock, retention, put_back_at: None, chance }
+    }
+
+    /// On a store that was put back to an earlier state at a moment.
+    pub fn after(mut self, put_back_at: Option<Timestamp>) -> Self {
+        self.put_back_at = put_back_at;
+        self
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -119,7 +127,10 @@ impl Sender {
         let mut db = outbox::write(&self.database, post.fence).await?;
         let kept_from = self.retention.minutes_from(sweep::believed(&mut db, now).await?);
         let (registration, destination) = (post.registration, post.destination);
-        let has_more = decide::decide(&mut db, registration, destination, kept_from, now).await?;
+        let put_back_at = self.put_back_at;
+        let decided =
+            decide::decide(&mut db, registration, destination, kept_from, put_back_at, now);
+        let has_more = decided.await?;
         db.commit().await?;
         Ok(has_more)
     }

@@ -269,9 +269,12 @@ fn found(item: &Item, answer: &Value) -> Result<Finding, String> {
     let Some(known) = known else { return Ok(Finding::Absent) };
     let amount = &known["amount"];
     let amount = amount.as_i64().or_else(|| amount.as_str()?.parse().ok());
-    Ok(match amount == Some(item.quantity) {
-        true => Finding::Present,
-        false => Finding::Unclear("it is there with another amount".to_owned()),
+    Ok(match amount {
+        Some(amount) if amount == item.quantity => Finding::Present,
+        Some(quantity) => {
+            Finding::Other { quantity, reason: format!("it is there with {quantity}") }
+        }
+        None => Finding::Unclear("it is there without an amount".to_owned()),
     })
 }
 

@@ -7,6 +7,7 @@ use super::names::Names;
 use super::{Answer, Frozen, customer, http};
 use crate::json::Fields;
 use crate::sending::capability::{Amounts, Capabilities, Dedupe, ReadBack};
+use crate::sending::intent::Finding;
 use crate::sending::item::Item;
 use crate::sending::kind::Setup;
 use crate::sending::wire::{Request, Wire};
@@ -112,6 +113,17 @@ impl Promises {
 }
 
 /// As a CloudEvent (CloudEvents 1.0.2, JSON format).
+/// What an event says that was found under an item's id.
+pub fn found(item: &Item, event: &Value) -> Finding {
+    let value = &event["data"]["value"];
+    match value.as_i64().or_else(|| value.as_str()?.parse().ok()) {
+        Some(quantity) if quantity != item.quantity => {
+            Finding::Other { quantity, reason: format!("it is there with {quantity}") }
+        }
+        _ => Finding::Present,
+    }
+}
+
 fn event(item: &Item, kind: &str) -> Value {
     json!({
         "specversion": "1.0",

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tollgate_common::catalog::{Consumer, Subscription};
 use tollgate_common::time::Timestamp;
 
-use super::openmeter::{Account, SOURCE};
+use super::openmeter::{self, Account, SOURCE};
 use super::{Answer, Destination, Frozen, http};
 use crate::json::Fields;
 use crate::sending::capability::Capabilities;
@@ -84,7 +84,7 @@ fn finding(item: &Item, shown: &Shown) -> Finding {
         None => Finding::Absent,
         Some(known) => match known["validationError"].as_str() {
             Some(error) => Finding::Unclear(format!("it is there and does not count: {error}")),
-            None => Finding::Present,
+            None => openmeter::found(item, &known["event"]),
         },
     }
 }

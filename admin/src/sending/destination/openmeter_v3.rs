@@ -8,7 +8,7 @@ use serde_json::Value;
 use tollgate_common::catalog::{Consumer, Subscription};
 use tollgate_common::time::Timestamp;
 
-use super::openmeter::{Account, SOURCE};
+use super::openmeter::{self, Account, SOURCE};
 use super::{Answer, Destination, Frozen, http};
 use crate::json::Fields;
 use crate::sending::capability::Capabilities;
@@ -87,7 +87,7 @@ fn finding(item: &Item, answer: &Value) -> Result<Finding, String> {
                 let errors = Value::Array(errors.clone());
                 Finding::Unclear(format!("it is there and does not count: {errors}"))
             }
-            None => Finding::Present,
+            None => openmeter::found(item, &known["event"]),
         },
         _ => Finding::Unclear("it is there twice".to_owned()),
     })

@@ -95,6 +95,42 @@ fn what_waits_by_a_right_clock_waits_on() {
 }
 
 #[test]
+fn what_may_have_been_sent_before_the_store_was_put_back_is_never_sent_on_a_guess() {
+    let forgotten = Progress::forgotten(NOW, NOW);
+    let later = NOW.plus_ms(HOUR_MS);
+    let within = Dedupe::Within { ms: 24 * HOUR_MS };
+
+    for dedupe in [Dedupe::Never, within, Dedupe::Always] {
+        let shows = can(dedupe, ReadBack::Items { lag_ms: 1_000 });
+        let step = forgotten.step(&can(dedupe, ReadBack::Never), later);
+        assert_eq!(forgotten.step(&shows, later), Step::Read, "{dedupe:?}");
+        assert!(matches!(step, Step::Park(_)), "{dedupe:?} {step:?}");
+    }
+    let absent = forgotten.found(&Finding::Absent, later, 0.0);
+    assert_eq!(absent.step(&can(Dedupe::Always, ReadBack::Never), later), Step::Send);
+}
+
+#[test]
+fn the_same_bytes_are_sent_again_after_the_store_was_put_back_where_that_is_recognised() {
+    let put_back_at = NOW.plus_ms(HOUR_MS);
+    let later = NOW.plus_ms(2 * HOUR_MS);
+    let frozen = Progress::frozen(NOW);
+
+    let doubtful = frozen.put_back(NOW, put_back_at);
+
+    assert_eq!(doubtful.step(&can(Dedupe::Always, ReadBack::Never), later), Step::Send);
+    let step = doubtful.step(&can(Dedupe::Never, ReadBack::Never), later);
+    assert!(matches!(step, Step::Park(_)), "{step:?}");
+    let after = Progress::frozen(later);
+    assert_eq!(after.put_back(later, put_back_at), after);
+    // What somebody decided since is not in doubt once more.
+    let replayed = doubtful.parked("x".to_owned()).replayed(later);
+    assert_eq!(replayed.put_back(NOW, put_back_at), replayed);
+    let known = frozen.settled_by_hand();
+    assert_eq!(known.put_back(NOW, put_back_at), known);
+}
+
+#[test]
 fn a_clock_that_ran_back_proves_nothing() {
     let forgets = Dedupe::Within { ms: 24 * HOUR_MS };
 

@@ -87,6 +87,16 @@ pub async fn move_to(
     Ok(())
 }
 
+/// Books the quantity of an item that it has by now.
+pub async fn book(db: &mut Transaction, item: &Item) -> Result<(), sqlx::Error> {
+    query("UPDATE sending_item SET quantity = $2 WHERE id = $1")
+        .bind(item.id.as_bytes().as_slice())
+        .bind(item.quantity)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
 pub async fn of_intent(db: &mut Transaction, intent: i64) -> Result<Vec<Item>, StoreError> {
     let rows = query("SELECT * FROM sending_item WHERE intent = $1 ORDER BY position")
         .bind(intent)

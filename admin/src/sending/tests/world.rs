@@ -1,6 +1,7 @@
 //! One history: usage comes in, senders die and others take over, the network fails, days pass.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::sync::Arc;
 
 use tempfile::TempDir;
@@ -37,6 +38,10 @@ use crate::store::{CatalogStore, Database, SqlCatalog};
 /// 2026-11-20T10:20:00Z.
 pub const START: Timestamp = Timestamp(1_795_170_000_000);
 
+/// The store's file, and that of an earlier state of it.
+const STORE: &str = "tollgate.db";
+const BACKUP: &str = "backup.db";
+
 /// Turns that a history needs at most to come to its end once everything works.
 const TURNS_MAX: usize = 3_000;
 
@@ -64,8 +69,10 @@ pub struct World {
     senders: [Running; 2],
     subscriptions: Vec<(Subscription, Consumer)>,
     records: u64,
+    /// What gateways have delivered.
+    batches: Vec<UsageBatch>,
     holders: u8,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 /// A control plane that sends when it is its turn.
@@ -84,9 +91,7 @@ impl World {
             false => tempfile::tempdir().unwrap(),
         };
         let database = match kind {
-            Kind::Sqlite => {
-                Database::open_file(&directory.path().join("tollgate.db")).await.unwrap()
-            }
+            Kind::Sqlite => Database::open_file(&directory.path().join(STORE)).await.unwrap(),
             Kind::Postgres => on_a_server().await,
         };
         let ledger = Ledger::open(database.clone(), Retention::default()).await.unwrap();
@@ -124,8 +129,9 @@ impl World {
             senders,
             subscriptions,
             records: 1,
+            batches: Vec::new(),
             holders: 2,
-            _directory: directory,
+            directory,
         }
     }
 
@@ -182,6 +188,51 @@ impl World {
         self.compare().await;
     }
 
+    /// The store is put back to a state from which much was decided on and sent since.
+    pub async fn run_put_back(mut self) -> Self {
+        self.air.heal();
+        for _ in 0..3 {
+            self.use_some().await;
+        }
+        self.settle().await;
+        self.use_some().await;
+        self.air.pass(2 * HOUR_MS);
+        self.air.turns(Weather::Outage);
+        self.turns(2).await;
+        self.use_some().await;
+        self.back_up();
+        let batches_known = self.batches.len();
+        self.air.heal();
+        for _ in 0..3 {
+            self.settle().await;
+            self.use_some().await;
+        }
+        self.settle().await;
+        self.put_back(batches_known).await;
+        self.settle().await;
+        self.use_some().await;
+        self.settle().await;
+        self
+    }
+
+    /// Windows are closed, and all that can be done is.
+    async fn settle(&mut self) {
+        self.air.pass(2 * HOUR_MS);
+        self.finish().await;
+    }
+
+    /// Nothing is billed twice, and where something is missing, it waits for somebody to decide.
+    pub async fn is_careful(&self) {
+        let (bill, expected) = (named(self.air.bill()), self.expected().await);
+        for (key, billed) in &bill {
+            assert!(expected.get(key).is_some_and(|due| billed <= due), "{key:?} {billed}");
+        }
+        let mut db = self.database.read().await.unwrap();
+        let backlog = backlog(&mut db, self.registration.id).await.unwrap();
+        let is_parked = |standing: &Standing| standing.state == State::Quarantined;
+        assert!(bill == expected || backlog.standings.iter().any(is_parked), "{backlog:?}");
+    }
+
     async fn turns(&mut self, count: usize) {
         for _ in 0..count {
             self.turn().await;
@@ -208,7 +259,33 @@ impl World {
             self.records += 1;
         }
         let batch = UsageBatch { node: NodeId::from_bytes([1; 16]), epoch: 1, first, records };
+        self.batches.push(batch.clone());
         self.ledger.apply(batch, Timestamp(self.air.now_ms())).await.unwrap();
+    }
+
+    /// The store as it is, for [`put_back`](Self::put_back).
+    fn back_up(&self) {
+        for ending in ["", "-wal"] {
+            let file = |name: &str| self.directory.path().join(format!("{name}{ending}"));
+            fs::copy(file(STORE), file(BACKUP)).unwrap();
+        }
+    }
+
+    /// The store is what it was, and gateways deliver again what came since.
+    async fn put_back(&mut self, batches_known: usize) {
+        let path = self.directory.path().join(BACKUP);
+        self.database = Database::open_file(&path).await.unwrap();
+        let ledger = Ledger::open(self.database.clone(), Retention::default()).await.unwrap();
+        self.ledger = Arc::new(ledger);
+        let now = Timestamp(self.air.now_ms());
+        self.senders = [3, 4].map(|holder| {
+            let running = Running::new(holder, &self.database, &self.air, u64::from(holder));
+            Running { sender: running.sender.after(Some(now)), ..running }
+        });
+        self.holders = 4;
+        for batch in &self.batches[batches_known..] {
+            self.ledger.apply(batch.clone(), now).await.unwrap();
+        }
     }
 
     /// One of the control planes has a turn, if it is its turn; it may be killed in the middle.
@@ -254,7 +331,7 @@ impl World {
         panic!("it does not come to an end: {backlog:?}");
     }
 
-    async fn compare(&self) {
+    pub async fn compare(&self) {
         let mut db = self.database.read().await.unwrap();
         let backlog = backlog(&mut db, self.registration.id).await.unwrap();
         drop(db);
