@@ -53,7 +53,7 @@ async fn a_plan_that_was_edited_ends_the_period_that_began_before() {
 #[tokio::test]
 async fn a_plan_that_is_gone_ends_its_periods() {
     let terms = Plan { time_zone: "America/New_York".into(), ..plan(A, fee(0)) };
-    let mut office = Office::open(&[terms.clone()], "2026-11-01T12:00:00Z").await;
+    let mut office = Office::open(std::slice::from_ref(&terms), "2026-11-01T12:00:00Z").await;
     office
         .change(async |catalog| {
             let gone_at = at("2026-11-20T00:00:00Z");

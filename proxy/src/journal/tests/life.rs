@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tollgate_common::ids::SubscriptionId;
 use uuid::Uuid;
 
 use super::fixture::*;
-use crate::journal::{AcknowledgeError, AppendError, Journal, JournalOptions, SyncMode};
+use crate::journal::{AcknowledgeError, AppendError, Journal, JournalOptions, SyncMode, inspect};
 
 #[test]
 fn what_is_appended_is_delivered_in_order() {
@@ -64,6 +63,7 @@ fn an_epoch_that_the_ledger_has_is_forgotten() {
     let dir = directory();
     let journal = open(dir.path());
     append(&journal, 1..=10);
+    let epoch = journal.epoch();
     drop(journal);
     let journal = open(dir.path());
     let before = || {
@@ -73,8 +73,11 @@ fn an_epoch_that_the_ledger_has_is_forgotten() {
     };
 
     deliver(&journal, 10);
-    // Until it is known that the ledger was not put back meanwhile.
-    std::thread::sleep(Duration::from_millis(600));
+    // Until it is known that the ledger was not put back meanwhile, it stays, also when that is on the disk.
+    eventually(|| {
+        let lanes = inspect(dir.path()).unwrap().lanes;
+        lanes.iter().any(|lane| lane.acknowledged.get(&epoch) == Some(&10)).then_some(())
+    });
     assert_eq!(before(), 1);
     journal.confirm();
 

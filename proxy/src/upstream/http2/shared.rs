@@ -42,6 +42,9 @@ const HEADER_BYTES_MAX: u32 = 64 << 10;
 /// A connection without calls is closed after this. Server's own limits are longer.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
+/// What keeps a connection going.
+type Driven<B> = Pin<Box<Driver<TokioIo<UpstreamStream>, B, TokioExecutor>>>;
+
 /// A connection, and who is to be told of what changes on it.
 pub struct Shared<B> {
     sender: SendRequest<B>,
@@ -177,11 +180,8 @@ where
 }
 
 /// Keeps a connection going until it ends, and its room at what the server allows.
-async fn drive<B>(
-    driver: Arc<Mutex<Pin<Box<Driver<TokioIo<UpstreamStream>, B, TokioExecutor>>>>>,
-    room: Arc<Room>,
-    changed: Arc<Notify>,
-) where
+async fn drive<B>(driver: Arc<Mutex<Driven<B>>>, room: Arc<Room>, changed: Arc<Notify>)
+where
     B: Body + Send + Unpin + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
