@@ -43,8 +43,14 @@ const TELL_NS: u64 = 250_000_000;
 /// What was said so recently is not asked again for who only wants to know.
 const FRESH_NS: u64 = 100_000_000;
 
+/// A part is told to the others within this time.
+const TELL_PART_NS: u64 = 100_000_000;
+
 /// What is known of others is good for so long; then the ledger is asked while the counters cannot be.
 const INFORMED_NS: u64 = 2_000_000_000;
+
+/// Each time that it does not answer doubles that, so many times.
+const VAIN_LOOKS_MAX: u32 = 5;
 
 /// After a question without an answer the next one waits, and calls stand apart meanwhile.
 const PAUSE_NS_MIN: u64 = 20_000_000;
@@ -88,8 +94,13 @@ pub struct Lease {
     is_late: bool,
     /// The ledger is to be asked.
     is_unseeded: bool,
+    /// The counters count anew until then; whether this gateway's part is held meanwhile.
+    counting_until_ns: u64,
+    has_part: bool,
     /// The ledger is being asked in the place of the counters.
     is_looking: bool,
+    /// And did not answer, so often in a row.
+    vain_looks: u32,
     /// The counters are to be asked although no call asks for anything.
     must_ask: bool,
 }
@@ -121,7 +132,10 @@ impl Lease {
             failures: 0,
             is_late: false,
             is_unseeded: false,
+            counting_until_ns: 0,
+            has_part: false,
             is_looking: false,
+            vain_looks: 0,
             must_ask: false,
         }
     }
@@ -229,6 +243,7 @@ impl Lease {
         match self.terms.outage {
             OutageMode::Strict => return Verdict::Unavailable,
             OutageMode::Share => {
+                self.take_part(nodes, now_ns);
                 if let Some(refusal) = self.refused_part(cost, nodes, now_ns) {
                     return refusal;
                 }
@@ -252,11 +267,24 @@ impl Lease {
         Verdict::Admitted
     }
 
+    /// While the counters count anew, a gateway that is called holds its part, and says so at once. One
+    /// that is called only at the end would not be heard in time.
+    fn take_part(&mut self, nodes: u64, now_ns: u64) {
+        let limit = self.terms.quota.and_then(|quota| quota.limit);
+        let is_heard = now_ns + TELL_PART_NS < self.counting_until_ns;
+        if let Some(limit) = limit.filter(|_| is_heard && !self.has_part) {
+            self.quota.hold_part(limit, nodes);
+            (self.has_part, self.must_ask, self.paused_until_ns) = (true, true, 0);
+        }
+    }
+
     fn refused_part(&mut self, cost: u64, nodes: u64, now_ns: u64) -> Option<Verdict> {
         let limit = self.terms.quota.and_then(|quota| quota.limit);
         if let Some(limit) = limit
             && self.quota.hold < cost
-            && (self.is_looking || !self.fits_quota_part(cost - self.quota.hold, limit, nodes))
+            && (now_ns < self.counting_until_ns
+                || self.is_looking && self.vain_looks == 0
+                || !self.fits_quota_part(cost - self.quota.hold, limit, nodes))
         {
             let is_exhausted = self.quota.is_exhausted(limit);
             return Some(if is_exhausted { Verdict::QuotaExceeded } else { Verdict::Unavailable });
@@ -274,7 +302,7 @@ impl Lease {
     /// asked for. When there was none, the others stand apart too, and a part is had in full.
     fn fits_quota_part(&self, units: u64, limit: u64, nodes: u64) -> bool {
         let told = self.asked.as_ref().and_then(|asked| asked.quota.as_ref());
-        self.quota.fits_part(units, limit, nodes)
+        units <= self.quota.part(limit, nodes)
             && told.is_none_or(|told| self.quota.is_asked_for(told, units))
     }
 
@@ -361,7 +389,7 @@ impl Lease {
         self.demand.look(now_ns);
         let units_ahead = self.demand.units_ahead();
         let is_idle = self.is_idle(now_ns);
-        if self.is_hard() {
+        if self.is_hard() && now_ns >= self.counting_until_ns {
             self.quota.release(is_idle, units_ahead);
         }
         let waiting = Waiting {
@@ -400,7 +428,7 @@ impl Lease {
         let Some(asked) = self.asked.take_if(|asked| asked.seq == seq) else { return Vec::new() };
         let took_ns = now_ns.saturating_sub(asked.at_ns);
         self.answer_ns = (3 * self.answer_ns + took_ns) / 4;
-        (self.failures, self.is_late, self.is_unseeded) = (0, false, false);
+        (self.failures, self.is_late, self.is_unseeded, self.vain_looks) = (0, false, false, 0);
         let had = asked.quota.as_ref().map(|told| self.quota.take(told, reply, asked.at_ns));
         match reply.status {
             Status::Done => {}
@@ -424,6 +452,7 @@ impl Lease {
             Status::Counting => {
                 self.rate.told(asked.rate.as_ref(), now_ns);
                 self.paused_until_ns = now_ns + reply.counting_ms.max(1) * MS;
+                self.counting_until_ns = self.paused_until_ns;
                 self.must_ask = true;
                 return Vec::new();
             }
@@ -431,6 +460,7 @@ impl Lease {
         if let Some(ask) = &asked.rate {
             self.rate.take(self.terms.rate, ask, reply, asked.at_ns, now_ns);
         }
+        (self.counting_until_ns, self.has_part) = (0, false);
         let decided = self.serve(&asked, had.unwrap_or_default(), reply, chance, now_ns);
         self.rate.drop_unleased(now_ns);
         let lead_ns = (ANSWERS_AHEAD * self.answer_ns).min(LEAD_NS_MAX);
@@ -529,7 +559,8 @@ impl Lease {
     /// Begins to ask the ledger what others have used, where it is to be asked in the place of the counters:
     /// parts are of what was left, and that may be long ago.
     pub fn begins_to_look(&mut self, now_ns: u64) -> bool {
-        let is_stale = now_ns.saturating_sub(self.quota.informed_at_ns) >= INFORMED_NS;
+        let good_ns = INFORMED_NS << self.vain_looks.min(VAIN_LOOKS_MAX);
+        let is_stale = now_ns.saturating_sub(self.quota.informed_at_ns) >= good_ns;
         let is_due = self.terms.outage == OutageMode::Share
             && self.is_hard()
             && is_stale
@@ -543,8 +574,14 @@ impl Lease {
     pub fn look(&mut self, period: Period, others: Option<i64>, now_ns: u64) {
         self.is_looking = false;
         match others.filter(|_| period == self.quota.period) {
-            Some(others) => self.quota.learn(others, now_ns),
-            None => self.quota.informed_at_ns = now_ns,
+            Some(others) => {
+                self.vain_looks = 0;
+                self.quota.learn(others, now_ns);
+            }
+            None => {
+                self.vain_looks += 1;
+                self.quota.informed_at_ns = now_ns;
+            }
         }
     }
 
@@ -568,6 +605,15 @@ impl Lease {
         if period == self.quota.period && self.is_unseeded {
             self.quota.seeds = Some(seeds);
             self.is_unseeded = false;
+            self.must_ask = true;
+        }
+    }
+
+    /// What the ledger has said, where that frees what others hold.
+    pub fn offer(&mut self, period: Period, seeds: Seeds) {
+        if period == self.quota.period {
+            self.quota.seeds = Some(seeds);
+            self.quota.refused_until_ns = 0;
             self.must_ask = true;
         }
     }

@@ -52,7 +52,7 @@ pub struct Lane {
 }
 
 /// Of those, the newest are remembered: more lives than there are between two backups.
-const BYGONE_MAX: usize = 256;
+const BYGONE_MAX: usize = 1_000;
 
 impl Lane {
     fn remember(&mut self, bygone: impl IntoIterator<Item = (u64, u64)>) {

@@ -165,8 +165,10 @@ where
     /// A part of the streams that the server allows.
     fn claim(&self, subscription: SubscriptionId) -> Option<Claim> {
         let state = self.state.lock();
+        // One that allows none is about to end, and says nothing of the next.
         let said = state.connections.iter().filter(|shared| !shared.is_undecided());
-        let allowed = said.map(Shared::allowed).max().unwrap_or(STREAMS_PER_CONNECTION_MAX);
+        let allowed = said.map(Shared::allowed).filter(|allowed| *allowed > 0);
+        let allowed = allowed.max().unwrap_or(STREAMS_PER_CONNECTION_MAX);
         self.claims.take_half_of(allowed * CONNECTIONS_PER_TARGET_MAX, subscription)
     }
 

@@ -7,6 +7,7 @@ use tollgate_common::ids::NodeId;
 use tollgate_common::snapshot::Revision;
 use tollgate_common::time::Timestamp;
 
+use super::muster::SILENT_MS;
 use super::roll::Word;
 
 /// How long a roll that was made anew waits for all gateways to say what they have used. They look
@@ -128,6 +129,8 @@ pub struct Reply {
     pub counting_ms: u64,
     /// Units left, by the newest limit that the counters know.
     pub left: u64,
+    /// Units that gateways hold which do not speak any more: free once the ledger has been asked.
+    pub freeable: u64,
 }
 
 /// An answer that this version's script does not give.
@@ -140,7 +143,7 @@ impl Ask {
         let mut list = Arguments(Vec::with_capacity(32));
         list.text(process.node).text(process.epoch).text(self.seq);
         list.text(word.number).text(word.known).text(word.since_ms);
-        list.text(ROLL_CALL_MS).text(SKEW_MS).text(HOLD_FREE_MS);
+        list.text(ROLL_CALL_MS).text(SKEW_MS).text(SILENT_MS).text(HOLD_FREE_MS);
         match &self.quota {
             Some(quota) => list.quota(quota, self.nodes),
             None => list.no_quota(),
@@ -247,6 +250,7 @@ impl Reply {
             is_leased: unsigned(8)? == 1,
             counting_ms: unsigned(9)?,
             left: unsigned(10)?,
+            freeable: unsigned(11)?,
         })
     }
 }

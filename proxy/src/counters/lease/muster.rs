@@ -3,7 +3,7 @@
 use super::roll::Word;
 
 /// A gateway that is silent for so long shares nothing any more.
-const SILENT_MS: u64 = 5_000;
+pub const SILENT_MS: u64 = 5_000;
 
 /// And after so long it is forgotten.
 const FORGOTTEN_MS: u64 = 86_400_000;

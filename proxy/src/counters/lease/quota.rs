@@ -285,22 +285,30 @@ impl QuotaLease {
         self.total == 0 && self.hold == 0 && self.told.is_none()
     }
 
-    /// Whether so many units more are within what this gateway may use of a limit while it stands apart:
-    /// an equal part of what was left.
-    pub fn fits_part(&self, units: u64, limit: u64, nodes: u64) -> bool {
+    /// What this gateway may still use of a limit while it stands apart: of an equal part of what was left,
+    /// what it has not used.
+    pub fn part(&self, limit: u64, nodes: u64) -> u64 {
         let part = |used: i64| {
             let left = i64::try_from(limit).unwrap_or(i64::MAX).saturating_sub(used);
             u64::try_from(left).unwrap_or(0) / nodes
         };
-        let fits_since_grant = match self.used_at_grant {
-            Some(used) => self.apart_since_grant + units <= part(used),
+        let since_grant = match self.used_at_grant {
+            Some(used) => part(used).saturating_sub(self.apart_since_grant),
             None => {
-                i128::from(self.past) + i128::from(self.total) + i128::from(units)
-                    <= i128::from(limit / nodes)
+                let whole = i64::try_from(limit / nodes).unwrap_or(i64::MAX);
+                u64::try_from(whole.saturating_sub(self.past + self.total)).unwrap_or(0)
             }
         };
-        let fits_what_is_seen = self.used_seen.is_none_or(|used| self.apart + units <= part(used));
-        fits_since_grant && fits_what_is_seen
+        let seen = self.used_seen.map_or(u64::MAX, part);
+        since_grant.min(seen.saturating_sub(self.apart))
+    }
+
+    /// Holds its part from now on, to be told to the others: while the counters count anew, what is
+    /// granted at the end must leave it.
+    pub fn hold_part(&mut self, limit: u64, nodes: u64) {
+        let part = self.part(limit, nodes);
+        self.hold += part;
+        self.apart_since_grant += part;
     }
 
     /// Used on no grant since a question was put.

@@ -40,6 +40,7 @@ fn granted(units: u64, limit: u64) -> Reply {
         is_leased: false,
         counting_ms: 0,
         left: limit - units,
+        freeable: 0,
     }
 }
 
@@ -153,4 +154,30 @@ fn a_call_that_costs_too_much_refuses_no_cheaper_one() {
     assert_eq!(lease.draw(5, 3), Step::Decided(Verdict::QuotaExceeded));
     assert_eq!(lease.draw(4, 3), Step::Decided(Verdict::QuotaExceeded));
     assert_eq!(lease.draw(3, 3), Step::Dry, "it may be had");
+}
+
+#[test]
+fn while_the_counters_count_anew_a_part_is_held_and_said_at_once() {
+    let mut lease = lease(300);
+    let ask = ask_for_a_call(&mut lease, 1);
+    let counting = Reply { status: Status::Counting, counting_ms: 1_500, ..granted(0, 300) };
+    lease.answer(ask.seq, &counting, 0, 2);
+
+    assert_eq!(lease.draw_apart(1, NODES, 3), Verdict::Admitted);
+    let told = lease.ask(NODES, &Arc::from([]), 4).expect("it has something to say");
+    assert_eq!(told.quota.map(|quota| (quota.total, quota.hold)), Some((1, 99)));
+    lease.answer(told.seq, &Reply { used: 100, held: 99, ..counting }, 0, 5);
+
+    assert_eq!(lease.draw(99, 6), Step::Decided(Verdict::Admitted));
+    assert_eq!(lease.draw_apart(1, NODES, 7), Verdict::Unavailable, "there is no second part");
+}
+
+#[test]
+fn a_part_that_nobody_would_hear_of_in_time_is_not_taken() {
+    let mut lease = lease(300);
+    let ask = ask_for_a_call(&mut lease, 1);
+    let counting = Reply { status: Status::Counting, counting_ms: 1_500, ..granted(0, 300) };
+    lease.answer(ask.seq, &counting, 0, 0);
+
+    assert_eq!(lease.draw_apart(1, NODES, 1_450 * MS), Verdict::Unavailable);
 }

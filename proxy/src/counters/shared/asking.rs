@@ -138,7 +138,12 @@ async fn put(asking: Arc<Asking>, question: Question) {
             let decided = desk.lease.answer(ask.seq, &reply, rand::random(), now_ns);
             desk.tell(decided, now_ns);
             match reply.status {
-                Status::Done => desk.tell_curious(),
+                Status::Done => {
+                    desk.tell_curious();
+                    if reply.freeable > 0 && !std::mem::replace(&mut desk.is_freeing, true) {
+                        drop(tokio::spawn(free(asking.clone(), entry.clone())));
+                    }
+                }
                 Status::Relieved => asking.say_relieved(),
                 Status::Stale | Status::Unknown | Status::Unseeded | Status::Counting => {}
             }
@@ -170,6 +175,23 @@ fn keys(entry: &Entry, ask: &Ask) -> [String; 3] {
 
 fn roll_key(bucket: usize) -> String {
     format!("tollgate:{{{bucket}}}:roll")
+}
+
+/// Asks the ledger once what each gateway has used, so that what dead ones hold can be told from that.
+async fn free(asking: Arc<Asking>, entry: Arc<Entry>) {
+    let period = entry.desk.lock().lease.period();
+    let asked = async {
+        let _turn = asking.seedings.acquire().await;
+        asking.control.node_totals(entry.subscription, period.start).await
+    };
+    let answer = timeout(LOOK_MAX, asked).await;
+    let now_ns = asking.inner.clock.monotonic_ns();
+    let mut desk = entry.desk.lock();
+    desk.is_freeing = false;
+    if let Ok(Ok(totals)) = answer {
+        desk.lease.offer(period, totals.into());
+        asking.inner.go_on(&entry, &mut desk, now_ns);
+    }
 }
 
 /// Asks the ledger once what other gateways have used, while the counters cannot be asked.

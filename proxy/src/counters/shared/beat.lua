@@ -1,6 +1,7 @@
 -- A gateway says that it is there, in one bucket.
 --
--- KEYS  1 the bucket's roll: since when it is kept, who was there when, and how many were counted when
+-- KEYS  1 the bucket's roll: since when it is kept, since when the ledger is asked, who was there when, and how
+--       many were counted when
 -- ARGV  1 node:epoch, 2 the number of this beat, 3 of the last word that was acknowledged before, 4 since when
 --       the roll of that was kept, 5 silence in ms after which a gateway is not there, 6 silence in ms after
 --       which it is forgotten, 7 ms for which a count holds
@@ -26,8 +27,6 @@ if since_ms and since_known > 0
     and (since_ms < since_known or (since_ms == since_known and last < word_known)) then
   since_ms = nil
 end
-local is_new = not since_ms
-since_ms = since_ms or now_ms
 local there, counted_ms
 if known[3] then
   there, counted_ms = string.match(known[3], '^(%d+) (%d+)$')
@@ -54,6 +53,8 @@ local function count()
   return others + 1
 end
 
+local is_new = not since_ms
+since_ms = since_ms or now_ms
 -- Of words that overtake each other the later one stays.
 local fields = { own, string.format('%.0f %.0f', math.max(number, last), now_ms) }
 -- A clock that ran back leaves a count from later than now.
@@ -65,6 +66,11 @@ end
 if is_new then
   fields[#fields + 1] = 'since'
   fields[#fields + 1] = string.format('%.0f', since_ms)
+end
+-- A process that is new finds nobody there who could tell whether what was said last is lost.
+if is_new or (since_known == 0 and not known[2] and now_ms - (counted_ms or 0) >= silent_ms) then
+  fields[#fields + 1] = 'asked'
+  fields[#fields + 1] = string.format('%.0f', now_ms)
 end
 redis.call('HSET', KEYS[1], unpack(fields))
 return {since_ms, last, there}

@@ -1,12 +1,12 @@
 -- One draw of one gateway: from the rate and the quota of a subscription together, or from neither.
 --
--- KEYS  1 the bucket's roll, 2 the quota of one period, 3 the rate; all of one slot
+-- KEYS  1 the bucket's roll: since when it is kept, since when the ledger is asked, and who was there when, 2 the quota of one period, 3 the rate; all of one slot
 -- ARGV  in the order in which they are taken below
 --
 -- What a gateway has used it states as a whole, never as a difference, so that a repeat changes
 -- nothing and what was lost here comes back with its next draw. Fields of a quota:
 --
---   used held seeded    what all have used and hold; of that, what is held; the roll under which the ledger was asked
+--   used held seeded    what all have used and hold; of that, what is held; `asked` of the roll when the ledger was
 --   p:<node>:<epoch>    "total hold seq" of one process
 --   n:<node>            "total epoch": what processes of a node before that epoch have used
 --   a:<node>            those of them that still draw beside it, with commas
@@ -33,8 +33,8 @@ local node, epoch, seq = text(), text(), number()
 -- The number of this word, of the last one that was acknowledged before it was said, and the roll of that.
 local word, word_known, since_known = number(), number(), number()
 -- How long after its making a roll still waits for gateways to speak; how far clocks may differ; after what
--- silence what a process held is free again.
-local roll_ms, skew_ms, silent_ms = number(), number(), number()
+-- silence a process is not there, and what it held is free again.
+local roll_ms, skew_ms, away_ms, silent_ms = number(), number(), number(), number()
 local counts, limit, revision = text() == '1', number(), number()
 local total, hold = number(), number()
 local first, need, want, nodes = number(), number(), number(), number()
@@ -62,8 +62,11 @@ local function parts(field)
 end
 
 local own, own_beat = 'p:' .. node .. ':' .. epoch, 'b:' .. node .. ':' .. epoch
-local roll = redis.call('HMGET', KEYS[1], 'since', own_beat)
+local roll = redis.call('HMGET', KEYS[1], 'since', own_beat, 'asked', 'counted')
 local since_ms = tonumber(roll[1])
+-- What the ledger said before is not believed.
+local asked_ms = tonumber(roll[3]) or since_ms
+local counted_ms = roll[4] and tonumber(string.match(roll[4], ' (%d+)$')) or 0
 local last_word = roll[2] and tonumber(string.match(roll[2], '^(%d+) ')) or 0
 local is_put_back = since_ms and since_known > 0
   and (since_ms < since_known or (since_ms == since_known and last_word < word_known))
@@ -104,16 +107,21 @@ if quota[8] then
 end
 
 local is_roll_new = not since_ms
-since_ms = since_ms or now_ms
--- Whatever was used, was used under this roll: then what is missing was never there. A moment that is still to
+if is_roll_new then
+  since_ms, asked_ms = now_ms, now_ms
+elseif since_known == 0 and not roll[2] and now_ms - counted_ms >= away_ms then
+  -- A process that is new finds nobody there who could tell whether what was said last is lost.
+  asked_ms = now_ms
+end
+-- Whatever was used, was used since then: then what is missing was never there. A moment that is still to
 -- come is by a clock that is wrong.
-local is_whole = unused_until_ms >= since_ms + skew_ms and unused_until_ms <= now_ms + skew_ms
+local is_whole = unused_until_ms >= asked_ms + skew_ms and unused_until_ms <= now_ms + skew_ms
 local is_young = not is_whole and now_ms >= since_ms and now_ms - since_ms < roll_ms
 
 local status = DONE
 local used, held, granted = 0, 0, 0
--- Whether the ledger was asked under this roll, and whether it has to be asked in any case.
-local is_seeded, must_ask = false, false
+-- Whether the ledger was asked under this roll; what would be free if it were asked.
+local is_seeded, freeable = false, 0
 local limited_at = now_ms
 local set, gone = {}, {}
 local function put(name, value)
@@ -134,7 +142,7 @@ local function each(prefix)
   return found
 end
 -- What the ledger has of a node beyond what is known from the node itself, hold included.
-local freed = {}
+local freed, said_of = {}, {}
 local function beyond(name, ledger)
   local known = -(freed[name] or 0)
   for _, process in ipairs(each('p:' .. name .. ':')) do
@@ -146,31 +154,37 @@ local function beyond(name, ledger)
   end
   return math.max(0, ledger - known)
 end
--- What a process held that does not speak any more is free again. How much of it had been used, the ledger says.
-local function free_held()
-  local is_freed = false
+-- What a process holds that does not speak any more is free again once the ledger has said how much of it was
+-- used. Says how much that is.
+local function free_held(is_asked)
+  local sum = 0
   for _, process in ipairs(each('p:')) do
     local process_total, process_hold, process_seq = parts(process[3])
     if process_hold > 0 and process[1] ~= own then
       local beat = redis.call('HGET', KEYS[1], 'b:' .. process[2])
       if not beat or now_ms - tonumber(string.match(beat, ' (%d+)$')) >= silent_ms then
-        local name = string.match(process[2], '^(.*):%d+$')
-        local ledger = tonumber(redis.call('HGET', KEYS[2], 'l:' .. name)) or 0
-        local before = beyond(name, ledger)
-        freed[name] = (freed[name] or 0) + process_hold
-        used, held = used - process_hold + beyond(name, ledger) - before, held - process_hold
-        put(process[1], whole(process_total) .. ' 0 ' .. whole(process_seq))
-        is_freed = true
+        sum = sum + process_hold
+        if is_asked then
+          local name = string.match(process[2], '^(.*):%d+$')
+          local ledger = said_of[name] or tonumber(redis.call('HGET', KEYS[2], 'l:' .. name)) or 0
+          local before = beyond(name, ledger)
+          freed[name] = (freed[name] or 0) + process_hold
+          local after = beyond(name, ledger)
+          used, held = used - process_hold + after - before, held - process_hold
+          put(process[1], whole(process_total) .. ' 0 ' .. whole(process_seq))
+          if after > 0 then
+            put('l:' .. name, whole(ledger))
+          end
+        end
       end
     end
   end
-  return is_freed
+  return sum
 end
 
 if counts then
   used, held = tonumber(quota[1]) or 0, tonumber(quota[2]) or 0
-  must_ask = quota[3] == '-1'
-  is_seeded = not must_ask and (is_whole or (not is_roll_new and tonumber(quota[3]) == since_ms))
+  is_seeded = is_whole or tonumber(quota[3]) == asked_ms
   if quota[10] then
     -- It speaks for itself now.
     local ledger = tonumber(quota[10])
@@ -211,6 +225,7 @@ if counts then
     if other ~= node then
       local said = tonumber(redis.call('HGET', KEYS[2], 'l:' .. other)) or 0
       -- Of two answers of the ledger the later is the larger.
+      said_of[other] = math.max(units, said)
       if units > said then
         local more = beyond(other, units)
         if more > 0 then
@@ -220,7 +235,7 @@ if counts then
       end
     end
   end
-  is_seeded, must_ask = is_seeded or seeds >= 0, must_ask and seeds < 0
+  is_seeded = is_seeded or seeds >= 0
   local known_revision = tonumber(quota[4])
   if known_revision and revision < known_revision and now_ms - tonumber(quota[6]) < 60000 then
     revision, limit, limited_at = known_revision, tonumber(quota[5]), tonumber(quota[6])
@@ -231,14 +246,14 @@ if counts then
     status = COUNTING
   elseif limit >= 0 then
     local left = math.max(0, limit - used)
-    if left < need and held > hold and free_held() then
-      must_ask, status = true, UNSEEDED
-    else
-      granted = math.min(left, math.max(need, math.min(want, math.floor(left / (2 * nodes)))))
-      if hold + granted < first then
-        -- Too little for the call that waits is left to others.
-        granted = 0
-      end
+    if left < need and held > hold then
+      freeable = free_held(seeds >= 0)
+      left = math.max(0, limit - used)
+    end
+    granted = math.min(left, math.max(need, math.min(want, math.floor(left / (2 * nodes)))))
+    if hold + granted < first then
+      -- Too little for the call that waits is left to others.
+      granted = 0
     end
   end
 end
@@ -287,9 +302,7 @@ if interval_ns > 0 then
   end
 end
 
-if is_roll_new then
-  redis.call('HSET', KEYS[1], 'since', whole(since_ms))
-end
+redis.call('HSET', KEYS[1], 'since', whole(since_ms), 'asked', whole(asked_ms))
 -- Of words that overtake each other the later one stays.
 redis.call('HSET', KEYS[1], own_beat, whole(math.max(word, last_word)) .. ' ' .. whole(now_ms))
 if counts then
@@ -298,7 +311,7 @@ if counts then
   used, held = used + granted, held + granted - spent
   put('used', whole(used))
   put('held', whole(held))
-  put('seeded', must_ask and '-1' or whole(is_seeded and since_ms or 0))
+  put('seeded', whole(is_seeded and asked_ms or 0))
   put('revision', whole(revision))
   put('limit', whole(limit))
   put('at', whole(limited_at))
@@ -318,4 +331,5 @@ if interval_ns > 0 then
   redis.call('PEXPIRE', KEYS[3], whole(math.ceil(debt_ns / 1000000) + 60000))
 end
 return {status, was_seq, used, held, granted, calls, debt_ns, wait_ns, is_leased,
-  math.max(0, since_ms + roll_ms - now_ms), limit >= 0 and math.max(0, limit - used) or 0}
+  math.max(0, since_ms + roll_ms - now_ms), limit >= 0 and math.max(0, limit - used) or 0,
+  seeds < 0 and freeable or 0}

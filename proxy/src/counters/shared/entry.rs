@@ -29,6 +29,8 @@ pub(super) struct Desk {
     pub is_watched: bool,
     /// The ledger is being asked.
     pub is_seeding: bool,
+    /// It is being asked for what dead gateways hold.
+    pub is_freeing: bool,
 }
 
 impl std::fmt::Debug for Entry {
@@ -48,6 +50,7 @@ impl Entry {
             curious: Vec::new(),
             is_watched: false,
             is_seeding: false,
+            is_freeing: false,
         };
         Self { subscription, bucket: Self::bucket_of(subscription), desk: Mutex::new(desk) }
     }

@@ -62,10 +62,11 @@ fn process(number: u8) -> Process {
     Process { node: tollgate_common::ids::NodeId::from_bytes([number; 16]), epoch: 1 }
 }
 
-/// The servers have been there for long, so that what they do not have was never used.
+/// The servers have been there for long, and so have gateways: what they do not have was never used.
 fn age(server: &RedisServer) {
     for bucket in 0..BUCKETS {
-        server.tell(&format!("HSET tollgate:{{{bucket}}}:roll since 1000000000000"));
+        let known = "since 1000000000000 counted \"1 4000000000000\"";
+        server.tell(&format!("HSET tollgate:{{{bucket}}}:roll {known}"));
     }
 }
 

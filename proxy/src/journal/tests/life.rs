@@ -75,7 +75,7 @@ fn an_epoch_that_the_ledger_has_is_forgotten() {
     deliver(&journal, 10);
     // Until it is known that the ledger was not put back meanwhile, it stays, also when that is on the disk.
     eventually(|| {
-        let lanes = inspect(dir.path()).unwrap().lanes;
+        let lanes = inspect(&dir.path().join("journal")).unwrap().lanes;
         lanes.iter().any(|lane| lane.acknowledged.get(&epoch) == Some(&10)).then_some(())
     });
     assert_eq!(before(), 1);

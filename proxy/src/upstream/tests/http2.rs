@@ -243,9 +243,13 @@ async fn a_server_that_allows_no_more_streams_gets_none() {
     drop(open(&calls, &upstream, target).await);
     assert_eq!(server.accepted(), 1);
 
+    let _under_way = open(&calls, &upstream, target).await;
     turn.notify_one();
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    drop(open(&calls, &upstream, target).await);
+    // Both before and after it was looked for.
+    for wait_ms in [100, 1_500] {
+        tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+        drop(open(&calls, &upstream, target).await);
+    }
 
     server.has_accepted(2).await;
 }

@@ -49,6 +49,7 @@ fn simulated() -> Server {
     let server = Server::new();
     server.set_clock(NOW_US);
     server.set("roll", "since", SINCE_MS);
+    server.know("roll", [("counted".to_owned(), format!("1 {}", NOW_US / 1_000))]);
     server
 }
 
@@ -160,6 +161,22 @@ fn whoever_comes_first_after_the_counters_were_put_back_finds_it_out_and_is_gran
 }
 
 #[test]
+fn a_new_process_that_finds_nobody_there_has_the_ledger_asked() {
+    let server = simulated();
+    let seeded = |node| meeting(with_seeds(ask(1, 0, 0, 0), &[]), i64::from(node), &[]);
+    assert_eq!(put(&server, 1, Word::default(), 1_000, seeded(1)).status, Status::Done);
+    server.set_clock(NOW_US + 6_000_000);
+
+    let first = put(&server, 2, Word::default(), 1_000, meeting(ask(1, 0, 0, 10), 0, &[]));
+    let seeds = with_seeds(ask(2, 0, 0, 10), &[(1, 990), (2, 0)]);
+    let after = put(&server, 2, Word::default(), 1_000, seeds);
+
+    assert_eq!((first.status, first.units), (Status::Unseeded, 0));
+    assert_eq!((after.status, after.used, after.units), (Status::Done, 1_000, 10));
+    assert_eq!(server.field("roll", "since"), Some(SINCE_MS));
+}
+
+#[test]
 fn words_that_overtake_each_other_tell_of_no_loss() {
     let server = simulated();
     put(&server, 1, word(1, 0), 1_000, meeting(with_seeds(ask(1, 0, 0, 0), &[]), 0, &[]));
@@ -198,14 +215,16 @@ fn what_a_gateway_that_was_killed_held_is_free_after_a_minute_but_for_what_it_ha
     let early = put(&server, 1, word(2, 1), 1_000, ask(2, 200, 0, 50));
     server.set_clock(NOW_US + 61_000_000);
     let free = put(&server, 1, word(3, 2), 1_000, ask(3, 200, 0, 50));
-    let unasked = put(&server, 1, word(4, 3), 1_000, ask(4, 200, 0, 50));
     let seeds = [(1, 200), (2, 130)];
-    let granted = put(&server, 1, word(5, 4), 1_000, with_seeds(ask(5, 200, 0, 50), &seeds));
+    let granted = put(&server, 1, word(4, 3), 1_000, with_seeds(ask(4, 200, 0, 50), &seeds));
 
-    assert_eq!((early.status, early.used, early.units), (Status::Done, 1_000, 0));
-    assert_eq!((free.status, free.used, free.held), (Status::Unseeded, 300, 0));
-    assert_eq!(unasked.status, Status::Unseeded, "until somebody has asked the ledger");
-    assert_eq!((granted.used, granted.units), (380, 50));
+    assert_eq!(
+        (early.status, early.used, early.units, early.freeable),
+        (Status::Done, 1_000, 0, 0)
+    );
+    // Until the ledger was asked it counts as used, and nobody has to wait for that.
+    assert_eq!((free.status, free.used, free.units, free.freeable), (Status::Done, 1_000, 0, 700));
+    assert_eq!((granted.used, granted.units, granted.freeable), (380, 50, 0));
     let back = put(&server, 2, word(2, 1), 1_000, ask(2, 140, 0, 0));
     assert_eq!(back.used, 390);
 }
@@ -298,9 +317,11 @@ fn compare(server: &RedisServer, steps: &[Step]) -> Result<(), TestCaseError> {
     let mut connection = connect(server);
     let () = redis::cmd("FLUSHALL").query(&mut connection).unwrap();
     let keys = ["roll", "quota", "rate"].map(|key| format!("tollgate:{{0}}:{key}"));
-    let mut since = redis::cmd("HSET");
-    since.arg(&keys[0]).arg("since").arg(SINCE_MS);
-    let () = since.query(&mut connection).unwrap();
+    let time: (i64, i64) = redis::cmd("TIME").query(&mut connection).unwrap();
+    let mut roll = redis::cmd("HSET");
+    roll.arg(&keys[0]).arg("since").arg(SINCE_MS);
+    roll.arg("counted").arg(format!("1 {}", time.0 * 1_000));
+    let () = roll.query(&mut connection).unwrap();
     let draw = redis::Script::new(include_str!("../draw.lua"));
     let simulated = simulated();
     let mut roll = Roll::default();
