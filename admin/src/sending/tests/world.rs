@@ -209,9 +209,10 @@ impl World {
         }
         self.settle().await;
         self.put_back(batches_known).await;
-        self.settle().await;
-        self.use_some().await;
-        self.settle().await;
+        for _ in 0..2 {
+            self.use_some().await;
+            self.settle().await;
+        }
         self
     }
 
