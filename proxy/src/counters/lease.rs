@@ -94,9 +94,8 @@ pub struct Lease {
     is_late: bool,
     /// The ledger is to be asked.
     is_unseeded: bool,
-    /// The counters count anew until then; whether this gateway's part is held meanwhile.
+    /// The counters count anew until then.
     counting_until_ns: u64,
-    has_part: bool,
     /// The ledger is being asked in the place of the counters.
     is_looking: bool,
     /// And did not answer, so often in a row.
@@ -133,7 +132,6 @@ impl Lease {
             is_late: false,
             is_unseeded: false,
             counting_until_ns: 0,
-            has_part: false,
             is_looking: false,
             vain_looks: 0,
             must_ask: false,
@@ -243,7 +241,7 @@ impl Lease {
         match self.terms.outage {
             OutageMode::Strict => return Verdict::Unavailable,
             OutageMode::Share => {
-                self.take_part(nodes, now_ns);
+                self.take_part(cost, nodes, now_ns);
                 if let Some(refusal) = self.refused_part(cost, nodes, now_ns) {
                     return refusal;
                 }
@@ -267,14 +265,17 @@ impl Lease {
         Verdict::Admitted
     }
 
-    /// While the counters count anew, a gateway that is called holds its part, and says so at once. One
-    /// that is called only at the end would not be heard in time.
-    fn take_part(&mut self, nodes: u64, now_ns: u64) {
+    /// While the counters count anew, a gateway that is called holds of its part what it will need until the
+    /// end, and says so at once. One that is called only at the end would not be heard in time.
+    fn take_part(&mut self, cost: u64, nodes: u64, now_ns: u64) {
         let limit = self.terms.quota.and_then(|quota| quota.limit);
-        let is_heard = now_ns + TELL_PART_NS < self.counting_until_ns;
-        if let Some(limit) = limit.filter(|_| is_heard && !self.has_part) {
-            self.quota.hold_part(limit, nodes);
-            (self.has_part, self.must_ask, self.paused_until_ns) = (true, true, 0);
+        let left_ns = self.counting_until_ns.saturating_sub(now_ns);
+        let is_needed = left_ns > TELL_PART_NS && self.quota.hold < cost;
+        if let Some(limit) = limit.filter(|_| is_needed) {
+            self.demand.look(now_ns);
+            let units = self.demand.units_in(left_ns).max(cost - self.quota.hold);
+            self.quota.hold_part(units, limit, nodes);
+            (self.must_ask, self.paused_until_ns) = (true, 0);
         }
     }
 
@@ -460,7 +461,7 @@ impl Lease {
         if let Some(ask) = &asked.rate {
             self.rate.take(self.terms.rate, ask, reply, asked.at_ns, now_ns);
         }
-        (self.counting_until_ns, self.has_part) = (0, false);
+        self.counting_until_ns = 0;
         let decided = self.serve(&asked, had.unwrap_or_default(), reply, chance, now_ns);
         self.rate.drop_unleased(now_ns);
         let lead_ns = (ANSWERS_AHEAD * self.answer_ns).min(LEAD_NS_MAX);

@@ -303,12 +303,12 @@ impl QuotaLease {
         since_grant.min(seen.saturating_sub(self.apart))
     }
 
-    /// Holds its part from now on, to be told to the others: while the counters count anew, what is
-    /// granted at the end must leave it.
-    pub fn hold_part(&mut self, limit: u64, nodes: u64) {
-        let part = self.part(limit, nodes);
-        self.hold += part;
-        self.apart_since_grant += part;
+    /// Holds so much of its part, or what is left of it, to be told to the others: while the counters count
+    /// anew, what is granted at the end must leave it.
+    pub fn hold_part(&mut self, units: u64, limit: u64, nodes: u64) {
+        let units = units.min(self.part(limit, nodes));
+        self.hold += units;
+        self.apart_since_grant += units;
     }
 
     /// Used on no grant since a question was put.

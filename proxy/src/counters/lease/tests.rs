@@ -163,13 +163,13 @@ fn while_the_counters_count_anew_a_part_is_held_and_said_at_once() {
     let counting = Reply { status: Status::Counting, counting_ms: 1_500, ..granted(0, 300) };
     lease.answer(ask.seq, &counting, 0, 2);
 
-    assert_eq!(lease.draw_apart(1, NODES, 3), Verdict::Admitted);
+    assert_eq!(lease.draw_apart(5, NODES, 3), Verdict::Admitted);
     let told = lease.ask(NODES, &Arc::from([]), 4).expect("it has something to say");
-    assert_eq!(told.quota.map(|quota| (quota.total, quota.hold)), Some((1, 99)));
-    lease.answer(told.seq, &Reply { used: 100, held: 99, ..counting }, 0, 5);
+    assert_eq!(told.quota.map(|quota| quota.total), Some(5));
+    lease.answer(told.seq, &Reply { used: 5, ..counting }, 0, 5);
 
-    assert_eq!(lease.draw(99, 6), Step::Decided(Verdict::Admitted));
-    assert_eq!(lease.draw_apart(1, NODES, 7), Verdict::Unavailable, "there is no second part");
+    let passed = (0..200).filter(|_| lease.draw_apart(1, NODES, 6) == Verdict::Admitted).count();
+    assert_eq!(passed, 95);
 }
 
 #[test]
