@@ -7,7 +7,7 @@ use tollgate_common::ids::NodeId;
 use tollgate_common::snapshot::Revision;
 use tollgate_common::time::Timestamp;
 
-use super::muster::SILENT_MS;
+use super::muster::ALONE_MS;
 use super::roll::Word;
 
 /// How long a roll that was made anew waits for all gateways to say what they have used. They look
@@ -143,7 +143,7 @@ impl Ask {
         let mut list = Arguments(Vec::with_capacity(32));
         list.text(process.node).text(process.epoch).text(self.seq);
         list.text(word.number).text(word.known).text(word.since_ms);
-        list.text(ROLL_CALL_MS).text(SKEW_MS).text(SILENT_MS).text(HOLD_FREE_MS);
+        list.text(ROLL_CALL_MS).text(SKEW_MS).text(ALONE_MS).text(HOLD_FREE_MS);
         match &self.quota {
             Some(quota) => list.quota(quota, self.nodes),
             None => list.no_quota(),

@@ -3,7 +3,7 @@
 use super::roll::Word;
 
 /// A gateway that is silent for so long shares nothing any more.
-pub const SILENT_MS: u64 = 5_000;
+const SILENT_MS: u64 = 5_000;
 
 /// And after so long it is forgotten.
 const FORGOTTEN_MS: u64 = 86_400_000;
@@ -11,14 +11,18 @@ const FORGOTTEN_MS: u64 = 86_400_000;
 /// So long a count of the gateways holds: it is one part in five of the silence that it looks for.
 const COUNT_MS: u64 = 1_000;
 
+/// Where none was made for so long, nobody was there.
+pub const ALONE_MS: u64 = 2 * COUNT_MS;
+
 /// That there are fewer gateways is believed after this time: then all have spoken, and a count is new.
 const FEWER_AFTER_NS: u64 = 2 * COUNT_MS * 1_000_000;
 
 /// What `beat.lua` is told.
-pub fn beat_arguments(gateway: &str, word: Word) -> [String; 7] {
-    let [silent, forgotten, count] = [SILENT_MS, FORGOTTEN_MS, COUNT_MS].map(|ms| ms.to_string());
+pub fn beat_arguments(gateway: &str, word: Word) -> [String; 8] {
+    let [silent, forgotten, count, alone] =
+        [SILENT_MS, FORGOTTEN_MS, COUNT_MS, ALONE_MS].map(|ms| ms.to_string());
     let [number, known] = [word.number, word.known].map(|number| number.to_string());
-    [gateway.to_owned(), number, known, word.since_ms.to_string(), silent, forgotten, count]
+    [gateway.to_owned(), number, known, word.since_ms.to_string(), silent, forgotten, count, alone]
 }
 
 /// More gateways are believed at once. Fewer are not: after an outage the first ones to speak find

@@ -4,7 +4,7 @@
 --       many were counted when
 -- ARGV  1 node:epoch, 2 the number of this beat, 3 of the last word that was acknowledged before, 4 since when
 --       the roll of that was kept, 5 silence in ms after which a gateway is not there, 6 silence in ms after
---       which it is forgotten, 7 ms for which a count holds
+--       which it is forgotten, 7 ms for which a count holds, 8 ms without a count after which nobody was there
 --
 -- Answers {since when in ms, the number of the last beat of this process that is known here,
 -- gateways there}. A roll that is younger than it was, or forgot a beat, tells of a loss; the first who finds
@@ -18,7 +18,8 @@ local FORGOTTEN_AT_ONCE = 1000
 local time = redis.call('TIME')
 local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local number, word_known, since_known = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local silent_ms, forgotten_ms, count_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local silent_ms, forgotten_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
+local count_ms, alone_ms = tonumber(ARGV[7]), tonumber(ARGV[8])
 local own = 'b:' .. ARGV[1]
 local known = redis.call('HMGET', KEYS[1], 'since', own, 'counted')
 local since_ms = tonumber(known[1])
@@ -68,7 +69,7 @@ if is_new then
   fields[#fields + 1] = string.format('%.0f', since_ms)
 end
 -- A process that is new finds nobody there who could tell whether what was said last is lost.
-if is_new or (since_known == 0 and not known[2] and now_ms - (counted_ms or 0) >= silent_ms) then
+if is_new or (since_known == 0 and not known[2] and now_ms - (counted_ms or 0) >= alone_ms) then
   fields[#fields + 1] = 'asked'
   fields[#fields + 1] = string.format('%.0f', now_ms)
 end

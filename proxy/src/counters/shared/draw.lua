@@ -32,9 +32,9 @@ end
 local node, epoch, seq = text(), text(), number()
 -- The number of this word, of the last one that was acknowledged before it was said, and the roll of that.
 local word, word_known, since_known = number(), number(), number()
--- How long after its making a roll still waits for gateways to speak; how far clocks may differ; after what
--- silence a process is not there, and what it held is free again.
-local roll_ms, skew_ms, away_ms, silent_ms = number(), number(), number(), number()
+-- How long after its making a roll still waits for gateways to speak; how far clocks may differ; after how long
+-- without a count of them nobody was there; after what silence of a process what it held is free again.
+local roll_ms, skew_ms, alone_ms, silent_ms = number(), number(), number(), number()
 local counts, limit, revision = text() == '1', number(), number()
 local total, hold = number(), number()
 local first, need, want, nodes = number(), number(), number(), number()
@@ -109,7 +109,7 @@ end
 local is_roll_new = not since_ms
 if is_roll_new then
   since_ms, asked_ms = now_ms, now_ms
-elseif since_known == 0 and not roll[2] and now_ms - counted_ms >= away_ms then
+elseif since_known == 0 and not roll[2] and now_ms - counted_ms >= alone_ms then
   -- A process that is new finds nobody there who could tell whether what was said last is lost.
   asked_ms = now_ms
 end
