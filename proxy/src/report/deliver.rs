@@ -6,20 +6,20 @@
 //! asked now and then whether it still has what it took: one that was put back gets again what is
 //! still here, and is told what is not.
 
+mod parcel;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use reqwest::StatusCode;
 use tokio::sync::watch;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tollgate_common::ids::NodeId;
-use tollgate_common::internal::{Absent, Fate, USAGE_BATCH_RECORDS_MAX, UsageAck, UsageBatch};
-use tollgate_common::usage::USAGE_RECORD_BYTES;
+use tollgate_common::internal::{Fate, USAGE_BATCH_RECORDS_MAX, UsageAck};
 
+use self::parcel::{Back, Gone, Parcel};
 use crate::backoff::Backoff;
 use crate::control::{Control, ControlError};
 use crate::journal::{AcknowledgeError, FileError, Journal, Marks, ReadError};
@@ -184,24 +184,6 @@ struct Courier {
     /// Fewer than allowed while the ledger refuses, to get through all that comes before the
     /// record that it does not like.
     records_max: usize,
-}
-
-/// A batch as it is sent.
-struct Parcel {
-    epoch: u64,
-    first: u64,
-    records: usize,
-    bytes: Bytes,
-    /// There are no records: all that is said is that of those before none will come.
-    absent: Option<Absent>,
-}
-
-/// Records of an epoch, from one to before another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Gone {
-    epoch: u64,
-    absent: Absent,
-    until: u64,
 }
 
 /// What is left after a delivery.
@@ -427,51 +409,6 @@ impl Courier {
         }
         sleep(wait).await;
     }
-}
-
-/// Where delivery of an epoch goes on.
-struct Back {
-    epoch: u64,
-    /// What the ledger has.
-    through: u64,
-    first: u64,
-    /// What is between.
-    gone: Option<Gone>,
-}
-
-impl Gone {
-    fn new(epoch: u64, from: u64, fate: Fate, until: u64) -> Self {
-        Self { epoch, absent: Absent { from, fate }, until }
-    }
-
-    /// A batch without records that says so.
-    fn statement(&self, node: NodeId) -> Parcel {
-        let batch = UsageBatch { node, epoch: self.epoch, first: self.until, records: Vec::new() };
-        Parcel { absent: Some(self.absent), ..Parcel::of(batch) }
-    }
-}
-
-impl Parcel {
-    fn of(batch: UsageBatch) -> Self {
-        Self {
-            epoch: batch.epoch,
-            first: batch.first,
-            records: batch.records.len() / USAGE_RECORD_BYTES,
-            bytes: encoded(&batch).into(),
-            absent: None,
-        }
-    }
-
-    fn last(&self) -> u64 {
-        self.first + self.records as u64 - 1
-    }
-}
-
-/// Into one piece of memory of the right size: a batch is large, and would be moved as it grows.
-fn encoded(batch: &UsageBatch) -> Vec<u8> {
-    const FRAME_BYTES_MAX: usize = 64;
-    let bytes = Vec::with_capacity(batch.records.len() + FRAME_BYTES_MAX);
-    postcard::to_extend(batch, bytes).expect("a batch has only sized fields")
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What of a limit passes while an answer is late.
 
+use tollgate_common::catalog::OutageMode;
 use tollgate_common::time::Timestamp;
 
 use super::terms::QuotaTerms;

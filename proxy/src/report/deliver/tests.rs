@@ -1,8 +1,8 @@
 use std::path::Path;
 
 use tokio::task::JoinHandle;
-use tollgate_common::internal::USAGE_MARKS_PATH;
-use tollgate_common::usage::UsageRecord;
+use tollgate_common::internal::{USAGE_MARKS_PATH, UsageBatch};
+use tollgate_common::usage::{USAGE_RECORD_BYTES, UsageRecord};
 
 use super::*;
 use crate::report::fixture::{SEGMENT_BYTES, journal, use_units};
