@@ -7,6 +7,7 @@ pub(crate) mod destination;
 mod feature;
 mod history;
 mod key;
+mod left;
 mod offer;
 mod packed;
 pub(crate) mod plan;

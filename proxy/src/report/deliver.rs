@@ -238,7 +238,8 @@ impl Courier {
                 continue;
             }
             if is_other {
-                self.say(Gone::new(epoch, through + 1, Fate::Elsewhere, believed + 1));
+                let gone = Gone::new(epoch, through + 1, Fate::Elsewhere, believed + 1);
+                self.say(epoch, Some(gone));
             } else {
                 let back = self.take_back(epoch, through).await?;
                 self.resume(&back);
@@ -345,13 +346,13 @@ impl Courier {
             missing,
             "the ledger has less than before: what is still here is delivered again"
         );
-        self.gone.retain(|gone| gone.epoch != epoch);
-        self.gone.extend(gone);
+        self.say(epoch, gone);
     }
 
-    fn say(&mut self, gone: Gone) {
-        self.gone.retain(|said| said.epoch != gone.epoch);
-        self.gone.push_back(gone);
+    /// In place of what was to be said of the epoch before.
+    fn say(&mut self, epoch: u64, gone: Option<Gone>) {
+        self.gone.retain(|said| said.epoch != epoch);
+        self.gone.extend(gone);
     }
 
     fn acknowledged(&mut self, ack: UsageAck) -> Result<Left, Failure> {

@@ -112,7 +112,6 @@ impl Promises {
     }
 }
 
-/// As a CloudEvent (CloudEvents 1.0.2, JSON format).
 /// What an event says that was found under an item's id.
 pub fn found(item: &Item, event: &Value) -> Finding {
     let value = &event["data"]["value"];
@@ -124,6 +123,7 @@ pub fn found(item: &Item, event: &Value) -> Finding {
     }
 }
 
+/// As a CloudEvent (CloudEvents 1.0.2, JSON format).
 fn event(item: &Item, kind: &str) -> Value {
     json!({
         "specversion": "1.0",

@@ -4,6 +4,7 @@ use tollgate_common::catalog::Plan;
 use tollgate_common::ids::{PlanId, ProductId};
 use tollgate_common::time::Timestamp;
 
+use super::left;
 use crate::store::catalog::Page;
 use crate::store::column::{Columns, integer, json, word};
 use crate::store::query::{Row, query};
@@ -105,19 +106,7 @@ pub async fn keep_terms(
     plan: &Plan,
     until: Timestamp,
 ) -> Result<(), StoreError> {
-    query(
-        "UPDATE plan_terms SET until_at = $2 WHERE plan_id = $1 AND until_at = (
-             SELECT MIN(until_at) FROM plan_terms WHERE plan_id = $1 AND until_at >= $2)",
-    )
-    .bind(&plan.id.as_bytes()[..])
-    .bind(until.0)
-    .execute(&mut *db)
-    .await?;
-    query("DELETE FROM plan_terms WHERE plan_id = $1 AND until_at > $2")
-        .bind(&plan.id.as_bytes()[..])
-        .bind(until.0)
-        .execute(&mut *db)
-        .await?;
+    left::end_by(db, "plan_terms", "plan_id", &plan.id.as_bytes()[..], until).await?;
     query(
         "INSERT INTO plan_terms (plan_id, until_at, terms) VALUES ($1, $2, $3)
          ON CONFLICT (plan_id, until_at) DO NOTHING",

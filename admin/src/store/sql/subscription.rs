@@ -6,6 +6,7 @@ use tollgate_common::ids::{ConsumerId, PlanId, ProductId, SubscriptionId};
 use tollgate_common::snapshot::SubscriptionRules;
 use tollgate_common::time::Timestamp;
 
+use super::left;
 use super::packed::{self, DIGITS, ID_BYTES, PackedRow};
 use crate::store::catalog::{Page, SubscriptionFilter};
 use crate::store::column::{Columns, word};
@@ -108,20 +109,7 @@ pub async fn keep_plan_left(
     plan: PlanId,
     until: Timestamp,
 ) -> Result<(), StoreError> {
-    query(
-        "UPDATE subscription_plans SET until_at = $2 WHERE subscription_id = $1 AND until_at = (
-             SELECT MIN(until_at) FROM subscription_plans
-             WHERE subscription_id = $1 AND until_at >= $2)",
-    )
-    .bind(&id.as_bytes()[..])
-    .bind(until.0)
-    .execute(&mut *db)
-    .await?;
-    query("DELETE FROM subscription_plans WHERE subscription_id = $1 AND until_at > $2")
-        .bind(&id.as_bytes()[..])
-        .bind(until.0)
-        .execute(&mut *db)
-        .await?;
+    left::end_by(db, "subscription_plans", "subscription_id", &id.as_bytes()[..], until).await?;
     query(
         "INSERT INTO subscription_plans (subscription_id, until_at, plan_id) VALUES ($1, $2, $3)
          ON CONFLICT (subscription_id, until_at) DO NOTHING",

@@ -9,12 +9,14 @@ use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tollgate_common::ids::NodeId;
+use tollgate_common::period::Period;
 
 use super::entry::Entry;
 use super::servers::{Script, Servers};
 use super::{Inner, Questions, SharedCounters};
 use crate::backoff::Backoff;
-use crate::control::Control;
+use crate::control::{Control, ControlError};
 use crate::counters::lease::exchange::{Ask, Process, Reply, Seeds, Status};
 use crate::counters::lease::muster::{Muster, beat_arguments};
 use crate::counters::lease::roll::Heard;
@@ -180,11 +182,7 @@ fn roll_key(bucket: usize) -> String {
 /// Asks the ledger once what each gateway has used, so that what dead ones hold can be told from that.
 async fn free(asking: Arc<Asking>, entry: Arc<Entry>) {
     let period = entry.desk.lock().lease.period();
-    let asked = async {
-        let _turn = asking.seedings.acquire().await;
-        asking.control.node_totals(entry.subscription, period.start).await
-    };
-    let answer = timeout(LOOK_MAX, asked).await;
+    let answer = timeout(LOOK_MAX, asking.node_totals(&entry, period)).await;
     let now_ns = asking.inner.clock.monotonic_ns();
     let mut desk = entry.desk.lock();
     desk.is_freeing = false;
@@ -198,11 +196,7 @@ async fn free(asking: Arc<Asking>, entry: Arc<Entry>) {
 async fn look(asking: Arc<Asking>, entry: Arc<Entry>) {
     let period = entry.desk.lock().lease.period();
     let own = asking.inner.process.node;
-    let asked = async {
-        let _turn = asking.seedings.acquire().await;
-        asking.control.node_totals(entry.subscription, period.start).await
-    };
-    let others = match timeout(LOOK_MAX, asked).await {
+    let others = match timeout(LOOK_MAX, asking.node_totals(&entry, period)).await {
         Ok(Ok(totals)) => Some(totals.iter().filter(|(node, _)| *node != own).map(|of| of.1).sum()),
         Ok(Err(_)) | Err(_) => None,
     };
@@ -215,9 +209,7 @@ async fn seed(asking: Arc<Asking>, entry: Arc<Entry>) {
     let mut backoff = Backoff::default();
     loop {
         let period = entry.desk.lock().lease.period();
-        let turn = asking.seedings.acquire().await.expect("it is never closed");
-        let asked = asking.control.node_totals(entry.subscription, period.start).await;
-        drop(turn);
+        let asked = asking.node_totals(&entry, period).await;
         let now_ns = asking.inner.clock.monotonic_ns();
         match asked {
             Ok(totals) => {
@@ -242,6 +234,16 @@ async fn seed(asking: Arc<Asking>, entry: Arc<Entry>) {
 }
 
 impl Asking {
+    /// What the ledger has of each gateway, when it is this question's turn.
+    async fn node_totals(
+        &self,
+        entry: &Entry,
+        period: Period,
+    ) -> Result<Vec<(NodeId, i64)>, ControlError> {
+        let _turn = self.seedings.acquire().await.expect("it is never closed");
+        self.control.node_totals(entry.subscription, period.start).await
+    }
+
     /// Puts a question beside the others, as soon as there are not too many.
     async fn carry(self: &Arc<Self>, question: Question) {
         let turns = self.questions.clone();

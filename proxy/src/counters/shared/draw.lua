@@ -302,9 +302,9 @@ if interval_ns > 0 then
   end
 end
 
-redis.call('HSET', KEYS[1], 'since', whole(since_ms), 'asked', whole(asked_ms))
 -- Of words that overtake each other the later one stays.
-redis.call('HSET', KEYS[1], own_beat, whole(math.max(word, last_word)) .. ' ' .. whole(now_ms))
+redis.call('HSET', KEYS[1], 'since', whole(since_ms), 'asked', whole(asked_ms),
+  own_beat, whole(math.max(word, last_word)) .. ' ' .. whole(now_ms))
 if counts then
   -- What calls wait for is as good as used.
   local spent = need > 0 and can_pay and hold + math.min(need, granted) or 0
