@@ -22,10 +22,15 @@ pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     }
 }
 
+/// All that the metrics of a process say now.
+pub async fn metrics(process: &Tollgate) -> String {
+    let mut client = RawHttp1::connect(process.address("metrics")).await.unwrap();
+    client.get("/metrics", "").await.unwrap().text()
+}
+
 /// What a gateway's metrics say now, of something that is counted.
 pub async fn metric(gateway: &Tollgate, name: &str) -> u64 {
-    let mut client = RawHttp1::connect(gateway.address("metrics")).await.unwrap();
-    let text = client.get("/metrics", "").await.unwrap().text();
+    let text = metrics(gateway).await;
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     value.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
 }

@@ -191,6 +191,11 @@ impl House {
         self.gateway.as_mut().unwrap()
     }
 
+    /// The gateway's, and the control plane's.
+    pub fn processes(&self) -> [&Tollgate; 2] {
+        [self.gateway.as_ref().unwrap(), self.admin()]
+    }
+
     pub fn proxy(&self) -> SocketAddr {
         self.gateway.as_ref().unwrap().address("proxy")
     }

@@ -1,4 +1,5 @@
-//! How long the long tests are. `make kill-loop`, `make faults-long` and `make million` set the variables.
+//! How long the long tests are. `make kill-loop`, `make faults-long`, `make million` and `make soak` set the
+//! variables.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -21,6 +22,11 @@ pub fn upgrades() -> usize {
 /// Calls of the run from the caller to the bill.
 pub fn calls() -> usize {
     of("TOLLGATE_FAULT_CALLS", 30_000)
+}
+
+/// Rounds of what comes and goes.
+pub fn rounds() -> usize {
+    of("TOLLGATE_FAULT_ROUNDS", 6)
 }
 
 /// What chance starts from there.

@@ -26,6 +26,7 @@ mod drain;
 mod bill;
 mod full_disk;
 mod shared_counting;
+mod soak;
 mod torn;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tollgate");
