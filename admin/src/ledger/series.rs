@@ -8,9 +8,12 @@ use tollgate_common::ids::{PlanId, ProductId, SubscriptionId};
 
 use super::tally::Series;
 use crate::store::Transaction;
-use crate::store::query::{query_as, query_scalar};
+use crate::store::query::{Dialect, query_as, query_scalar};
 
-/// Series that are known without asking the store: about 90 MB. What does not fit is asked for.
+/// Series that are known without asking a store that is a file: about 90 MB. What does not fit is asked for.
+///
+/// A server is asked each time. It may fail over to a replica that lacks the last commits while this process
+/// runs on, and then give their numbers to others.
 const CACHED_MAX: usize = 1 << 20;
 
 /// Series per statement.
@@ -23,7 +26,7 @@ pub struct SeriesCache {
     known: Numbers,
 }
 
-/// The numbers of a group's series, and which of them the cache does not know. They may be learnt
+/// The numbers of a group's series, and which of them the cache is to know. They may be learnt
 /// only once the transaction that may have made them is committed.
 #[derive(Debug)]
 pub struct Resolved {
@@ -54,7 +57,11 @@ impl SeriesCache {
             .map(|one| self.known.get(&key(one)).or_else(|| learnt.get(&key(one))).copied())
             .collect::<Option<_>>()
             .ok_or(sqlx::Error::RowNotFound)?;
-        Ok(Resolved { numbers, learnt: learnt.into_iter().collect() })
+        let learnt = match db.dialect() {
+            Dialect::Sqlite => learnt.into_iter().collect(),
+            Dialect::Postgres => Vec::new(),
+        };
+        Ok(Resolved { numbers, learnt })
     }
 
     pub fn learn(&mut self, resolved: Resolved) {

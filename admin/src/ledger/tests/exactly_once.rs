@@ -8,6 +8,7 @@ use tollgate_common::internal::{Absent, Fate, USAGE_BATCH_RECORDS_MAX};
 use super::*;
 use crate::ledger::{Delivery, Malformed, SeriesCache, apply};
 use crate::store::Part;
+use crate::store::query::query;
 use tollgate_common::usage::{USAGE_RECORD_BYTES, UsageRecordError};
 
 fn calls(count: u64) -> Vec<UsageRecord> {
@@ -398,4 +399,24 @@ proptest! {
             assert_eq!(totals.through, [(1, records.len() as u64)]);
         });
     }
+}
+
+#[tokio::test]
+async fn a_server_that_lost_its_last_commits_gives_numbers_anew() {
+    let books = Books::new(Kind::Postgres).await;
+    books.apply(1, &calls(3)).await.unwrap();
+    let mut transaction = books.database.write(Part::Ledger).await.unwrap();
+    let lost = "TRUNCATE ledger_series, ledger_minute, ledger_day, ledger_quota, ledger_node_quota,
+        ledger_plan_day, ledger_history, ledger_mark RESTART IDENTITY";
+    query(lost).execute(&mut transaction).await.unwrap();
+    transaction.commit().await.unwrap();
+
+    let other = UsageRecord { subscription: subscription(2), ..call(9, "2026-11-22T10:00:00Z") };
+    books.ledger.apply(batch(OTHER_NODE, 1, 1, &[other]), at(NOW)).await.unwrap();
+    books.apply(1, &calls(3)).await.unwrap();
+
+    let items = books.usage(Window::Month, "2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z").await;
+    let calls = items.iter().filter(|item| item.meter.label() == "calls");
+    let calls: Vec<_> = calls.map(|item| (item.subscription, item.quantity)).collect();
+    assert_eq!(calls, [(subscription(1), 3), (subscription(2), 1)]);
 }
