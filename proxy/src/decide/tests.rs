@@ -357,6 +357,28 @@ fn no_spelling_of_a_path_makes_a_call_cheaper() {
 }
 
 #[test]
+fn no_spelling_of_a_method_makes_a_call_cheaper() {
+    let gateway = start();
+    let route = |method: Option<&str>, cost| Route {
+        method: method.map(str::to_owned),
+        path: "/reports".to_owned(),
+        cost,
+        units_header: None,
+        body_bytes_max: None,
+    };
+    let routes = vec![route(Some("POST"), 3), route(None, 1)];
+    let without_limits = Entry::Plan(plan(1));
+    gateway.apply(3, [Entry::Product(ProductRules { routes, ..product(1) }), without_limits]);
+
+    for (method, cost) in [("POST", 3), ("post", 3), ("pOST", 3), ("get", 1), ("PUT", 1)] {
+        let method = method.parse().unwrap();
+        let mut head = RequestHead { method, ..head("/product-1/reports", Some(&secret(1))) };
+        let admitted = decide_on(&gateway, &mut head).unwrap_or_else(|_| panic!("refused"));
+        assert_eq!(admitted.weight.cost, cost, "{}", head.method);
+    }
+}
+
+#[test]
 fn a_key_in_the_place_of_the_host_is_told_to_nobody() {
     let gateway = start();
     let key = secret(1);

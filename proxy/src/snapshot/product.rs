@@ -45,9 +45,19 @@ impl ProductEntry {
         self.rules.id
     }
 
-    /// The weight of a call to what begins at `path_start` of its target. Where a path can be read in two
+    /// The weight of a call to what begins at `path_start` of its target. Where it can be read in two
     /// ways, what is stricter of both counts: no spelling makes a call cheaper.
     pub fn weight(&self, method: &Method, target: &Target, path_start: usize) -> Weight {
+        let as_it_came = self.weight_by(method.as_str(), target, path_start);
+        if method.as_str().bytes().any(|byte| byte.is_ascii_lowercase()) {
+            // Another method (RFC 9110, section 9.1), which many frameworks take for the same.
+            let method = method.as_str().to_ascii_uppercase();
+            return as_it_came.or_stricter(self.weight_by(&method, target, path_start));
+        }
+        as_it_came
+    }
+
+    fn weight_by(&self, method: &str, target: &Target, path_start: usize) -> Weight {
         let as_it_came = self.weight_of(method, target.below(path_start));
         match target.plain_below(path_start) {
             Some(plain) => as_it_came.or_stricter(self.weight_of(method, &plain)),
@@ -55,8 +65,8 @@ impl ProductEntry {
         }
     }
 
-    fn weight_of(&self, method: &Method, path: &str) -> Weight {
-        match self.routes.find(method.as_str(), path) {
+    fn weight_of(&self, method: &str, path: &str) -> Weight {
+        match self.routes.find(method, path) {
             Some(route) => Weight {
                 cost: route.cost,
                 units_header: route.units_header.clone(),
