@@ -193,10 +193,11 @@ impl Fields {
         self.kinds & known.bit() != 0
     }
 
-    /// Whether a field that says where the message ends is written with `_` for `-`: the next server
-    /// may take it for the real one, or may not.
+    /// Whether a field that says where the message ends is written with another byte for `-`: the next
+    /// server may take it for the real one, or may not.
     pub fn frames_in_disguise(&self) -> bool {
-        let is_disguised = |known| self.of_kind(known).any(|field| field.name().contains(&b'_'));
+        let is_odd = |byte: &u8| !byte.is_ascii_alphanumeric() && *byte != b'-';
+        let is_disguised = |known| self.of_kind(known).any(|field| field.name().iter().any(is_odd));
         is_disguised(Known::ContentLength) || is_disguised(Known::TransferEncoding)
     }
 

@@ -24,7 +24,7 @@ pub enum Known {
     Referer,
     RequestId,
     Te,
-    /// `X-Tollgate-*`, with underscores for hyphens too.
+    /// `X-Tollgate-*`.
     Tollgate,
     Trailer,
     TransferEncoding,
@@ -33,8 +33,8 @@ pub enum Known {
 }
 
 impl Known {
-    /// Classifies a field name. Case does not matter, and `_` counts as `-`: many servers cannot
-    /// tell the two apart once a field has become an environment variable.
+    /// Classifies a field name. Case does not matter, and what is no letter or digit counts as `-`:
+    /// once a field has become an environment variable, all of them are `_` on many servers.
     pub fn of(name: &[u8]) -> Known {
         let Some(first) = name.first() else { return Known::Other };
         let names: &[Name] = match FOLDED[usize::from(*first)] {
@@ -98,12 +98,13 @@ impl Name {
     }
 }
 
-/// Each byte as names are compared: in small letters, with `-` for `_`.
+/// Each byte as names are compared: in small letters, with `-` for what is no letter or digit.
 const FOLDED: [u8; 256] = {
     let mut folded = [0; 256];
     let mut byte = 0;
     while byte < folded.len() {
-        folded[byte] = if byte == b'_' as usize { b'-' } else { (byte as u8).to_ascii_lowercase() };
+        let is_plain = (byte as u8).is_ascii_alphanumeric();
+        folded[byte] = if is_plain { (byte as u8).to_ascii_lowercase() } else { b'-' };
         byte += 1;
     }
     folded
@@ -120,9 +121,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_known_in_any_case_and_with_underscores() {
+    fn names_are_known_in_any_case_and_with_any_byte_between_words() {
         assert_eq!(Known::of(b"X-Tollgate-Plan"), Known::Tollgate);
         assert_eq!(Known::of(b"x_tollgate_plan"), Known::Tollgate);
+        assert_eq!(Known::of(b"X.Tollgate!Plan"), Known::Tollgate);
         assert_eq!(Known::of(b"X_Forwarded_For"), Known::ForwardedFor);
         assert_eq!(Known::of(b"CONTENT-LENGTH"), Known::ContentLength);
         assert_eq!(Known::of(b"Proxy-Authentication-Info"), Known::HopByHop);

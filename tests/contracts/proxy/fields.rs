@@ -63,6 +63,7 @@ async fn only_the_gateway_says_who_calls_and_from_where() {
         "x_tollgate_consumer: forged",
         "X-TOLLGATE-Plan: forged",
         "X_Tollgate-Product: forged",
+        "X.Tollgate!Consumer: forged",
         "X-Tollgate-Subscription: forged",
         "X-Tollgate-Anything: forged",
         "X-Forwarded-For: 6.6.6.6",
