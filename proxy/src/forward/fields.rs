@@ -1,8 +1,9 @@
 //! The head of a request as the upstream gets it.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
-use memchr::memmem;
+use memchr::{memchr, memmem};
 
 use super::Call;
 use crate::fields::{Field, Fields, Known, write_field};
@@ -72,22 +73,45 @@ pub fn write_without_key(field: &Field<'_>, key: &[u8], out: &mut Vec<u8>) {
 
 /// The value with the key taken out: callers put keys into cookies and send them on in `Referer`.
 pub fn without_key<'a>(value: &'a [u8], key: &[u8]) -> Cow<'a, [u8]> {
-    if !contains(value, key) {
-        return Cow::Borrowed(value);
-    }
+    let Some(mut found) = find(value, key) else { return Cow::Borrowed(value) };
     let mut clean = Vec::with_capacity(value.len());
     let mut rest = value;
-    while let Some(at) = memmem::find(rest, key) {
-        clean.extend_from_slice(&rest[..at]);
+    loop {
+        clean.extend_from_slice(&rest[..found.start]);
         clean.extend_from_slice(REDACTED);
-        rest = &rest[at + key.len()..];
+        rest = &rest[found.end..];
+        match find(rest, key) {
+            Some(next) => found = next,
+            None => break,
+        }
     }
     clean.extend_from_slice(rest);
     Cow::Owned(clean)
 }
 
 pub fn contains(value: &[u8], key: &[u8]) -> bool {
-    value.len() >= key.len() && memmem::find(value, key).is_some()
+    find(value, key).is_some()
+}
+
+/// Where the key first stands, as it is or with bytes of it percent-encoded.
+fn find(value: &[u8], key: &[u8]) -> Option<Range<usize>> {
+    if value.len() < key.len() {
+        return None;
+    }
+    if memchr(b'%', value).is_none() {
+        return memmem::find(value, key).map(|at| at..at + key.len());
+    }
+    (0..value.len()).find_map(|at| {
+        let mut rest = &value[at..];
+        for byte in key {
+            rest = rest.strip_prefix(&[*byte]).or_else(|| {
+                let (spelled, rest) = rest.strip_prefix(b"%")?.split_at_checked(2)?;
+                let spelled = u8::from_str_radix(str::from_utf8(spelled).ok()?, 16).ok()?;
+                (spelled == *byte).then_some(rest)
+            })?;
+        }
+        Some(at..value.len() - rest.len())
+    })
 }
 
 fn write_framing(head: &RequestHead, out: &mut Vec<u8>) {

@@ -13,6 +13,7 @@ async fn a_key_is_taken_where_it_may_stand_and_is_never_seen_upstream() {
     let house = House::with_product(json!({ "key_query_parameter": "api_key" })).await;
     let key = house.key();
     let bearer = format!("Authorization: Bearer {key}\r\n");
+    let spelled: String = key.bytes().map(|byte| format!("%{byte:02x}")).collect();
 
     for (target, lines) in [
         ("/orders/x".to_owned(), format!("X-API-Key: {key}\r\n")),
@@ -30,7 +31,9 @@ async fn a_key_is_taken_where_it_may_stand_and_is_never_seen_upstream() {
         ),
         ("/orders/x".to_owned(), format!("{bearer}Proxy-Authorization: Bearer {key}\r\n")),
         ("/orders/x".to_owned(), format!("{bearer}X-Mine: {key} and {key}\r\n")),
+        ("/orders/x".to_owned(), format!("{bearer}Referer: https://b/?key={spelled}%20\r\n")),
         (format!("/orders/x?mine={key}"), bearer.clone()),
+        (format!("/orders/x?a=%7&mine={spelled}&b=%20"), bearer.clone()),
         (format!("/orders/{key}/x"), bearer.clone()),
     ] {
         let answer = house.ask(request(&target, &lines)).await;
@@ -41,7 +44,7 @@ async fn a_key_is_taken_where_it_may_stand_and_is_never_seen_upstream() {
         }
         assert_eq!(answer.status, 200, "{target} {lines}: {}", answer.text());
         let seen = house.origin.seen().pop().unwrap();
-        assert!(!seen.head.contains(key), "{}", seen.head);
+        assert!(!seen.head.contains(key) && !seen.head.contains(&spelled), "{}", seen.head);
         assert!(seen.values("X-API-Key").is_empty() && seen.values("Authorization").is_empty());
     }
 }
