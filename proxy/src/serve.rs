@@ -71,7 +71,8 @@ pub async fn serve(
     let now = gateway.clock.now();
     let request = core.request_id(now.wall);
     if head.target.first_segment().0 == OWN_SEGMENT {
-        return served(serve_own(core, request, now, head, &mut last.credential, responder).await);
+        let own = serve_own(core, peer, request, now, head, &mut last.credential, responder);
+        return served(own.await);
     }
     let decision = decide(gateway, request, now, head, &mut last.credential).await;
     let decided_at_ns = gateway.clock.monotonic_ns();
@@ -108,15 +109,8 @@ async fn refuse_call(
 ) -> std::io::Result<()> {
     let gateway = &core.gateway;
     let Refused { product, limits, .. } = refused;
-    let without_key =
-        matches!(refused.refusal, Refusal::CredentialMissing | Refusal::CredentialInvalid);
-    // Whom a proxy brings is looked for only where it matters.
-    let caller = || caller_address(&gateway.settings, peer.address.ip(), fields);
-    let refusal = if without_key && gateway.flood.too_many(caller(), now.monotonic_ns) {
-        Refusal::Overloaded
-    } else {
-        refused.refusal
-    };
+    let is_flood = is_flood(core, peer, fields, now, refused.refusal);
+    let refusal = if is_flood { Refusal::Overloaded } else { refused.refusal };
     let metrics = product.as_ref().map_or(&gateway.metrics.unrouted, |product| &product.metrics);
     metrics.refused(refusal);
     let limits =
@@ -124,9 +118,19 @@ async fn refuse_call(
     refuse(refusal, limits, request, now.wall, responder).await
 }
 
+/// Whether an address has come with too many unknown keys. Whom a proxy brings is looked for only where it
+/// matters.
+fn is_flood(core: &Core, peer: &Peer, fields: &Fields, now: Now, refusal: Refusal) -> bool {
+    let gateway = &core.gateway;
+    let caller = || caller_address(&gateway.settings, peer.address.ip(), fields);
+    matches!(refusal, Refusal::CredentialMissing | Refusal::CredentialInvalid)
+        && gateway.flood.too_many(caller(), now.monotonic_ns)
+}
+
 /// `GET /.tollgate/usage`: the caller's own limits, whatever product they are for.
 async fn serve_own(
     core: &Core,
+    peer: &Peer,
     request: RequestId,
     now: Now,
     head: &mut RequestHead,
@@ -138,6 +142,8 @@ async fn serve_own(
     let (caller, plan) = match found {
         Ok(found) => found,
         Err(refusal) => {
+            let is_flood = is_flood(core, peer, &head.fields, now, refusal);
+            let refusal = if is_flood { Refusal::Overloaded } else { refusal };
             gateway.metrics.unrouted.refused(refusal);
             return refuse(refusal, None, request, now.wall, responder).await;
         }

@@ -80,8 +80,8 @@ section! {
         /// Connections at once from one address (an IPv6 /64 is one). Room for an office behind
         /// one address, too little to fill the house. Trusted proxies are exempt.
         connections_per_address_max: usize = 1_000, 1..=1_000_000;
-        /// Unknown keys per second that one address may try before it is answered 503 without a
-        /// look-up. No one mistypes 100 keys a second.
+        /// Unknown keys per second that one address may try before it is answered 503 instead of
+        /// 401. No one mistypes 100 keys a second.
         unknown_key_rate: u32 = 100, 1..=1_000_000;
     }
 }
