@@ -112,7 +112,10 @@ fn overlay(
         let setting = key.to_ascii_lowercase().replace("__", ".");
         let place = Place::Environment(name.clone());
         if known.contains(&setting.as_str()) {
-            if !text.is_empty() {
+            if text.contains(char::REPLACEMENT_CHARACTER) {
+                let message = "must be Unicode".to_owned();
+                mistakes.push(Mistake { place, setting, message });
+            } else if !text.is_empty() {
                 let path: Vec<&str> = setting.split('.').collect();
                 root.set(&path, &place, &text);
             }
@@ -130,8 +133,11 @@ fn overlay(
 }
 
 /// Kubernetes gives each container the addresses of services: for one that is called `tollgate`
-/// or `tollgate-admin`, in variables that begin like settings.
+/// or `tollgate-admin`, in variables that begin like settings. Only a setting has `__` in its name.
 fn is_kubernetes_service(key: &str) -> bool {
+    if key.contains("__") {
+        return false;
+    }
     let last = |suffix| key == suffix || key.ends_with(&format!("_{suffix}"));
     let numbered = |(_, rest): (&str, &str)| rest.starts_with(|char: char| char.is_ascii_digit());
     last("SERVICE_HOST")
@@ -424,6 +430,18 @@ mod tests {
         ];
 
         assert!(variables(&set_by_kubernetes).is_ok());
+        for ours in ["TOLLGATE_PROXY__PORT", "TOLLGATE_PROXY__SERVICE_PORT"] {
+            assert!(variables(&[(ours, "80")]).is_err(), "{ours}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_unicode_is_refused() {
+        let lossy = String::from_utf8_lossy(b"/var/lib/toll\xffgate");
+
+        let mistakes = variables(&[("TOLLGATE_DATA_DIR", &lossy)]).unwrap_err();
+
+        assert_snapshot!(mistakes, @"TOLLGATE_DATA_DIR: data_dir: must be Unicode");
     }
 
     #[test]
