@@ -20,7 +20,7 @@ pub struct LagBoard {
 
 #[derive(Clone, Copy, Debug)]
 struct Progress {
-    admitted_newest: Timestamp,
+    admitted_newest: Option<Timestamp>,
     /// Records that the node says it still holds; None before it has said so.
     pending: Option<u64>,
 }
@@ -47,7 +47,7 @@ impl LagBoard {
 
     pub fn applied(&self, node: NodeId, admitted_newest: Timestamp) {
         self.with(node, |progress| {
-            progress.admitted_newest = progress.admitted_newest.max(admitted_newest);
+            progress.admitted_newest = progress.admitted_newest.max(Some(admitted_newest));
         });
     }
 
@@ -56,15 +56,16 @@ impl LagBoard {
     }
 
     /// From the newest call that the ledger has to `now`, for gateways that say they hold records
-    /// it has not; zero for those that say they hold none, which are idle and not behind.
+    /// it has not; zero for those that say they hold none, which are idle and not behind. Where the
+    /// ledger has no call yet, from the first look.
     pub fn read(&self, now: Timestamp) -> Vec<Lag> {
-        let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        let behind = |progress: &Progress| match progress.pending {
+        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let behind = |progress: &mut Progress| match progress.pending {
             Some(0) | None => 0,
-            Some(_) => progress.admitted_newest.seconds_until(now),
+            Some(_) => progress.admitted_newest.get_or_insert(now).seconds_until(now),
         };
         nodes
-            .iter()
+            .iter_mut()
             .map(|(node, progress)| Lag { node: *node, seconds: behind(progress) })
             .collect()
     }
@@ -74,7 +75,7 @@ impl LagBoard {
         if nodes.len() >= NODES_MAX && !nodes.contains_key(&node) {
             return;
         }
-        let fresh = Progress { admitted_newest: Timestamp::default(), pending: None };
+        let fresh = Progress { admitted_newest: None, pending: None };
         change(nodes.entry(node).or_insert(fresh));
     }
 }

@@ -125,6 +125,11 @@ async fn the_lag_grows_only_while_a_node_holds_records(
     let again = books.other_ledger().await;
     again.report(NODE, 5, &Default::default()).await.unwrap();
     assert_eq!(lag(&again), Some(60));
+
+    books.ledger.report(OTHER_NODE, 5, &Default::default()).await.unwrap();
+    assert_eq!(lag(&books.ledger), Some(0));
+    let later = books.ledger.lag(at("2026-11-22T12:00:09Z"));
+    assert_eq!(later.iter().map(|lag| lag.seconds).max(), Some(9));
 }
 
 #[rstest]
