@@ -8,8 +8,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 
 use reqwest::{Client, Url};
+use rustix::process::{Signal, getpid, kill_process};
 use secrecy::SecretString;
 use tempfile::TempDir;
+use tokio::signal::unix::{SignalKind, signal};
 use tollgate_config::settings::{
     AdminSettings, LogFormat, LogSettings, MetricsSettings, ProxyLimits, ProxySettings,
 };
@@ -44,8 +46,15 @@ impl Demo {
         &self.guide
     }
 
-    /// Serves until Ctrl-C.
+    /// Serves until Ctrl-C, or until its terminal is closed: a service reads its certificates again then,
+    /// and a demo has none.
     pub fn serve(self) -> ExitCode {
+        self.process.runtime().spawn(async {
+            let mut hang_up = signal(SignalKind::hangup())?;
+            hang_up.recv().await;
+            kill_process(getpid(), Signal::TERM)?;
+            Ok::<_, std::io::Error>(())
+        });
         let code = self.process.serve();
         if let Err(error) = self.directory.close() {
             tracing::warn!(%error, "the demo's directory is left");

@@ -92,13 +92,22 @@ fn the_owner_sees_the_call_as_soon_as_the_ledger_has_it() {
 
 #[test]
 fn ctrl_c_ends_the_demo_and_leaves_nothing_behind() {
+    the_demo_ends_by("INT");
+}
+
+#[test]
+fn a_terminal_that_is_closed_ends_the_demo_and_leaves_nothing_behind() {
+    the_demo_ends_by("HUP");
+}
+
+fn the_demo_ends_by(signal: &str) {
     let mut demo = demo();
     let last = demo.guide.last().unwrap();
     let (_, directory) = last.trim_end_matches('.').rsplit_once(' ').unwrap();
     let directory = PathBuf::from(directory);
     assert!(directory.exists());
 
-    demo.tollgate.signal("INT");
+    demo.tollgate.signal(signal);
     let status = demo.tollgate.wait();
 
     assert_eq!(status.code(), Some(0));
