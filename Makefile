@@ -24,8 +24,8 @@ faults-long: ## An outage of the control plane of a minute, and twenty upgrades 
 million: ## A million calls over three gateways to the bill, while gateways and the sender are killed
 	TOLLGATE_FAULT_CALLS=1000000 cargo test --test faults -- --nocapture bill::
 
-soak: ## Everything that comes and goes, three hundred rounds of it: what is left of it in memory, files and threads
-	TOLLGATE_FAULT_ROUNDS=300 cargo test --test faults -- --nocapture soak::
+soak: ## Everything that comes and goes, eight hundred rounds: what is left of it in memory, files and threads
+	TOLLGATE_FAULT_ROUNDS=800 cargo test --test faults -- --nocapture soak::
 
 simulation: ## A thousand histories of each kind of shared counting
 	TOLLGATE_SIMULATION_SEEDS=1000 cargo test --package tollgate-proxy --lib counters::lease::simulation
