@@ -6,6 +6,7 @@ use tollgate_common::time::Timestamp;
 
 use super::mark;
 use super::series::id_read;
+use super::sweep::believed;
 use crate::store::Transaction;
 use crate::store::query::query_as;
 
@@ -16,13 +17,14 @@ use crate::store::query::query_as;
 pub(super) const PERIOD_MS_MAX: i64 = 33 * 24 * 3_600_000;
 
 /// Totals and marks must be read in one transaction, so that the totals hold exactly the records
-/// that the marks speak of.
+/// that the marks speak of. A clock that is ahead hides no period.
 pub async fn read(
     db: &mut Transaction,
     node: NodeId,
     now: Timestamp,
 ) -> Result<UsageTotals, sqlx::Error> {
     let through = mark::of_node(db, node).await?;
+    let now = believed(db, now).await?;
     let rows: Vec<(Vec<u8>, i64, i64)> = query_as(
         "SELECT s.subscription, q.period_start_at, CAST(SUM(q.units) AS BIGINT)
          FROM ledger_quota q JOIN ledger_series s ON s.id = q.series

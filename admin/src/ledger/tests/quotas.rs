@@ -64,16 +64,21 @@ async fn every_period_that_may_not_have_ended_is_told_and_old_ones_are_not(
         // 31 days and an hour before the last instant that is in it.
         in_period(2, "2026-10-22T11:00:00Z"),
         in_period(3, "2026-11-22T00:00:00Z"),
+        UsageRecord { counted: false, ..call(4, "2026-11-20T00:00:00Z") },
+        UsageRecord { counted: false, ..call(5, "2026-11-21T00:00:00Z") },
     ];
     books.apply(1, &records).await.unwrap();
 
-    let mut totals = books.ledger.totals(NODE, at(NOW)).await.unwrap();
+    // And if the clock is a year ahead.
+    for now in [NOW, "2027-11-22T12:00:00Z"] {
+        let mut totals = books.ledger.totals(NODE, at(now)).await.unwrap();
 
-    totals.totals.sort_by_key(|total| total.period_start);
-    assert_eq!(
-        totals.totals,
-        [total(1, "2026-10-22T11:00:00Z", 1), total(1, "2026-11-22T00:00:00Z", 1)]
-    );
+        totals.totals.sort_by_key(|total| total.period_start);
+        assert_eq!(
+            totals.totals,
+            [total(1, "2026-10-22T11:00:00Z", 1), total(1, "2026-11-22T00:00:00Z", 1)]
+        );
+    }
 }
 
 #[rstest]
