@@ -5,8 +5,10 @@
 
 use tollgate_common::ids::NodeId;
 use tollgate_common::internal::{Absent, USAGE_BATCH_RECORDS_MAX, UsageBatch};
+use tollgate_common::time::Timestamp;
 use tollgate_common::usage::{USAGE_RECORD_BYTES, UsageRecord, UsageRecordError};
 
+use super::totals::PERIOD_MS_MAX;
 use super::window::TIME_END;
 
 /// Most units in one record. Far above any true weight, and far enough below 64 bits that the sum
@@ -95,10 +97,11 @@ impl CheckedBatch {
 
 /// Names what no gateway can have measured.
 fn out_of_bounds(record: &UsageRecord) -> Option<&'static str> {
-    let times = 0..TIME_END.0;
-    if !times.contains(&record.admitted_at.0) {
+    // A clock that was never set reads 1970, in a period that began in 1969.
+    let periods = Timestamp(-PERIOD_MS_MAX)..TIME_END;
+    if !(Timestamp(0)..TIME_END).contains(&record.admitted_at) {
         Some("the time of admission")
-    } else if !times.contains(&record.period_start.0) {
+    } else if !periods.contains(&record.period_start) {
         Some("the start of the period")
     } else if record.units.unsigned_abs() > UNITS_MAX.unsigned_abs() {
         Some("the number of units")

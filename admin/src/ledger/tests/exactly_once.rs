@@ -185,7 +185,10 @@ async fn a_record_that_no_gateway_can_have_measured_is_refused(
     let good = call(1, "2026-11-22T10:00:00Z");
     let impossible = [
         ("the time of admission", UsageRecord { admitted_at: Timestamp(i64::MAX), ..good }),
-        ("the start of the period", UsageRecord { period_start: Timestamp(-1), ..good }),
+        (
+            "the start of the period",
+            UsageRecord { period_start: at("1969-11-01T00:00:00Z"), ..good },
+        ),
         ("the number of units", UsageRecord { units: i64::MIN, ..good }),
         ("the number of bytes", UsageRecord { bytes_out: u64::MAX, ..good }),
         ("the number of calls", UsageRecord { calls: 2, ..good }),

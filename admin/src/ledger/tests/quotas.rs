@@ -53,6 +53,23 @@ async fn a_correction_in_a_later_part_gives_units_back(
 
 #[rstest]
 #[tokio::test]
+async fn a_call_by_a_clock_that_was_never_set_counts_in_the_period_that_began_before_1970(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let books = Books::new(kind).await;
+    let (start, moment) = ("1969-12-01T05:00:00Z", "1970-01-01T00:00:00Z");
+    let early = UsageRecord { period_start: at(start), ..call(1, moment) };
+
+    books.apply(1, &[early, call(2, "2026-11-10T10:00:00Z")]).await.unwrap();
+
+    assert_eq!(books.count("ledger_minute").await, 2);
+    let mut totals = books.ledger.totals(NODE, at(moment)).await.unwrap();
+    totals.totals.sort_by_key(|total| total.period_start);
+    assert_eq!(totals.totals, [total(1, start, 1), total(1, "2026-11-01T00:00:00Z", 1)]);
+}
+
+#[rstest]
+#[tokio::test]
 async fn every_period_that_may_not_have_ended_is_told_and_old_ones_are_not(
     #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
 ) {
