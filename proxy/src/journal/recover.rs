@@ -219,11 +219,7 @@ impl Epoch<'_> {
                 Seen::Headless { name, path, written, .. } => {
                     self.next_number = self.next_number.max(name.number.saturating_add(1));
                     let path_shown = path.display();
-                    if written == 0 {
-                        warn!(path = %path_shown, "a journal segment has neither a header nor records; what it held, if it held any, is lost");
-                        self.disk.remove(&path).map_err(at("remove", &path))?;
-                        continue;
-                    }
+                    // It has had its name only since its header was on the disk.
                     error!(path = %path_shown, records = written, "a journal segment has no readable header; it is kept in quarantine");
                     set_aside(self.disk, self.lane, &path)?;
                     headless.add(written);

@@ -181,6 +181,19 @@ fn records_of_a_segment_in_use_without_a_header_are_counted_as_lost() {
 }
 
 #[test]
+fn a_segment_that_reads_as_zeroes_is_damage() {
+    let damaged = killed_with_reserve(0);
+    let in_use = &last_segments(damaged.path())[0];
+    let zeroes = vec![0; fs::metadata(in_use).unwrap().len() as usize];
+    fs::write(in_use, zeroes).unwrap();
+
+    let journal = open(damaged.path());
+
+    assert_eq!(deliver(&journal, 1_000).len() as u64, SLOTS * 2);
+    assert_eq!((journal.stats().quarantined, quarantined(damaged.path())), (1, 1));
+}
+
+#[test]
 fn a_segment_that_was_only_in_reserve_loses_nothing_without_a_header() {
     let damaged = killed_with_reserve(0);
     behead(&last_segments(damaged.path())[1]);
@@ -188,7 +201,7 @@ fn a_segment_that_was_only_in_reserve_loses_nothing_without_a_header() {
     let journal = open(damaged.path());
 
     assert_eq!(deliver(&journal, 1_000).len() as u64, SLOTS * 2 + 5);
-    assert_eq!((journal.stats().lost, journal.stats().quarantined), (0, 0));
+    assert_eq!((journal.stats().lost, journal.stats().quarantined), (0, 1));
 }
 
 #[test]
