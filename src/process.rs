@@ -85,6 +85,8 @@ struct Ground {
     /// New ones, or those of the process that this one relieves.
     sockets: Sockets,
     relieves: bool,
+    /// Every part is up.
+    has_come_up: CancellationToken,
     /// What the two halves of a process know each other by, or all processes of a fleet.
     node_token: SecretString,
 }
@@ -119,6 +121,7 @@ impl Process {
             admin: admin.as_ref().map(Admin::address),
             metrics,
         };
+        ground.has_come_up.cancel();
         let taken = ground.take_over(inherited)?;
         let Ground { settings, runtime, status, sockets, .. } = ground;
         Ok(Self {
@@ -176,6 +179,7 @@ impl Ground {
             status,
             sockets: inherited.map(|inherited| inherited.sockets().clone()).unwrap_or_default(),
             relieves: inherited.is_some(),
+            has_come_up: CancellationToken::new(),
         }
     }
 
@@ -187,7 +191,9 @@ impl Ground {
             .map_err(|error| format!("cannot listen on {address}: {error}"))?;
         let bound = socket.local_addr()?;
         let _inside = self.runtime.enter();
-        Ok((bound, status_server::start(socket, self.status.clone())?))
+        // Until this process serves, the one that it relieves answers on the socket that both have.
+        let begins = self.relieves.then(|| self.has_come_up.clone());
+        Ok((bound, status_server::start(socket, self.status.clone(), begins)?))
     }
 
     fn start_admin(&self) -> Result<Option<Admin>, Failure> {

@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tollgate_common::connections::Slots;
 
 use crate::status::Status;
@@ -32,12 +33,19 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Serves until the task is aborted. Needs a runtime.
-pub fn start(socket: TcpListener, status: Arc<Status>) -> std::io::Result<JoinHandle<()>> {
+/// Serves until the task is aborted, from when `begins` is cancelled on. Needs a runtime.
+pub fn start(
+    socket: TcpListener,
+    status: Arc<Status>,
+    begins: Option<CancellationToken>,
+) -> std::io::Result<JoinHandle<()>> {
     let listener = tokio::net::TcpListener::from_std(socket)?;
     let slots = Slots::new(CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, Vec::new());
     let slots = Arc::new(slots);
     Ok(tokio::spawn(async move {
+        if let Some(begins) = begins {
+            begins.cancelled().await;
+        }
         loop {
             let Ok((stream, peer)) = listener.accept().await else {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -143,6 +151,7 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::status::Serving;
 
     fn asked(head: &str) -> Answer {
         answer(head.as_bytes(), &Status::default())
@@ -161,7 +170,7 @@ mod tests {
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
         socket.set_nonblocking(true).unwrap();
         let address = socket.local_addr().unwrap();
-        let serving = start(socket, Arc::default()).unwrap();
+        let serving = start(socket, Arc::default(), None).unwrap();
         let mut silent = Vec::new();
         for _ in 0..CONNECTIONS_PER_ADDRESS_MAX {
             silent.push(TcpStream::connect(address).await.unwrap());
@@ -172,6 +181,36 @@ mod tests {
 
         assert!(read.is_err());
         serving.abort();
+    }
+
+    #[tokio::test]
+    async fn until_a_process_serves_the_one_before_it_answers_on_their_socket() {
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let address = socket.local_addr().unwrap();
+        let [before, after] = [Arc::<Status>::default(), Arc::default()];
+        before.started(Serving::default());
+        let begins = CancellationToken::new();
+        let successor = start(socket.try_clone().unwrap(), after, Some(begins.clone())).unwrap();
+        let predecessor = start(socket, before, None).unwrap();
+        let readiness = async || {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"GET /readyz HTTP/1.1\r\n\r\n").await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+
+        for _ in 0..20 {
+            let answer = readiness().await;
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        }
+
+        predecessor.abort();
+        begins.cancel();
+        let answer = readiness().await;
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        successor.abort();
     }
 
     #[test]
