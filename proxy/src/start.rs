@@ -256,6 +256,11 @@ impl Running {
         self.server.reload();
     }
 
+    /// Ready when a core has stopped accepting though nobody told it to.
+    pub async fn failed(&self) {
+        self.server.failed().await;
+    }
+
     /// Stops accepting, lets calls end, delivers what can be delivered, and closes the journal.
     /// Says how many connections were cut.
     pub async fn stop(self, drain_timeout: Duration) -> usize {

@@ -1,5 +1,6 @@
 //! From the first call to the end: reloads, and the order to stop.
 
+use std::future::pending;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::signals::Order;
 const CONTROL_STOP_MAX: Duration = Duration::from_secs(10);
 
 impl Process {
-    /// Serves until it is told to stop, then stops. A second signal ends it at once.
+    /// Serves until it is told to stop or cannot go on, then stops. A second signal ends it at once.
     pub fn serve(mut self) -> ExitCode {
         let taken = self.taken.take();
         let (proxy, admin) = (&self.proxy, &self.admin);
@@ -28,16 +29,34 @@ impl Process {
             }
             tell_service_manager(&[NotifyState::Ready]);
         };
-        let order = self.runtime.block_on(self.signals.wait(taken, reload));
-        tracing::info!(reason = order.reason(), "the process stops");
+        let failed = async {
+            match proxy {
+                Some(proxy) => proxy.failed().await,
+                None => pending().await,
+            }
+        };
+        let order = self.runtime.block_on(async {
+            tokio::select! {
+                order = self.signals.wait(taken, reload) => Some(order),
+                () = failed => None,
+            }
+        });
+        match order {
+            Some(order) => tracing::info!(reason = order.reason(), "the process stops"),
+            None => tracing::error!("a core accepts no connections any more: the process stops"),
+        }
         tell_service_manager(&[NotifyState::Stopping]);
-        if order == Order::Relieved {
+        if order == Some(Order::Relieved) {
             // Health checks are the successor's: they come by the same socket. And if it ends before its
             // time, another can listen where it did.
             self.status_server.abort();
             self.sockets.close_all();
         }
-        self.stop()
+        match (order, self.stop()) {
+            // To be started again.
+            (None, _) => ExitCode::FAILURE,
+            (Some(_), stopped) => stopped,
+        }
     }
 
     fn stop(self) -> ExitCode {
