@@ -127,6 +127,7 @@ struct Inner {
     room_trouble: Trouble,
     keep_trouble: Trouble,
     adopt_trouble: Trouble,
+    gone_trouble: Trouble,
 }
 
 /// Whether new calls may be admitted, on a cache line that changes only when the answer does.
@@ -470,6 +471,7 @@ impl Inner {
                 filled: VecDeque::new(),
                 is_failing: false,
                 is_over: false,
+                is_gone: false,
                 is_closed: false,
                 next_number: 0,
             }),
@@ -498,6 +500,7 @@ impl Inner {
             adopt_trouble: Trouble::new(
                 "the lane of a process that has ended cannot be taken over",
             ),
+            gone_trouble: Trouble::new("its files were taken away; new calls are refused"),
         };
         inner.runs.lock().run_mut(epoch);
         let mut lanes = inner.lanes.lock();

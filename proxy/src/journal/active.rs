@@ -24,6 +24,8 @@ pub struct Active {
     pub is_failing: bool,
     /// The journal holds more than it may.
     pub is_over: bool,
+    /// The file that is appended to is not where the journal looks for it.
+    pub is_gone: bool,
     pub is_closed: bool,
     /// For the name of the next file.
     pub next_number: u64,
@@ -33,7 +35,7 @@ impl Active {
     /// Whether new calls may be admitted.
     pub fn accepts(&self) -> bool {
         let has_room = self.next.is_some() || self.segment.room() > self.reserve();
-        has_room && !self.is_failing && !self.is_over && !self.is_closed
+        has_room && !(self.is_failing || self.is_over || self.is_gone || self.is_closed)
     }
 
     fn reserve(&self) -> u64 {

@@ -103,9 +103,11 @@ impl Inner {
     pub(super) fn prepare_next(&self) {
         let _one_at_a_time = self.preparing.lock();
         let bytes = self.bytes();
+        let is_gone = self.gone_trouble.of(self.find_segment()).is_none();
         let (first, number) = {
             let mut active = self.active.lock();
             active.is_over = bytes > self.options.bytes_max;
+            active.is_gone = is_gone;
             self.gate.set(active.accepts());
             if active.next.is_some() || active.filled.len() >= UNSYNCED_SEGMENTS_MAX {
                 return;
@@ -125,6 +127,15 @@ impl Inner {
         self.gate.set(active.accepts());
     }
 
+    /// Looks whether what is appended to can be found again.
+    fn find_segment(&self) -> Result<(), FileError> {
+        let (path, file) = {
+            let Open { path, file, .. } = &self.active.lock().segment;
+            (path.clone(), file.clone())
+        };
+        Open::find(&path, &file)
+    }
+
     pub(super) fn prepare(&self, name: SegmentName, first: u64) -> Result<Open, FileError> {
         let header = Header {
             node: self.node,
@@ -139,10 +150,18 @@ impl Inner {
     pub(super) fn keep_lanes(&self) {
         let mut lanes = self.lanes.lock();
         // Room is made first: on a full disk, the marks cannot be written before.
-        let kept = lanes.held.iter_mut().enumerate().try_for_each(|(index, lane)| {
+        let mut held = lanes.held.iter_mut().enumerate().filter(|(_, lane)| lane.held.is_held());
+        let kept = held.try_for_each(|(index, lane)| {
             self.fold(lane, index)?;
             self.write_marks(lane, index)?;
-            Checkpoint::keep_spare(&*self.disk, &lane.held.dir, self.options.segment_bytes)
+            if index == 0 || self.runs.lock().has_lane(index) {
+                let segment_bytes = self.options.segment_bytes;
+                return Checkpoint::keep_spare(&*self.disk, &lane.held.dir, segment_bytes);
+            }
+            // Nothing is left to be done there: the next process need not make a lane of its own.
+            Checkpoint::remove_spare(&*self.disk, &lane.held.dir)?;
+            lane.held.let_go();
+            Ok(())
         });
         self.keep_trouble.of(kept);
         let adopted = self.adopt(&mut lanes);

@@ -1,9 +1,9 @@
 //! One file of the journal, from its preparation to its end.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::Seek;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Seek};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -126,6 +126,16 @@ impl Open {
             seed: header.salt.seed(),
             mapped,
         })
+    }
+
+    /// Whether its name still leads to it.
+    pub fn find(path: &Path, file: &File) -> Result<(), FileError> {
+        let place = |found: Metadata| (found.dev(), found.ino());
+        let found = fs::metadata(path).map(place).map_err(at("find", path))?;
+        if found == file.metadata().map(place).map_err(at("look at", path))? {
+            return Ok(());
+        }
+        Err(at("find", path)(io::Error::other("another file is in its place")))
     }
 
     pub fn capacity(&self) -> u64 {

@@ -49,6 +49,21 @@ fn an_upgrade_hands_over_every_record_and_every_count() {
 }
 
 #[test]
+fn a_journal_whose_files_are_taken_away_takes_no_calls_until_they_are_back() {
+    let dir = directory();
+    let journal = open(dir.path());
+    append(&journal, [1]);
+    let (place, elsewhere) = (dir.path().join("journal"), dir.path().join("elsewhere"));
+
+    fs::rename(&place, &elsewhere).unwrap();
+    eventually(|| (!journal.accepts()).then_some(()));
+    fs::rename(&elsewhere, &place).unwrap();
+    eventually(|| journal.accepts().then_some(()));
+    fs::remove_dir_all(&place).unwrap();
+    eventually(|| (!journal.accepts()).then_some(()));
+}
+
+#[test]
 fn to_ask_what_the_ledger_holds_forgets_nothing_of_what_a_predecessor_counts() {
     let dir = directory();
     let old = open(dir.path());
