@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -96,12 +97,24 @@ impl Checkpoint {
         disk.allocate(&file, needed).map_err(at("reserve space for", &spare))
     }
 
+    /// Gives back what was reserved.
+    pub fn remove_spare(disk: &dyn Disk, lane: &Path) -> Result<(), FileError> {
+        let spare = spare_path(lane);
+        match disk.remove(&spare) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(at("remove", &spare)(error))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// Adds the records of a segment that are not in the totals yet.
     pub fn fold(
         &mut self,
         epoch: u64,
         records: impl Iterator<Item = Result<(u64, Payload), FileError>>,
     ) -> Result<(), FileError> {
+        let known_newest = self.totals.keys().map(|(_, period_start)| *period_start).max();
         let folded = self.folded.entry(epoch).or_insert(0);
         let mut newest = Timestamp(i64::MIN);
         for record in records {

@@ -38,10 +38,21 @@ const START_TRIES: u32 = 100;
 /// `BTRFS_SUPER_MAGIC` of Linux.
 const BTRFS_MAGIC: rustix::fs::FsWord = 0x9123_683e;
 
-/// A lane that this process holds, until the lock is dropped.
+/// A lane that this process holds, until it lets go of it.
 pub struct HeldLane {
     pub dir: PathBuf,
-    _lock: File,
+    lock: Option<File>,
+}
+
+impl HeldLane {
+    pub fn is_held(&self) -> bool {
+        self.lock.is_some()
+    }
+
+    /// Another process may write there from now on. It can still be read.
+    pub fn let_go(&mut self) {
+        self.lock = None;
+    }
 }
 
 pub struct Directory {
@@ -105,7 +116,7 @@ pub fn try_hold(lane: &Path) -> Result<Option<HeldLane>, FileError> {
     let path = lane.join("lock");
     let lock = create_or_open(&path)?;
     match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(HeldLane { dir: lane.to_owned(), _lock: lock })),
+        Ok(()) => Ok(Some(HeldLane { dir: lane.to_owned(), lock: Some(lock) })),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(at("lock", &path)(error.into())),
     }

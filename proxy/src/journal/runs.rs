@@ -53,6 +53,11 @@ impl Runs {
         is_last
     }
 
+    /// Whether something of a lane is left.
+    pub fn has_lane(&self, lane: usize) -> bool {
+        self.0.values().any(|run| run.lane == lane)
+    }
+
     pub fn marks(&self, lane: usize) -> Marks {
         let runs = self.0.iter().filter(|(_, run)| run.lane == lane);
         runs.map(|(epoch, run)| (*epoch, run.acknowledged)).collect()

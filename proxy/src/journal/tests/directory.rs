@@ -49,6 +49,32 @@ fn an_upgrade_hands_over_every_record_and_every_count() {
 }
 
 #[test]
+fn upgrades_one_after_another_need_two_lanes() {
+    let dir = directory();
+    let mut running = open(dir.path());
+    for n in 1..=5 {
+        append(&running, [n]);
+        let next = Journal::open_beside(options(dir.path()), NOW).unwrap();
+        running.close().unwrap();
+        let mut others = next.others();
+        eventually(|| (*others.borrow_and_update() == 0).then_some(()));
+        assert_eq!(numbers(&deliver(&next, 10)), [n]);
+        next.confirm();
+        next.inner.keep_lanes();
+        running = next;
+    }
+
+    let names = fs::read_dir(dir.path().join("journal")).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let lanes: Vec<String> = names.filter(|name| name.starts_with("lane-")).collect();
+    assert_eq!(lanes.len(), 2, "{lanes:?}");
+    let spare = |lane: &&String| dir.path().join("journal").join(lane).join("spare").exists();
+    assert_eq!(lanes.iter().filter(spare).count(), 1);
+    assert_eq!(running.totals().unwrap().values().sum::<i64>(), 15);
+    assert_eq!(running.marks().len(), 6, "no epoch is forgotten");
+}
+
+#[test]
 fn a_journal_whose_files_are_taken_away_takes_no_calls_until_they_are_back() {
     let dir = directory();
     let journal = open(dir.path());
