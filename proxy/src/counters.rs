@@ -61,6 +61,15 @@ pub trait Counters: Send + Sync {
     fn state(&self) -> CountersState;
 }
 
+/// A period that has begun goes on when the clock is set back by no more: clocks differ by as much, and
+/// are put right by as much, at its start too.
+const SET_BACK_MS_MAX: i64 = 60_000;
+
+/// Whether a period that was entered is still counted in.
+fn goes_on(period: Period, now: Timestamp) -> bool {
+    period.start <= now.plus_ms(SET_BACK_MS_MAX) && now < period.end
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CountersState {
     /// Shared counters can be asked; those of this process always can.

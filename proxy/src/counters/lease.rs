@@ -161,7 +161,14 @@ impl Lease {
     /// Begins a period; `past` is what earlier processes of this node have used in it.
     pub fn enter(&mut self, period: Period, past: i64, is_past_whole: bool) {
         self.quota.enter(period, past, is_past_whole);
-        self.is_unseeded = false;
+        if std::mem::take(&mut self.is_unseeded) {
+            // Who has waited in vain has waited for what the ledger says of the period before.
+            self.is_late = false;
+        }
+        // What is under way was about another period, or about this one before it was left.
+        if let Some(asked) = &mut self.asked {
+            asked.quota = None;
+        }
     }
 
     /// What earlier processes had used besides, as far as it becomes known later.

@@ -24,7 +24,9 @@ use tollgate_common::time::{Now, Timestamp};
 
 use super::seeds::Seeds;
 use super::shared::Entry;
-use super::{Counters, CountersState, Drawing, Drawn, Limits, QuotaLeft, RateLeft, Verdict};
+use super::{
+    Counters, CountersState, Drawing, Drawn, Limits, QuotaLeft, RateLeft, Verdict, goes_on,
+};
 use crate::snapshot::plan::PlanEntry;
 use crate::snapshot::subscriber::Subscriber;
 
@@ -187,9 +189,11 @@ impl Counters for LocalCounters {
 
     fn correct(&self, subscriber: &Subscriber, period: Period, units: i64) {
         let mut used = subscriber.balance().quota.lock();
-        // A call belongs to the period of its admission: one that has ended is not touched.
+        // A call belongs to the period of its admission, and touches no other.
         if used.period.start == period.start {
             used.units += units;
+        } else {
+            self.seeds.lock().correct(subscriber.id(), period.start, units);
         }
     }
 
@@ -212,10 +216,8 @@ impl Counters for LocalCounters {
     ) {
         // Held while the seeds are looked at: a period is entered under the same lock.
         let mut used = subscriber.map(|subscriber| subscriber.balance().quota.lock());
-        if let Some(used) = used.as_mut().filter(|used| used.period.start >= period_start) {
-            if used.period.start == period_start {
-                used.units += units;
-            }
+        if let Some(used) = used.as_mut().filter(|used| used.period.start == period_start) {
+            used.units += units;
             return;
         }
         self.seeds.lock().add(subscription, period_start, units);
@@ -253,7 +255,8 @@ impl LocalCounters {
         }
     }
 
-    /// Moves on to the period that `now` falls into; never back, whatever the wall clock does.
+    /// Moves on to the period that `now` falls into, and back from one that a clock which was ahead has
+    /// begun. What is left behind is kept, so no quota is granted again.
     fn enter_period(
         &self,
         used: &mut QuotaUsed,
@@ -262,15 +265,17 @@ impl LocalCounters {
         now: Now,
     ) {
         let Some(time_zone) = &plan.quota_time_zone else { return };
-        if used.period.contains(now.wall) || now.wall < used.period.start {
+        if goes_on(used.period, now.wall) {
             return;
         }
         let (id, started_at) = (subscriber.id(), subscriber.started_at());
         let mut seeds = self.seeds.lock();
         let starts = seeds.starts(id);
         let period = running(plan.rules.period, time_zone, started_at, now.wall, starts);
-        let before = if period.began_with(used.period.start) { used.units } else { 0 };
-        *used = QuotaUsed { period, units: before + seeds.take(id, period) };
+        if used.period != Period::default() {
+            seeds.add(id, used.period.start, used.units);
+        }
+        *used = QuotaUsed { period, units: seeds.take(id, period) };
     }
 }
 

@@ -31,7 +31,7 @@ use super::lease::exchange::Process;
 use super::lease::roll::{BUCKETS, Roll};
 use super::lease::terms::{QuotaTerms, Terms};
 use super::seeds::Seeds;
-use super::{Counters, CountersState, Drawing, Drawn, Limits};
+use super::{Counters, CountersState, Drawing, Drawn, Limits, goes_on};
 use crate::snapshot::catalog::Catalog;
 use crate::snapshot::plan::PlanEntry;
 use crate::snapshot::subscriber::Subscriber;
@@ -177,8 +177,7 @@ impl Inner {
         desk.lease.set_terms(terms, now.monotonic_ns);
         let Some(time_zone) = &plan.quota_time_zone else { return };
         let known = desk.lease.period();
-        // Never back, whatever the wall clock does.
-        if known.contains(now.wall) || now.wall < known.start {
+        if goes_on(known, now.wall) {
             return;
         }
         let (id, started_at) = (subscriber.id(), subscriber.started_at());
@@ -186,9 +185,11 @@ impl Inner {
         let starts = past.starts(id);
         let period = running(plan.rules.period, time_zone, started_at, now.wall, starts);
         if period.start != known.start {
-            let before = if period.began_with(known.start) { desk.lease.quota_used() } else { 0 };
+            if known != Period::default() {
+                past.add(id, known.start, desk.lease.quota_used());
+            }
             // The journal may have lost what the counters still know.
-            desk.lease.enter(period, before + past.take(id, period), false);
+            desk.lease.enter(period, past.take(id, period), false);
         }
     }
 
@@ -258,8 +259,13 @@ impl Counters for SharedCounters {
     fn correct(&self, subscriber: &Subscriber, period: Period, units: i64) {
         let entry = self.0.entry(subscriber);
         let mut desk = entry.desk.lock();
-        desk.lease.correct(period, units);
-        self.0.watch(entry, &mut desk);
+        // A call belongs to the period of its admission, and touches no other.
+        if desk.lease.period().start == period.start {
+            desk.lease.correct(period, units);
+            self.0.watch(entry, &mut desk);
+        } else {
+            self.0.past.lock().correct(subscriber.id(), period.start, units);
+        }
     }
 
     fn look(&self, subscriber: &Subscriber, plan: &PlanEntry, now: Now) -> Limits {

@@ -3,6 +3,7 @@
 mod faults;
 mod forms;
 mod inquiry;
+mod period;
 mod roll;
 mod script;
 
@@ -105,11 +106,15 @@ impl Counting {
     }
 
     async fn draw(&self, number: u8) -> Verdict {
+        self.draw_at(number, self.clock.now()).await.verdict
+    }
+
+    async fn draw_at(&self, number: u8, now: Now) -> Drawn {
         let subscriber = self.catalog.subscriber(subscription_id(number)).unwrap();
         let plan = self.catalog.tables().plan(subscriber.plan()).unwrap().clone();
-        match self.counters.draw(&subscriber, &plan, 1, self.clock.now()) {
-            Drawing::Done(drawn) => drawn.verdict,
-            Drawing::Waiting(waiting) => waiting.await.verdict,
+        match self.counters.draw(&subscriber, &plan, 1, now) {
+            Drawing::Done(drawn) => drawn,
+            Drawing::Waiting(waiting) => waiting.await,
         }
     }
 

@@ -69,6 +69,28 @@ fn a_wall_clock_that_runs_back_opens_no_quota_again() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_leaves_the_running_period_as_it_was() {
+    let desk = Desk::at(NOON);
+    let plan = two_in("UTC", PeriodKind::CalendarMonth);
+    assert_eq!(desk.admitted(&plan, 1), 1);
+    let march = desk.draw(&plan, 0).limits.period;
+    desk.clock.set_wall(moment("2027-04-14T12:00:00Z"));
+    assert_eq!(desk.admitted(&plan, 1), 1);
+    // A call of then has ended meanwhile, and does not count.
+    desk.counters.correct(&desk.subscriber, march, -1);
+
+    desk.clock.set_wall(moment(NOON));
+    assert_eq!(desk.admitted(&plan, 3), 2);
+    assert_eq!(desk.draw(&plan, 0).limits.period, march);
+
+    desk.clock.set_wall(moment("2026-04-01T00:00:00Z"));
+    assert_eq!(desk.admitted(&plan, 3), 2);
+    // What passed ahead of its time counts in its period.
+    desk.clock.set_wall(moment("2027-04-20T00:00:00Z"));
+    assert_eq!(desk.admitted(&plan, 3), 1);
+}
+
+#[test]
 fn what_a_call_of_an_earlier_period_gives_back_does_not_touch_the_new_one() {
     let desk = Desk::at("2026-02-28T23:59:59Z");
     let plan = two_in("UTC", PeriodKind::CalendarMonth);

@@ -4,7 +4,7 @@ use super::*;
 use crate::counters::QuotaLeft;
 
 impl Counting {
-    async fn inquire(&self, number: u8) -> QuotaLeft {
+    pub async fn inquire(&self, number: u8) -> QuotaLeft {
         let subscriber = self.catalog.subscriber(subscription_id(number)).unwrap();
         let plan = self.catalog.tables().plan(subscriber.plan()).unwrap().clone();
         self.counters.inquire(&subscriber, &plan, self.clock.now()).await.quota.unwrap()
