@@ -128,7 +128,10 @@ impl Checkpoint {
                 add(&mut self.totals, &record);
             }
         }
-        let oldest = Timestamp(newest.0.saturating_sub(PERIOD_MS_MAX));
+        // A clock that was ahead for a call makes nothing old.
+        let believed =
+            known_newest.map_or(newest, |known| newest.min(known.plus_ms(PERIOD_MS_MAX)));
+        let oldest = believed.plus_ms(-PERIOD_MS_MAX);
         self.totals.retain(|(_, period_start), _| *period_start >= oldest);
         Ok(())
     }

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tollgate_common::ids::SubscriptionId;
+use tollgate_common::usage::UsageRecord;
 use uuid::Uuid;
 
 use super::fixture::*;
+use crate::journal::checkpoint::Checkpoint;
 use crate::journal::{AcknowledgeError, AppendError, Journal, JournalOptions, SyncMode, inspect};
 
 #[test]
@@ -235,4 +237,28 @@ fn totals(numbers: impl Iterator<Item = u64>) -> crate::journal::Totals {
         *totals.entry((subscription, PERIOD)).or_default() += n as i64;
     }
     totals
+}
+
+#[test]
+fn what_is_counted_is_kept_for_its_period_and_beyond_a_clock_that_was_ahead() {
+    const YEAR_MS: i64 = 366 * 86_400_000;
+    let mut checkpoint = Checkpoint::default();
+    let mut fold = |sequence: u64, ahead_ms: i64| {
+        let record = record(1);
+        let record = UsageRecord {
+            admitted_at: record.admitted_at.plus_ms(ahead_ms),
+            period_start: record.period_start.plus_ms(ahead_ms),
+            ..record
+        };
+        checkpoint.fold(1, [Ok((sequence, record.encode()))].into_iter()).unwrap();
+        let mut starts: Vec<_> = checkpoint.totals.keys().map(|(_, start)| *start).collect();
+        starts.sort_unstable();
+        starts
+    };
+    let ahead = PERIOD.plus_ms(YEAR_MS);
+
+    assert_eq!(fold(1, 0), [PERIOD]);
+    assert_eq!(fold(2, YEAR_MS), [PERIOD, ahead]);
+    assert_eq!(fold(3, 0), [PERIOD, ahead]);
+    assert_eq!(fold(4, YEAR_MS), [ahead], "by now it is over");
 }
