@@ -9,6 +9,7 @@ mod proxy;
 mod serve;
 mod signals;
 
+use std::fs::File;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -232,18 +233,23 @@ impl Ground {
         if self.told_to_stop.is_cancelled() {
             return Ok(None);
         }
-        let taken = self.offer_sockets()?;
-        if let Some(inherited) = inherited {
-            relieve(inherited, &self.sockets)?;
-        }
-        Ok(taken)
+        let Some(inherited) = inherited else { return self.offer_sockets() };
+        relieve(inherited, &self.sockets)?;
+        // From here on nobody else serves.
+        Ok(self.offer_sockets().unwrap_or_else(|error| {
+            tracing::error!(%error, "no successor can take over");
+            None
+        }))
     }
 
     /// From now on a successor can take over.
     fn offer_sockets(&self) -> Result<Option<JoinHandle<()>>, Failure> {
         let Some(path) = &self.settings.proxy.upgrade_socket else { return Ok(None) };
+        let data_dir = &self.settings.data_dir;
+        let data = File::open(data_dir).map_err(|error| at(data_dir, error))?;
         let _inside = self.runtime.enter();
-        let offer = Offer::new(path, self.sockets.clone()).map_err(|error| at(path, error))?;
+        let offer =
+            Offer::new(path, self.sockets.clone(), data).map_err(|error| at(path, error))?;
         Ok(Some(self.runtime.spawn(offer.taken())))
     }
 }
@@ -280,12 +286,23 @@ fn terminators(admin: &Option<Admin>, proxy: &Option<Proxy>) -> Vec<(Listener, T
     admin.chain(proxy).map(|(listener, found)| (listener, found.clone())).collect()
 }
 
-/// Asks the process that runs, if there is one, for its sockets. That this process can offer its own
-/// in turn is made sure of now, not when it already serves.
+/// Asks the process that runs, if there is one, for its sockets. That this process goes on with the same
+/// data, and can offer its own sockets in turn, is made sure of now, not when it already serves.
 fn inherit(settings: &Settings) -> Result<Option<Inherited>, Failure> {
     let Some(path) = &settings.proxy.upgrade_socket else { return Ok(None) };
     hand_over::try_place(path).map_err(|error| at(path, error))?;
-    hand_over::ask(path).map_err(|error| at(path, error))
+    let Some(inherited) = hand_over::ask(path).map_err(|error| at(path, error))? else {
+        return Ok(None);
+    };
+    let ours = settings.data_dir.canonicalize().map_err(|error| at(&settings.data_dir, error))?;
+    match inherited.data_elsewhere(&ours).map_err(|error| at(&ours, error))? {
+        None => Ok(Some(inherited)),
+        Some(theirs) => {
+            let (ours, theirs) = (ours.display(), theirs.display());
+            Err(format!("data_dir: the process to relieve has its data in {theirs}, not in {ours}")
+                .into())
+        }
+    }
 }
 
 /// Tells the process that ran before to stop: this one accepts.

@@ -158,6 +158,30 @@ fn a_file_in_the_place_of_the_upgrade_socket_is_left_as_it_is() {
 }
 
 #[test]
+fn an_upgrade_goes_on_with_the_data_of_the_process_that_runs_or_not_at_all() {
+    let [data_dir, other] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let with = |directory: &TempDir| {
+        let mut command = tollgate::command(BINARY, &["run"]);
+        command.envs(on_free_ports(directory));
+        command.env("TOLLGATE_PROXY__UPGRADE_SOCKET", data_dir.path().join("upgrade.sock"));
+        command
+    };
+    let mut first = Tollgate::start(with(&data_dir), &["proxy", "metrics"]);
+
+    let output = with(&other).output().unwrap();
+
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    for directory in [&data_dir, &other] {
+        assert!(said.contains(directory.path().to_str().unwrap()), "{said}");
+    }
+    assert_eq!(get(first.address("metrics"), "/readyz").status, 200);
+    let second = Tollgate::start(with(&data_dir), &["proxy", "metrics"]);
+    assert_eq!(first.wait().code(), Some(0));
+    assert_eq!(get(second.address("metrics"), "/readyz").status, 200);
+}
+
+#[test]
 fn two_control_planes_do_not_share_a_file() {
     let data_dir = tempfile::tempdir().unwrap();
     let first = start("admin", &data_dir, &["admin"]);

@@ -9,19 +9,21 @@
 //! hand_over::try_place(&path)?;                        // before anything else is started
 //! let inherited = hand_over::ask(&path)?;              // None: nobody runs
 //! let sockets = inherited.sockets();  ..  server::run(&options, &sockets, ..)?
-//! let offer = Offer::new(&path, sockets.clone())?;     // from now on successors come to us
 //! inherited.confirm()?;                                // the old one drains
+//! let offer = Offer::new(&path, sockets.clone(), data)?; // from now on successors come to us
 //! offer.taken().await;                                 // then it is our turn
 //! ```
 //!
 //! The message: [`MAGIC`], the length of what follows (u32 LE), names of sockets with a line feed
 //! after each; the descriptors go with its first byte, in the same order. The answer is [`READY`].
+//! One of the descriptors is no socket but the directory of the data, named [`DATA`]: to a version that
+//! does not know of it, a socket that nobody wants.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
 use std::process;
@@ -40,6 +42,7 @@ use super::sockets::Sockets;
 
 const MAGIC: &[u8; 8] = b"tollgate";
 const READY: u8 = b'R';
+const DATA: &str = "data_dir";
 
 /// Far more than a process listens on, and what the kernel passes at once is 253.
 const SOCKETS_MAX: usize = 64;
@@ -48,6 +51,10 @@ const NAMES_BYTES_MAX: usize = 8 << 10;
 
 /// The other side answers from memory.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// Somebody who ends while it is asked has let go of the path within less than this.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
+const ASK_TRIES: u32 = 10;
+
 /// How long a successor may take to start before another one may ask.
 const START_MAX: Duration = Duration::from_secs(120);
 
@@ -57,11 +64,13 @@ pub struct Offer {
     path: PathBuf,
     listener: UnixListener,
     sockets: Sockets,
+    data: File,
 }
 
 impl Offer {
-    /// Takes the place of whoever offered at `path` before. Needs a runtime.
-    pub fn new(path: &Path, sockets: Sockets) -> io::Result<Self> {
+    /// Takes the place of whoever offered at `path` before; `data` is the directory that a successor has
+    /// to have its data in. Needs a runtime.
+    pub fn new(path: &Path, sockets: Sockets, data: File) -> io::Result<Self> {
         is_taken(path)?;
         let temporary = temporary(path);
         remove(&temporary)?;
@@ -69,7 +78,7 @@ impl Offer {
         // Never at its place with other rights than these.
         fs::set_permissions(&temporary, fs::Permissions::from_mode(0o600))?;
         fs::rename(&temporary, path)?;
-        Ok(Self { path: path.to_owned(), listener, sockets })
+        Ok(Self { path: path.to_owned(), listener, sockets, data })
     }
 
     /// Ready once a successor accepts connections: the time to drain. The path is the successor's.
@@ -89,7 +98,8 @@ impl Offer {
 
     async fn hand_over(&self) -> io::Result<()> {
         let (mut stream, _) = self.listener.accept().await?;
-        let sockets = self.sockets.copies()?;
+        let mut sockets = self.sockets.copies()?;
+        sockets.push((DATA.to_owned(), self.data.try_clone()?.into()));
         timeout(ANSWER_MAX, send(&stream, &sockets)).await??;
         drop(sockets);
         let mut answer = [0];
@@ -102,7 +112,10 @@ impl Offer {
 /// goes on as if nothing had happened.
 #[derive(Debug)]
 pub struct Inherited {
+    path: PathBuf,
     sockets: Sockets,
+    /// None: the predecessor is of a version that does not say.
+    data: Option<File>,
     predecessor: BlockingStream,
 }
 
@@ -111,9 +124,29 @@ impl Inherited {
         &self.sockets
     }
 
-    /// Tells the predecessor that we accept connections, so that it stops.
+    /// Where the predecessor has its data, if it is known to be another directory than ours.
+    pub fn data_elsewhere(&self, ours: &Path) -> io::Result<Option<PathBuf>> {
+        let Some(data) = &self.data else { return Ok(None) };
+        let (theirs, ours) = (data.metadata()?, fs::metadata(ours)?);
+        if (theirs.dev(), theirs.ino()) == (ours.dev(), ours.ino()) {
+            return Ok(None);
+        }
+        fs::read_link(format!("/proc/self/fd/{}", data.as_raw_fd())).map(Some)
+    }
+
+    /// Tells the predecessor that we accept connections, so that it stops. Where it has ended meanwhile
+    /// nobody is left to be told; an error means that it goes on.
     pub fn confirm(mut self) -> io::Result<()> {
-        self.predecessor.write_all(&[READY])
+        match self.predecessor.write_all(&[READY]) {
+            Err(error) if has_hung_up(error.kind()) => match ask(&self.path) {
+                Ok(None) => Ok(()),
+                Ok(Some(_)) | Err(_) => {
+                    let said = "the process to relieve has not waited for this one, and goes on";
+                    Err(io::Error::new(error.kind(), said))
+                }
+            },
+            told => told,
+        }
     }
 }
 
@@ -138,7 +171,20 @@ fn temporary(path: &Path) -> PathBuf {
 }
 
 /// Asks whoever offers at `path` for its sockets. None: nobody does. Blocks for a moment.
+#[expect(clippy::disallowed_methods, reason = "a process that starts has no calls to serve yet")]
 pub fn ask(path: &Path) -> io::Result<Option<Inherited>> {
+    let mut asked = ask_once(path);
+    for _ in 1..ASK_TRIES {
+        if !asked.as_ref().is_err_and(|error| has_hung_up(error.kind())) {
+            break;
+        }
+        std::thread::sleep(ASK_AGAIN);
+        asked = ask_once(path);
+    }
+    asked
+}
+
+fn ask_once(path: &Path) -> io::Result<Option<Inherited>> {
     if !is_taken(path)? {
         return Ok(None);
     }
@@ -149,11 +195,19 @@ pub fn ask(path: &Path) -> io::Result<Option<Inherited>> {
     };
     predecessor.set_read_timeout(Some(ANSWER_MAX))?;
     predecessor.set_write_timeout(Some(ANSWER_MAX))?;
-    let sockets = Sockets::default();
-    for (name, socket) in receive(&mut predecessor)? {
-        sockets.inherit(name, socket)?;
+    let (sockets, mut data) = (Sockets::default(), None);
+    for (name, descriptor) in receive(&mut predecessor)? {
+        match name.as_str() {
+            DATA => data = Some(descriptor.into()),
+            _ => sockets.inherit(name, descriptor)?,
+        }
     }
-    Ok(Some(Inherited { sockets, predecessor }))
+    Ok(Some(Inherited { path: path.to_owned(), sockets, data, predecessor }))
+}
+
+/// Whether the other side has let go of the connection.
+fn has_hung_up(error: ErrorKind) -> bool {
+    matches!(error, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof)
 }
 
 fn is_nobody(error: ErrorKind) -> bool {

@@ -1,3 +1,7 @@
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::task::JoinSet;
@@ -18,6 +22,15 @@ async fn polite(accepted: Accepted, drain: Drain) {
     }
     // The client may have closed first.
     let _ = writer.shutdown().await;
+}
+
+/// Of a process that has its data beside the socket.
+fn try_offer(path: &Path, sockets: Sockets) -> std::io::Result<Offer> {
+    Offer::new(path, sockets, File::open(path.parent().unwrap())?)
+}
+
+fn offer(path: &Path, sockets: Sockets) -> Offer {
+    try_offer(path, sockets).unwrap()
 }
 
 fn start_on(sockets: &Sockets, cores: usize) -> Running {
@@ -52,7 +65,7 @@ async fn twenty_upgrades_under_load_fail_no_call() {
     let path = directory.path().join("upgrade.sock");
     let sockets = Sockets::default();
     let mut running = start_on(&sockets, 2);
-    let mut offer = Offer::new(&path, sockets).unwrap();
+    let mut offered = offer(&path, sockets);
     let address = running.addresses()[0];
     let over = Arc::new(AtomicBool::new(false));
     let mut clients: JoinSet<_> = (0..8).map(|_| call_until(over.clone(), address)).collect();
@@ -71,14 +84,14 @@ async fn twenty_upgrades_under_load_fail_no_call() {
                     .unwrap();
                 let sockets = inherited.sockets().clone();
                 let running = start_on(&sockets, cores);
-                let offer = Offer::new(&path, sockets).unwrap();
                 inherited.confirm().unwrap();
+                let offer = offer(&path, sockets);
                 (running, offer)
             },
-            offer.taken()
+            offered.taken()
         );
         assert_eq!(running.stop(LONG).await, Stopped { cut: 0 });
-        (running, offer) = successor;
+        (running, offered) = successor;
         assert_eq!(running.addresses()[0], address);
     }
 
@@ -98,7 +111,7 @@ async fn a_successor_that_fails_to_start_changes_nothing() {
     let sockets = Sockets::default();
     let running = start_on(&sockets, 2);
     let address = running.addresses()[0];
-    let offer = tokio::spawn(Offer::new(&path, sockets).unwrap().taken());
+    let offer = tokio::spawn(offer(&path, sockets).taken());
 
     for _ in 0..3 {
         drop(ask(&path).unwrap().unwrap());
@@ -113,6 +126,51 @@ async fn a_successor_that_fails_to_start_changes_nothing() {
     assert_eq!(running.stop(LONG).await, Stopped { cut: 0 });
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_successor_goes_on_where_its_predecessor_has_ended_and_only_there() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("upgrade.sock");
+    let old = tokio::spawn(offer(&path, Sockets::default()).taken());
+    let inherited = ask(&path).unwrap().unwrap();
+    old.abort();
+    assert!(old.await.is_err());
+    inherited.confirm().unwrap();
+
+    // One that has waited long enough goes on, and answers the next who asks.
+    let impatient = directory.path().join("impatient.sock");
+    let listener = UnixListener::bind(&impatient).unwrap();
+    let (has_let_go, let_go) = std::sync::mpsc::channel();
+    let answering = std::thread::spawn(move || {
+        for stream in listener.incoming().take(2) {
+            stream.unwrap().write_all(b"tollgate\0\0\0\0").unwrap();
+            // The test may be over.
+            let _ = has_let_go.send(());
+        }
+    });
+    let inherited = ask(&impatient).unwrap().unwrap();
+    assert_eq!(inherited.data_elsewhere(Path::new("/")).unwrap(), None, "it does not say");
+    let_go.recv().unwrap();
+    inherited.confirm().unwrap_err();
+    answering.join().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_successor_is_told_where_its_predecessor_has_its_data() {
+    let [here, there] = [TempDir::new().unwrap(), TempDir::new().unwrap()];
+    let path = here.path().join("upgrade.sock");
+    let old = tokio::spawn(offer(&path, Sockets::default()).taken());
+
+    let inherited = ask(&path).unwrap().unwrap();
+
+    let link = there.path().join("link");
+    std::os::unix::fs::symlink(here.path(), &link).unwrap();
+    assert_eq!(inherited.data_elsewhere(&link).unwrap(), None);
+    let elsewhere = inherited.data_elsewhere(there.path()).unwrap();
+    assert_eq!(elsewhere, Some(here.path().canonicalize().unwrap()));
+    assert!(inherited.sockets().close_unclaimed().is_empty(), "it is no socket");
+    old.abort();
+}
+
 #[tokio::test]
 async fn without_a_predecessor_there_is_nothing_to_inherit() {
     let directory = TempDir::new().unwrap();
@@ -120,11 +178,11 @@ async fn without_a_predecessor_there_is_nothing_to_inherit() {
     assert!(ask(&path).unwrap().is_none());
 
     // One that died without withdrawing has left its socket behind.
-    drop(Offer::new(&path, Sockets::default()).unwrap());
+    drop(offer(&path, Sockets::default()));
     assert!(path.exists());
     assert!(ask(&path).unwrap().is_none());
 
-    let offer = Offer::new(&path, Sockets::default()).unwrap();
+    let offer = offer(&path, Sockets::default());
     offer.withdraw().unwrap();
     assert!(!path.exists());
 }
@@ -138,7 +196,7 @@ async fn what_is_no_socket_is_named_and_left_as_it_is() {
     std::os::unix::fs::symlink(&file, &link).unwrap();
 
     for path in [&file, &link] {
-        for refused in [ask(path).unwrap_err(), Offer::new(path, Sockets::default()).unwrap_err()] {
+        for refused in [ask(path).unwrap_err(), try_offer(path, Sockets::default()).unwrap_err()] {
             let said = refused.to_string();
             assert!(said.contains("proxy.upgrade_socket"), "{said}");
             assert!(said.contains(path.to_str().unwrap()), "{said}");
@@ -157,7 +215,7 @@ async fn a_file_where_the_next_socket_is_made_ready_is_left_as_it_is() {
     let beside = directory.path().join(format!("upgrade.sock.{}", std::process::id()));
     std::fs::write(&beside, "a backup").unwrap();
 
-    Offer::new(&path, Sockets::default()).unwrap_err();
+    try_offer(&path, Sockets::default()).unwrap_err();
 
     assert_eq!(std::fs::read_to_string(&beside).unwrap(), "a backup");
 }
@@ -168,7 +226,7 @@ async fn only_the_same_user_may_ask() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("upgrade.sock");
 
-    let _offer = Offer::new(&path, Sockets::default()).unwrap();
+    let _offer = offer(&path, Sockets::default());
 
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
