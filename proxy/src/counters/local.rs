@@ -272,10 +272,8 @@ impl LocalCounters {
         let mut seeds = self.seeds.lock();
         let starts = seeds.starts(id);
         let period = running(plan.rules.period, time_zone, started_at, now.wall, starts);
-        if used.period != Period::default() {
-            seeds.add(id, used.period.start, used.units);
-        }
-        *used = QuotaUsed { period, units: seeds.take(id, period) };
+        let left = (used.period != Period::default()).then_some((used.period, used.units));
+        *used = QuotaUsed { period, units: seeds.enter(id, left, period, now) };
     }
 }
 

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 
 use tollgate_common::ids::SubscriptionId;
 use tollgate_common::period::Period;
-use tollgate_common::time::Timestamp;
+use tollgate_common::time::{Now, Timestamp};
+
+use super::SET_BACK_MS_MAX;
 
 /// Periods of a subscription that are kept which began before the one that is counted in: a clock that was
 /// ahead, once or twice, returns to them.
@@ -14,8 +16,31 @@ const BEFORE_MAX: usize = 2;
 /// And those yet to begin: what a clock has counted that was ahead, or that is a little ahead.
 const AFTER_MAX: usize = 6;
 
+/// So long a clock has to go on as it was set until it is believed, and what is over is let go of.
+const IN_DOUBT_NS: u64 = 24 * 3_600 * 1_000_000_000;
+
 #[derive(Debug, Default)]
-pub struct Seeds(HashMap<SubscriptionId, Vec<(Timestamp, i64)>>);
+pub struct Seeds {
+    used: HashMap<SubscriptionId, Vec<(Timestamp, i64)>>,
+    clock: Setting,
+}
+
+/// How the wall clock is set, by the clock that never is.
+#[derive(Debug, Default)]
+struct Setting {
+    origin_ms: i64,
+    since_ns: u64,
+}
+
+impl Setting {
+    fn is_believed(&mut self, now: Now) -> bool {
+        let origin_ms = now.wall.0 - (now.monotonic_ns / 1_000_000) as i64;
+        if origin_ms.abs_diff(self.origin_ms) > SET_BACK_MS_MAX as u64 {
+            *self = Self { origin_ms, since_ns: now.monotonic_ns };
+        }
+        now.monotonic_ns.saturating_sub(self.since_ns) >= IN_DOUBT_NS
+    }
+}
 
 impl Seeds {
     pub fn set(&mut self, subscription: SubscriptionId, start: Timestamp, units: i64) {
@@ -28,12 +53,12 @@ impl Seeds {
 
     /// Corrects what was used, where it is known.
     pub fn correct(&mut self, subscription: SubscriptionId, start: Timestamp, units: i64) {
-        let seeds = self.0.get_mut(&subscription).into_iter().flatten();
+        let seeds = self.used.get_mut(&subscription).into_iter().flatten();
         seeds.filter(|(known, _)| *known == start).for_each(|(_, used)| *used += units);
     }
 
     fn of(&mut self, subscription: SubscriptionId, start: Timestamp) -> &mut i64 {
-        let seeds = self.0.entry(subscription).or_default();
+        let seeds = self.used.entry(subscription).or_default();
         let at = seeds.iter().position(|(known, _)| *known == start).unwrap_or_else(|| {
             seeds.push((start, 0));
             seeds.len() - 1
@@ -42,25 +67,36 @@ impl Seeds {
     }
 
     pub fn subscriptions(&self) -> impl Iterator<Item = SubscriptionId> {
-        self.0.keys().copied()
+        self.used.keys().copied()
     }
 
     /// Where the periods began that something is known of.
     pub fn starts(&self, subscription: SubscriptionId) -> impl Iterator<Item = Timestamp> {
-        self.0.get(&subscription).into_iter().flatten().map(|(start, _)| *start)
+        self.used.get(&subscription).into_iter().flatten().map(|(start, _)| *start)
     }
 
-    /// What a period starts from. Of the others those next to it are kept.
-    pub fn take(&mut self, subscription: SubscriptionId, period: Period) -> i64 {
-        let Some(seeds) = self.0.get_mut(&subscription) else { return 0 };
+    /// What a period starts from that is entered now; `left` is what was used of the one before. Of the others
+    /// those next to it are kept, earlier ones while the clock is in doubt.
+    pub fn enter(
+        &mut self,
+        subscription: SubscriptionId,
+        left: Option<(Period, i64)>,
+        period: Period,
+        now: Now,
+    ) -> i64 {
+        let before_max = if self.clock.is_believed(now) { 0 } else { BEFORE_MAX };
+        if let Some((period, units)) = left {
+            self.add(subscription, period.start, units);
+        }
+        let Some(seeds) = self.used.get_mut(&subscription) else { return 0 };
         let own = seeds.extract_if(.., |(start, _)| period.began_with(*start));
         let own = own.map(|(_, units)| units).sum();
         seeds.sort_unstable();
         let before = seeds.partition_point(|(start, _)| *start < period.start);
         seeds.truncate(before + AFTER_MAX);
-        seeds.drain(..before.saturating_sub(BEFORE_MAX));
+        seeds.drain(..before.saturating_sub(before_max));
         if seeds.is_empty() {
-            self.0.remove(&subscription);
+            self.used.remove(&subscription);
         }
         own
     }
@@ -94,15 +130,18 @@ mod tests {
         seeds.set(one, february_of_tokyo, 20);
         seeds.add(other, february, 4);
 
-        assert_eq!(seeds.take(one, from(february)), 23);
+        let now = Now { wall: february, monotonic_ns: 1 };
+        let take = |seeds: &mut Seeds, one, period| seeds.enter(one, None, period, now);
+
+        assert_eq!(take(&mut seeds, one, from(february)), 23);
         assert_eq!(seeds.starts(one).collect::<Vec<_>>(), [december, january, march]);
-        assert_eq!(seeds.take(one, from(february)), 0);
+        assert_eq!(take(&mut seeds, one, from(february)), 0);
         seeds.correct(one, january, -2);
         seeds.correct(one, november, -2);
-        assert_eq!(seeds.take(one, from(january)), 3);
-        assert_eq!(seeds.take(one, from(march)), 7);
+        assert_eq!(take(&mut seeds, one, from(january)), 3);
+        assert_eq!(take(&mut seeds, one, from(march)), 7);
         assert_eq!(seeds.starts(one).collect::<Vec<_>>(), [december]);
-        assert_eq!(seeds.take(other, from(february)), 4);
+        assert_eq!(take(&mut seeds, other, from(february)), 4);
         assert_eq!(seeds.subscriptions().collect::<Vec<_>>(), [one]);
     }
 
@@ -113,8 +152,31 @@ mod tests {
             seeds.add(subscription_id(1), moment(&format!("2027-{month:02}-01T00:00:00Z")), 1);
         }
 
-        seeds.take(subscription_id(1), Period::default());
+        let now = Now { wall: Timestamp(0), monotonic_ns: 0 };
+        seeds.enter(subscription_id(1), None, Period::default(), now);
 
         assert_eq!(seeds.starts(subscription_id(1)).count(), AFTER_MAX);
+    }
+
+    #[test]
+    fn what_is_left_is_kept_only_while_the_clock_may_be_wrong() {
+        let [one, other] = [1, 2].map(subscription_id);
+        let of_day = |day: i64| Period { start: Timestamp(day * 86_400_000), ..Period::default() };
+        let at = |wall_day: i64, day: u64| Now {
+            wall: of_day(wall_day).start,
+            monotonic_ns: day * 86_400_000_000_000,
+        };
+        let mut seeds = Seeds::default();
+
+        assert_eq!(seeds.enter(one, None, of_day(100), at(100, 0)), 0);
+        assert_eq!(seeds.enter(one, Some((of_day(100), 5)), of_day(130), at(130, 30)), 0);
+        assert_eq!(seeds.starts(one).count(), 0, "a month has ended");
+        for ahead in [one, other] {
+            assert_eq!(seeds.enter(ahead, Some((of_day(130), 7)), of_day(530), at(530, 31)), 0);
+        }
+        for put_right in [one, other] {
+            let left = Some((of_day(530), 1));
+            assert_eq!(seeds.enter(put_right, left, of_day(130), at(131, 31)), 7);
+        }
     }
 }

@@ -185,11 +185,9 @@ impl Inner {
         let starts = past.starts(id);
         let period = running(plan.rules.period, time_zone, started_at, now.wall, starts);
         if period.start != known.start {
-            if known != Period::default() {
-                past.add(id, known.start, desk.lease.quota_used());
-            }
+            let left = (known != Period::default()).then(|| (known, desk.lease.quota_used()));
             // The journal may have lost what the counters still know.
-            desk.lease.enter(period, past.take(id, period), false);
+            desk.lease.enter(period, past.enter(id, left, period, now), false);
         }
     }
 
