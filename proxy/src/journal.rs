@@ -43,6 +43,7 @@ mod inspect;
 mod tests;
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -458,11 +459,17 @@ impl Inner {
             salt: Salt(random()),
             allocated: options.segment_bytes,
         };
-        let segment = Open::prepare(&*disk, &lane, SegmentName { epoch, number: 0 }, header)
-            .map_err(|error| match error.source.kind() {
-                std::io::ErrorKind::Unsupported => OpenError::CannotReserve(lane.clone()),
-                _ => OpenError::File(error),
-            })?;
+        let segment = match Open::prepare(&*disk, &lane, SegmentName { epoch, number: 0 }, header) {
+            Ok(segment) => segment,
+            Err(error) => match error.source.kind() {
+                ErrorKind::Unsupported => return Err(OpenError::CannotReserve(lane)),
+                // Calls are refused until there is room. In an upgrade the predecessor may have some left.
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded if busy.is_empty() => {
+                    Open::without_room(&error.path, header)?
+                }
+                _ => return Err(error.into()),
+            },
+        };
         let inner = Self {
             gate: Gate(AtomicBool::new(true)),
             active: Mutex::new(Active {
@@ -530,6 +537,9 @@ impl Inner {
         let path = active.segment.path.clone();
         if let Some(next) = active.next.take() {
             self.disk.remove(&next.path).map_err(at("remove", &next.path))?;
+        }
+        if active.segment.is_stand_in() {
+            return Ok(());
         }
         if active.segment.used == 0 {
             return self.disk.remove(&path).map_err(at("remove", &path));

@@ -65,7 +65,10 @@ impl Active {
         if next.header.first != first {
             next.restart_at(first);
         }
-        self.filled.push_back(std::mem::replace(&mut self.segment, next));
+        let before = std::mem::replace(&mut self.segment, next);
+        if !before.is_stand_in() {
+            self.filled.push_back(before);
+        }
         true
     }
 

@@ -130,8 +130,11 @@ impl Inner {
     /// Looks whether what is appended to can be found again.
     fn find_segment(&self) -> Result<(), FileError> {
         let (path, file) = {
-            let Open { path, file, .. } = &self.active.lock().segment;
-            (path.clone(), file.clone())
+            let segment = &self.active.lock().segment;
+            if segment.is_stand_in() {
+                return Ok(());
+            }
+            (segment.path.clone(), segment.file.clone())
         };
         Open::find(&path, &file)
     }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use rustix::fs::{MemfdFlags, memfd_create};
+
 use super::disk::Disk;
 use super::error::{FileError, at};
 use super::header::{COPIES_AT, Header, SLOTS_AT, slots_in};
@@ -116,7 +118,11 @@ impl Open {
             file.write_all_at(&header.encode(), copy as u64).map_err(at("write", unfinished))?;
         }
         disk.sync(&file).map_err(at("sync", unfinished))?;
-        let mapped = Mapped::new(&file, header.allocated).map_err(at("map", unfinished))?;
+        Self::of(file, path, header)
+    }
+
+    fn of(file: File, path: &Path, header: Header) -> Result<Self, FileError> {
+        let mapped = Mapped::new(&file, header.allocated).map_err(at("map", path))?;
         Ok(Self {
             path: path.into(),
             file: Arc::new(file),
@@ -126,6 +132,21 @@ impl Open {
             seed: header.salt.seed(),
             mapped,
         })
+    }
+
+    /// Stands in for the first segment of a process that finds no room for it. Nothing fits in, and no
+    /// file is made.
+    pub fn without_room(path: &Path, header: Header) -> Result<Self, FileError> {
+        let header = Header { allocated: SLOTS_AT as u64, ..header };
+        let memory = memfd_create("journal", MemfdFlags::CLOEXEC);
+        let file = File::from(memory.map_err(|error| at("stand in for", path)(error.into()))?);
+        file.set_len(header.allocated).map_err(at("stand in for", path))?;
+        Self::of(file, path, header)
+    }
+
+    /// See [`without_room`](Self::without_room).
+    pub fn is_stand_in(&self) -> bool {
+        self.capacity() == 0
     }
 
     /// Whether its name still leads to it.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::disk::FaultyDisk;
 use super::fixture::*;
 use crate::journal::active::UNSYNCED_SEGMENTS_MAX;
+use crate::journal::directory::Company;
 use crate::journal::{AppendError, Journal, JournalOptions, OpenError, SyncFailed, SyncMode};
 
 fn always(dir: &Path) -> JournalOptions {
@@ -280,6 +281,35 @@ fn a_disk_that_the_journal_itself_has_filled_has_room_again_when_the_ledger_take
     assert_ne!(journal.totals().unwrap(), totals);
     let sum: i64 = journal.totals().unwrap().values().sum();
     assert_eq!(sum, (1..=appended as i64 + 1).sum::<i64>(), "nothing was forgotten for room");
+}
+
+#[test]
+fn a_journal_that_starts_on_a_full_disk_takes_calls_when_there_is_room() {
+    let dir = directory();
+    let before = open(dir.path());
+    append(&before, 1..=5);
+    drop(before);
+    let disk = FaultyDisk::new();
+    disk.allocate_fails.store(true, SeqCst);
+    let start = || Journal::open_with_disk(disk.clone(), options(dir.path()), NOW).unwrap();
+    start().close().unwrap();
+
+    let journal = start();
+
+    assert!(!journal.accepts());
+    assert_eq!(journal.append(&record(6)), Err(AppendError::Full));
+    assert_eq!(numbers(&deliver(&journal, 10)), [1, 2, 3, 4, 5]);
+    disk.allocate_fails.store(false, SeqCst);
+    eventually(|| journal.accepts().then_some(()));
+    append(&journal, 6..=SLOTS + 10);
+    assert_eq!(numbers(&deliver(&journal, 1_000)), (6..=SLOTS + 10).collect::<Vec<_>>());
+    append(&journal, [SLOTS + 11]);
+    disk.allocate_fails.store(true, SeqCst);
+    let beside = Journal::open_on(disk.clone(), options(dir.path()), NOW, Company::Beside);
+    assert!(beside.is_err(), "the predecessor goes on");
+    disk.allocate_fails.store(false, SeqCst);
+    journal.close().unwrap();
+    assert_eq!(numbers(&deliver(&open(dir.path()), 10)), [SLOTS + 11]);
 }
 
 #[test]
