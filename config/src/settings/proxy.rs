@@ -38,8 +38,8 @@ section! {
         /// most calls, shorter than the patience of systemd (90 s).
         drain_timeout: Duration = Duration::from_secs(30), Duration::ZERO..=Duration::from_secs(3_600);
         /// A Unix socket over which a new process takes the listening sockets from the one that
-        /// runs, so that an upgrade refuses no call. Nothing else may be at the path. None: no
-        /// hand-over.
+        /// runs on the same `data_dir`, so that an upgrade refuses no call. Nothing else may be at
+        /// the path. None: no hand-over.
         upgrade_socket: Option<PathBuf> = None;
         /// The most that one caller can take.
         limits: ProxyLimits = ProxyLimits::default();
