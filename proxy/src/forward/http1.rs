@@ -200,6 +200,10 @@ impl Sending<'_> {
         framing: Framing,
         body: &mut impl RequestBody,
     ) -> Result<(), Stopped> {
+        if piece.is_empty() {
+            // A chunk of nothing would be the last.
+            return Ok(());
+        }
         self.out.clear();
         let chunked = framing == Framing::Chunked;
         if chunked {

@@ -125,6 +125,28 @@ async fn a_body_that_is_not_as_long_as_it_says_is_never_whole_upstream() {
     assert!(house.records().iter().all(|record| record.status == 200 || !record.billed));
 }
 
+/// The head of an upload without a length.
+fn post<'a>(path: &'a str, key: &'a str) -> Vec<u8> {
+    let mut fields = get(path, key, &[]);
+    fields[0].1 = b"POST";
+    header_block(fields)
+}
+
+#[tokio::test]
+async fn a_body_whose_last_frame_is_empty_has_one_end() {
+    let house = House::open().await;
+    let mut client = house.connect_http2().await;
+    client.send(HEADERS, END_HEADERS, 1, &post("/orders/x", house.key())).await;
+    for (flags, data) in [(0, &b"hello"[..]), (0, b""), (END_STREAM, b"")] {
+        client.send(DATA, flags, 1, data).await;
+    }
+
+    assert_eq!(client.fate(1).await, Fate::Answered { status: 200, body: b"ok".to_vec() });
+
+    let (seen, _) = house.accepted(1).await;
+    assert_eq!(seen[0].body, b"5\r\nhello\r\n0\r\n\r\n");
+}
+
 #[tokio::test]
 async fn a_length_in_disguise_hides_no_second_request() {
     let house = House::open().await;

@@ -45,6 +45,7 @@ impl RequestBody for Http2Body {
                 Err(Elapsed) => return Err(BodyEnd::Refused(Refusal::RequestTimeout)),
             };
             match frame.into_data() {
+                Ok(data) if data.is_empty() => {}
                 Ok(data) => {
                     self.rate.took(data.len());
                     return Ok(Some(data));
