@@ -1,5 +1,6 @@
 //! HTTP/2 as it must not be sent.
 
+use tollgate_common::outcome::Outcome;
 use tollgate_test_support::raw_http2::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, Fate, GOAWAY, HEADERS, PING, RST_STREAM, RawHttp2,
     SETTINGS, WINDOW_UPDATE, header_block,
@@ -145,6 +146,28 @@ async fn a_body_whose_last_frame_is_empty_has_one_end() {
 
     let (seen, _) = house.accepted(1).await;
     assert_eq!(seen[0].body, b"5\r\nhello\r\n0\r\n\r\n");
+}
+
+#[tokio::test]
+async fn a_body_that_its_caller_gives_up_is_never_whole_upstream() {
+    let house = House::open().await;
+
+    for (code, count) in [0, 8, 2].into_iter().zip(1..) {
+        let mut client = house.connect_http2().await;
+        client.send(HEADERS, END_HEADERS, 1, &post("/orders/x", house.key())).await;
+        client.send(DATA, 0, 1, b"half").await;
+        house.origin.has_seen(count).await;
+        client.send(RST_STREAM, 0, 1, &[0, 0, 0, code]).await;
+        house.has_recorded(count).await;
+    }
+
+    let (seen, records) = house.accepted(3).await;
+    for seen in seen {
+        assert!(!seen.body.ends_with(b"0\r\n\r\n"), "{seen:?}");
+    }
+    for record in records {
+        assert_eq!((record.outcome, record.billed), (Outcome::Aborted, false), "{record:?}");
+    }
 }
 
 #[tokio::test]

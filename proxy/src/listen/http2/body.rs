@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use tokio_util::sync::CancellationToken;
 use tollgate_common::refusal::Refusal;
 
@@ -41,6 +41,8 @@ impl RequestBody for Http2Body {
         while !self.is_done {
             let frame = match self.rate.of(&mut self.patience, self.body.frame()).await {
                 Ok(Some(frame)) => frame.map_err(|_| BodyEnd::Gone)?,
+                // hyper takes a reset without an error for an end.
+                Ok(None) if !self.body.is_end_stream() => return Err(BodyEnd::Gone),
                 Ok(None) => break,
                 Err(Elapsed) => return Err(BodyEnd::Refused(Refusal::RequestTimeout)),
             };
