@@ -5,6 +5,7 @@ mod responder;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -25,8 +26,8 @@ use crate::server::{Drain, LINGER};
 /// Bytes of an unread request body that are thrown away so that the answer before it arrives.
 const LINGER_BYTES_MAX: usize = 256 << 10;
 
-/// And for how long.
-const LINGER_SECONDS: u64 = 2;
+/// And for how long; as much time has the end of the sending side to be taken.
+const LINGER_WAIT: Duration = Duration::from_secs(2);
 
 /// Serves a connection until one side ends it. `buffer` holds what was read to learn the protocol.
 pub async fn serve_connection<S>(
@@ -58,8 +59,7 @@ pub async fn serve_connection<S>(
             }
         }
     }
-    // The caller may have gone already; there is nobody left to tell.
-    let _ = connection.socket.shutdown().await;
+    connection.shutdown().await;
 }
 
 struct Connection<S> {
@@ -195,8 +195,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     /// Ends the sending side and throws away what still comes, within bounds: closing at once would
     /// make the system reset the connection and take the answer with it.
     async fn linger(&mut self) {
-        let _ = self.socket.shutdown().await;
-        let deadline = Instant::now() + std::time::Duration::from_secs(LINGER_SECONDS);
+        self.shutdown().await;
+        let deadline = Instant::now() + LINGER_WAIT;
         let mut thrown = self.buffer.len();
         while thrown < LINGER_BYTES_MAX {
             self.buffer.clear();
@@ -204,6 +204,79 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 Ok(Ok(read)) if read > 0 => thrown += read,
                 Ok(_) | Err(Elapsed) => return,
             }
+        }
+    }
+
+    /// Ends the sending side. Over TLS that is a word of its own, which a caller that does not read never
+    /// takes.
+    async fn shutdown(&mut self) {
+        // The caller may have gone already; there is nobody left to tell.
+        let _ = self.writing.within(LINGER_WAIT, self.socket.shutdown()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+    use std::task::{Context, Poll};
+
+    use tokio::io::ReadBuf;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::fixture::TestGateway;
+
+    /// A caller that sends this and takes any answer, but never the end of the sending side.
+    struct Endless(&'static [u8]);
+
+    impl AsyncRead for Endless {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            if self.0.is_empty() {
+                return Poll::Pending;
+            }
+            buffer.put_slice(std::mem::take(&mut self.0));
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Endless {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_does_not_take_the_end_is_not_waited_for() {
+        let house = TestGateway::start([]);
+        let core = Core::new(Arc::new(house.gateway));
+        let peer = Peer::new("192.0.2.1:1".parse().unwrap(), true);
+        for request in [
+            &b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"[..],
+            b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n",
+            b"no request\r\n\r\n",
+        ] {
+            let drain = Drain::default();
+            let stream = Endless(request);
+            let served = serve_connection(&core, stream, BytesMut::new(), &peer, &drain);
+
+            timeout(4 * LINGER_WAIT, served).await.expect("the connection ends");
         }
     }
 }
