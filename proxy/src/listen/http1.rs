@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tollgate_common::refusal::Refusal;
 
-use self::body::{Http1Body, Rest};
+use self::body::{Halves, Http1Body};
 use self::responder::Http1Responder;
 use crate::core::Core;
 use crate::http1::head::may_be_whole;
@@ -172,15 +172,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             &mut self.writing,
             settings.write_timeout,
         );
-        let rest = Rest::default();
-        responder.begin(&self.head, keep, drain, &rest);
+        let halves = Halves::default();
+        responder.begin(&self.head, keep, drain, &halves);
         let mut body = Http1Body::new(
             &self.socket,
             &mut self.buffer,
             &mut self.reading,
             &self.head,
             settings.body_rate_min,
-            &rest,
+            &halves,
         );
         let served =
             serve(core, peer, &mut self.head, &mut self.last, &mut body, &mut responder).await;
@@ -221,11 +221,15 @@ mod tests {
     use std::sync::Arc;
     use std::task::{Context, Poll};
 
-    use tokio::io::ReadBuf;
+    use futures_util::FutureExt;
+    use tokio::io::{AsyncReadExt, ReadBuf, duplex};
     use tokio::time::timeout;
 
     use super::*;
+    use crate::fields::Fields;
     use crate::fixture::TestGateway;
+    use crate::request::Framing;
+    use crate::respond::{AnswerHead, RequestBody, Responder};
 
     /// A caller that sends this and takes any answer, but never the end of the sending side.
     struct Endless(&'static [u8]);
@@ -260,6 +264,31 @@ mod tests {
         fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
             Poll::Pending
         }
+    }
+
+    #[tokio::test]
+    async fn a_caller_is_not_told_to_go_on_once_its_answer_has_begun() {
+        let (mut caller, stream) = duplex(1 << 10);
+        let socket = Socket::new(stream);
+        let (mut out, mut buffer) = (Vec::new(), BytesMut::new());
+        let (mut reading, mut writing) = (Patience::default(), Patience::default());
+        let head = RequestHead {
+            framing: Framing::Length(5),
+            expects_continue: true,
+            ..RequestHead::default()
+        };
+        let (drain, halves) = (Drain::default(), Halves::default());
+        let mut body = Http1Body::new(&socket, &mut buffer, &mut reading, &head, 240, &halves);
+        let mut responder = Http1Responder::new(&socket, &mut out, &mut writing, LINGER_WAIT);
+        responder.begin(&head, true, &drain, &halves);
+
+        let (fields, framing) = (&Fields::default(), Framing::Length(5));
+        responder.head(&AnswerHead { status: 503, fields, own: fields, framing });
+        assert!(body.piece().now_or_never().is_none());
+
+        let mut said = [0];
+        assert!(caller.read(&mut said).now_or_never().is_none(), "it is told to go on");
+        assert!(!responder.keeps());
     }
 
     #[tokio::test(start_paused = true)]

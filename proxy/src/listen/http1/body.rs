@@ -22,13 +22,26 @@ const AHEAD_BYTES_MAX: usize = READ_BYTES;
 /// that the connection can serve the next request.
 const SKIP_BYTES_MAX: u64 = 64 << 10;
 
-/// What the answer may know of the body: whether the next request will be found behind it.
+/// What body and answer of a call may know of each other.
 #[derive(Debug, Default)]
-pub struct Rest(AtomicBool);
+pub struct Halves {
+    rest_is_short: AtomicBool,
+    has_answer: AtomicBool,
+}
 
-impl Rest {
-    pub fn is_short(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+impl Halves {
+    /// Whether the next request will be found behind the body.
+    pub fn rest_is_short(&self) -> bool {
+        self.rest_is_short.load(Ordering::Relaxed)
+    }
+
+    /// From here on everything that is written belongs to the answer.
+    pub fn answer_begins(&self) {
+        self.has_answer.store(true, Ordering::Relaxed);
+    }
+
+    fn has_answer(&self) -> bool {
+        self.has_answer.load(Ordering::Relaxed)
     }
 }
 
@@ -37,10 +50,10 @@ pub struct Http1Body<'a, S> {
     buffer: &'a mut BytesMut,
     patience: &'a mut Patience,
     decoder: BodyDecoder,
-    /// `100 Continue` is owed before the body is waited for.
+    /// `100 Continue` is owed before the body is waited for, unless the answer is first.
     owes_continue: bool,
     rate: LeastRate,
-    rest: &'a Rest,
+    halves: &'a Halves,
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Http1Body<'a, S> {
@@ -50,7 +63,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Http1Body<'a, S> {
         patience: &'a mut Patience,
         head: &RequestHead,
         rate_min: u64,
-        rest: &'a Rest,
+        halves: &'a Halves,
     ) -> Self {
         let body = Self {
             socket,
@@ -59,7 +72,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Http1Body<'a, S> {
             owes_continue: head.expects_continue && buffer.is_empty(),
             buffer,
             rate: LeastRate::new(rate_min),
-            rest,
+            halves,
         };
         body.note_rest();
         body
@@ -69,7 +82,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Http1Body<'a, S> {
     fn note_rest(&self) {
         let left = self.decoder.left().filter(|_| !self.owes_continue);
         let is_short = left.is_some_and(|left| left <= SKIP_BYTES_MAX);
-        self.rest.0.store(is_short, Ordering::Relaxed);
+        self.halves.rest_is_short.store(is_short, Ordering::Relaxed);
     }
 
     /// Reads what is left of a body that nobody waits for any more. False: its end did not come.
@@ -114,11 +127,15 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Http1Body<'a, S> {
 
     /// Waits for more, as long as the sender keeps to the least rate.
     async fn read_more(&mut self) -> Result<(), BodyEnd> {
-        if std::mem::take(&mut self.owes_continue) {
-            let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
-            self.socket.write_all(interim).await.map_err(|_| BodyEnd::Gone)?;
-        }
-        match self.rate.of(self.patience, self.socket.read(self.buffer)).await {
+        let says_continue = self.owes_continue && !self.halves.has_answer();
+        self.owes_continue &= !says_continue;
+        let more = async {
+            if says_continue {
+                self.socket.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+            }
+            self.socket.read(self.buffer).await
+        };
+        match self.rate.of(self.patience, more).await {
             Ok(Ok(read)) if read > 0 => Ok(()),
             Ok(_) => Err(BodyEnd::Gone),
             Err(Elapsed) => Err(BodyEnd::Refused(Refusal::RequestTimeout)),
@@ -131,7 +148,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> RequestBody for Http1Body<'_, S> 
         let piece = self.next_piece().await;
         if piece.is_err() {
             // Its end will not be found.
-            self.rest.0.store(false, Ordering::Relaxed);
+            self.halves.rest_is_short.store(false, Ordering::Relaxed);
         }
         piece
     }

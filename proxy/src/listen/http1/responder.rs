@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::Method;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::body::Rest;
+use super::body::Halves;
 use crate::fields::{Fields, Known, write_field};
 use crate::http1::patience::{Elapsed, Patience};
 use crate::http1::response::{write_chunk_size, write_status};
@@ -23,7 +23,7 @@ const COPY_BYTES_MAX: usize = 16 << 10;
 /// What of a request decides whether its connection is kept.
 struct Answered<'a> {
     drain: &'a Drain,
-    body: &'a Rest,
+    halves: &'a Halves,
 }
 
 pub struct Http1Responder<'a, S> {
@@ -64,8 +64,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Http1Responder<'a, S> {
 
     /// Begins the answer to a request. `keep`: the connection may serve another, unless the gateway
     /// is stopping when the answer's head is written, or much of the request is still to come.
-    pub fn begin(&mut self, head: &RequestHead, keep: bool, drain: &'a Drain, body: &'a Rest) {
-        self.request = Some(Answered { drain, body });
+    pub fn begin(&mut self, head: &RequestHead, keep: bool, drain: &'a Drain, halves: &'a Halves) {
+        self.request = Some(Answered { drain, halves });
         self.is_head_request = head.method == Method::HEAD;
         // What came behind a wish to upgrade is not a request if the upstream goes on in HTTP.
         self.keep = keep && !head.upgrade;
@@ -104,8 +104,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Http1Responder<'a, S> {
             }
             Framing::Chunked | Framing::UntilClose | Framing::Length(_) | Framing::Empty => {}
         }
-        if let Some(Answered { drain, body }) = &self.request {
-            self.keep &= !drain.is_draining() && body.is_short();
+        if let Some(Answered { drain, halves }) = &self.request {
+            self.keep &= !drain.is_draining() && halves.rest_is_short();
+            halves.answer_begins();
         }
         if !self.keep && !self.upgraded {
             self.out.extend_from_slice(b"Connection: close\r\n");
