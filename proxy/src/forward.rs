@@ -194,8 +194,11 @@ async fn attempt(
 ) -> Result<(), Failure> {
     let product = call.admitted.grant.admission.plan.product.clone();
     let upstream = product.upstream.as_ref().ok_or(Failure::UpstreamUnreachable)?;
-    if call.head.framing != Framing::Empty && is_grpc(&call.head.fields) {
-        body.allow_silence(Duration::from_millis(upstream.settings().idle_timeout_ms));
+    if call.head.framing != Framing::Empty {
+        body.limit_silence(Duration::from_millis(upstream.settings().idle_timeout_ms));
+        if is_grpc(&call.head.fields) {
+            body.take_time();
+        }
     }
     let mut retries_left = upstream.settings().retries;
     let mut now_ns = call.decided_at_ns;

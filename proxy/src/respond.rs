@@ -30,8 +30,8 @@ pub trait RequestBody: Send {
     /// From here on no rate is asked of the body.
     fn take_time(&mut self);
 
-    /// From here on the body may come in messages now and then, with no longer silence than this.
-    fn allow_silence(&mut self, silence: Duration);
+    /// From here on the body may be silent for so long, at the most.
+    fn limit_silence(&mut self, silence: Duration);
 
     /// From here on every byte of the caller belongs to a tunnel.
     fn open_tunnel(&mut self);

@@ -62,8 +62,8 @@ section! {
         /// How long a connection may wait for its next request. Longer than the 60 s of most load
         /// balancers, so that it is they who close.
         idle_timeout: Duration = Duration::from_secs(75), Duration::from_millis(100)..=Duration::from_secs(3_600);
-        /// Bytes per second, on average, below which a request body is given up. 240 is what Kestrel
-        /// uses: slower than any working modem.
+        /// Bytes per second, on average, below which a request body is given up; 0B asks for none. 240 is
+        /// what Kestrel uses: slower than any working modem.
         body_rate_min: ByteSize = ByteSize(240), ByteSize(0)..=ByteSize::mib(1);
         /// How long a client may take nothing of its response before the connection is closed.
         write_timeout: Duration = Duration::from_secs(30), Duration::from_millis(100)..=Duration::from_secs(3_600);

@@ -19,6 +19,7 @@ use crate::http1::head::may_be_whole;
 use crate::http1::patience::{Elapsed, Patience};
 use crate::http1::request::{Read, read};
 use crate::http1::socket::Socket;
+use crate::listen::least_rate::LeastRate;
 use crate::request::RequestHead;
 use crate::serve::{LastCall, Peer, Served, refuse_unread, serve};
 use crate::server::{Drain, LINGER};
@@ -179,7 +180,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             &mut self.buffer,
             &mut self.reading,
             &self.head,
-            settings.body_rate_min,
+            LeastRate::new(settings.body_rate_min, settings.idle_timeout),
             &halves,
         );
         let served =
@@ -278,7 +279,8 @@ mod tests {
             ..RequestHead::default()
         };
         let (drain, halves) = (Drain::default(), Halves::default());
-        let mut body = Http1Body::new(&socket, &mut buffer, &mut reading, &head, 240, &halves);
+        let rate = LeastRate::new(240, LINGER_WAIT);
+        let mut body = Http1Body::new(&socket, &mut buffer, &mut reading, &head, rate, &halves);
         let mut responder = Http1Responder::new(&socket, &mut out, &mut writing, LINGER_WAIT);
         responder.begin(&head, true, &drain, &halves);
 

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use self::body::Http2Body;
 use self::responder::{AnswerStream, Http2Responder};
 use crate::core::Core;
+use crate::listen::least_rate::LeastRate;
 use crate::request::RequestHead;
 use crate::serve::{LastCall, Peer, refuse_unread, serve};
 use crate::server::Drain;
@@ -172,8 +173,9 @@ async fn serve_stream(
             refuse_unread(&core, refusal, &mut responder).await;
             return;
         }
-        let rate_min = core.gateway.settings.body_rate_min;
-        let mut body = Http2Body::new(body, head.framing, left, rate_min);
+        let settings = &core.gateway.settings;
+        let rate = LeastRate::new(settings.body_rate_min, settings.idle_timeout);
+        let mut body = Http2Body::new(body, head.framing, left, rate);
         let mut last = LastCall::default();
         serve(&core, &peer, &mut head, &mut last, &mut body, &mut responder).await;
     });

@@ -1,4 +1,4 @@
-//! The least rate of a request body: a sender may pause, but not trickle.
+//! The least rate of a request body: a sender may pause, but not trickle, and not be silent for long.
 
 use std::future::Future;
 use std::time::Duration;
@@ -13,23 +13,18 @@ const WINDOW: Duration = Duration::from_secs(10);
 /// How far a body has come, and since when it is waited for.
 #[derive(Debug)]
 pub struct LeastRate {
+    /// 0: none is asked.
     bytes_per_second: u64,
+    /// The longest silence, whatever the rate.
+    silence: Duration,
     taken: u64,
     since: Option<Instant>,
-    rule: Rule,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rule {
-    Rate,
-    /// A message now and then, of any size.
-    Silence(Duration),
-    None,
+    is_waived: bool,
 }
 
 impl LeastRate {
-    pub const fn new(bytes_per_second: u64) -> Self {
-        Self { bytes_per_second, taken: 0, since: None, rule: Rule::Rate }
+    pub const fn new(bytes_per_second: u64, silence: Duration) -> Self {
+        Self { bytes_per_second, silence, taken: 0, since: None, is_waived: false }
     }
 
     pub fn took(&mut self, bytes: usize) {
@@ -38,29 +33,28 @@ impl LeastRate {
 
     /// No rate is asked any more.
     pub fn waive(&mut self) {
-        self.rule = Rule::None;
+        self.is_waived = true;
     }
 
-    /// No rate is asked, but that the sender is not silent for longer.
-    pub fn allow_silence(&mut self, silence: Duration) {
-        self.rule = Rule::Silence(silence);
+    pub fn limit_silence(&mut self, silence: Duration) {
+        self.silence = silence;
     }
 
     /// What is left of the body is waited for as if it were a body of its own.
     pub fn begin_anew(&mut self) {
-        *self = Self::new(self.bytes_per_second);
+        *self = Self::new(self.bytes_per_second, self.silence);
     }
 
-    /// When more must have come; None: whenever. The time begins with the first question.
-    fn deadline(&mut self) -> Option<Instant> {
-        match self.rule {
-            Rule::None => None,
-            Rule::Silence(silence) => Some(Instant::now() + silence),
-            Rule::Rate => {
-                let since = *self.since.get_or_insert_with(Instant::now);
-                let seconds = self.taken / self.bytes_per_second.max(1);
-                Some(since + WINDOW + Duration::from_secs(seconds))
+    /// When more must have come. The time for the rate begins with the first question.
+    fn deadline(&mut self) -> Instant {
+        let now = Instant::now();
+        let silent = now + self.silence;
+        let since = *self.since.get_or_insert(now);
+        match self.taken.checked_div(self.bytes_per_second) {
+            Some(seconds) if !self.is_waived => {
+                silent.min(since + WINDOW + Duration::from_secs(seconds))
             }
+            Some(_) | None => silent,
         }
     }
 
@@ -70,44 +64,56 @@ impl LeastRate {
         patience: &mut Patience,
         next: F,
     ) -> Result<F::Output, Elapsed> {
-        match self.deadline() {
-            Some(deadline) => patience.by(deadline, next).await,
-            None => Ok(next.await),
-        }
+        let deadline = self.deadline();
+        patience.by(deadline, next).await
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::advance;
+
     use super::*;
 
-    #[test]
-    fn each_second_of_rate_that_was_taken_is_a_second_more() {
-        let mut rate = LeastRate::new(100);
-        let first = rate.deadline().unwrap();
+    const SILENCE: Duration = Duration::from_secs(60);
 
-        rate.took(250);
-        assert_eq!(rate.deadline().unwrap() - first, Duration::from_secs(2));
-        rate.took(50);
-        assert_eq!(rate.deadline().unwrap() - first, Duration::from_secs(3));
-    }
-
-    #[test]
-    fn no_rate_at_all_still_has_an_end() {
-        let mut rate = LeastRate::new(0);
+    #[tokio::test(start_paused = true)]
+    async fn each_second_of_rate_that_was_taken_is_a_second_more() {
+        let mut rate = LeastRate::new(100, SILENCE);
         let first = rate.deadline();
 
-        assert!(first.is_some());
-        assert_eq!(rate.deadline(), first);
+        rate.took(250);
+        assert_eq!(rate.deadline() - first, Duration::from_secs(2));
+        rate.took(50);
+        assert_eq!(rate.deadline() - first, Duration::from_secs(3));
     }
 
-    #[test]
-    fn a_rate_that_is_waived_is_asked_again_of_what_begins_anew() {
-        let mut rate = LeastRate::new(100);
+    #[tokio::test(start_paused = true)]
+    async fn no_average_allows_a_longer_silence() {
+        let mut rate = LeastRate::new(100, SILENCE);
+
+        rate.took(1_000_000);
+        assert_eq!(rate.deadline(), Instant::now() + SILENCE);
+        rate.limit_silence(SILENCE / 2);
+        assert_eq!(rate.deadline(), Instant::now() + SILENCE / 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_no_rate_is_asked_a_sender_may_still_not_be_silent() {
+        let mut rate = LeastRate::new(0, SILENCE);
+
+        rate.deadline();
+        advance(Duration::from_hours(1)).await;
+        assert_eq!(rate.deadline(), Instant::now() + SILENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_that_is_waived_is_asked_again_of_what_begins_anew() {
+        let mut rate = LeastRate::new(100, SILENCE);
 
         rate.waive();
-        assert_eq!(rate.deadline(), None);
+        assert_eq!(rate.deadline(), Instant::now() + SILENCE);
         rate.begin_anew();
-        assert!(rate.deadline().is_some());
+        assert_eq!(rate.deadline(), Instant::now() + WINDOW);
     }
 }

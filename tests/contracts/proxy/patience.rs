@@ -130,6 +130,20 @@ async fn a_body_that_trickles_is_given_up_and_recorded() {
 }
 
 #[tokio::test]
+async fn a_body_may_not_be_silent_for_as_long_as_its_average_would_allow() {
+    let upstream = json!({ "idle_timeout_ms": 1_000 });
+    let house = House::with_product(json!({ "upstream": upstream })).await;
+    let mut client = house.connect().await;
+    let head = house.request("POST", "/x", "Content-Length: 2000000\r\n");
+    client.send([head.as_bytes(), &[b'x'; 1_000_000]].concat()).await;
+
+    refused(&client.answer().await.unwrap(), 408, "request-timeout");
+
+    let (_, records) = house.accepted(1).await;
+    assert_eq!((records[0].outcome, records[0].bytes_in), (Outcome::Aborted, 1_000_000));
+}
+
+#[tokio::test]
 async fn a_caller_that_does_not_read_is_let_go_and_its_call_recorded() {
     let house = House::with_settings(&[WRITE_TIMEOUT]).await;
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {MUCH}\r\n\r\n");

@@ -62,7 +62,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Http1Body<'a, S> {
         buffer: &'a mut BytesMut,
         patience: &'a mut Patience,
         head: &RequestHead,
-        rate_min: u64,
+        rate: LeastRate,
         halves: &'a Halves,
     ) -> Self {
         let body = Self {
@@ -71,7 +71,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Http1Body<'a, S> {
             decoder: BodyDecoder::new(head.framing),
             owes_continue: head.expects_continue && buffer.is_empty(),
             buffer,
-            rate: LeastRate::new(rate_min),
+            rate,
             halves,
         };
         body.note_rest();
@@ -161,8 +161,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> RequestBody for Http1Body<'_, S> 
         self.rate.waive();
     }
 
-    fn allow_silence(&mut self, silence: Duration) {
-        self.rate.allow_silence(silence);
+    fn limit_silence(&mut self, silence: Duration) {
+        self.rate.limit_silence(silence);
     }
 
     fn open_tunnel(&mut self) {

@@ -24,13 +24,13 @@ pub struct Http2Body {
 }
 
 impl Http2Body {
-    pub fn new(body: Incoming, framing: Framing, left: CancellationToken, rate_min: u64) -> Self {
+    pub fn new(body: Incoming, framing: Framing, left: CancellationToken, rate: LeastRate) -> Self {
         Self {
             body,
             is_done: framing == Framing::Empty,
             trailers: None,
             patience: Patience::default(),
-            rate: LeastRate::new(rate_min),
+            rate,
             left,
         }
     }
@@ -73,8 +73,8 @@ impl RequestBody for Http2Body {
         self.rate.waive();
     }
 
-    fn allow_silence(&mut self, silence: Duration) {
-        self.rate.allow_silence(silence);
+    fn limit_silence(&mut self, silence: Duration) {
+        self.rate.limit_silence(silence);
     }
 
     fn open_tunnel(&mut self) {
