@@ -15,7 +15,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use self::body::Http2Body;
@@ -83,10 +82,15 @@ where
             connection.as_mut().graceful_shutdown();
             connection.await
         }
-        // Whoever does not answer the farewell is not waited for: it may be silent on purpose.
+        // Whoever does not answer the farewell is not waited for: it may be silent on purpose. A call that
+        // crossed it is served.
         Until::Idle => {
             connection.as_mut().graceful_shutdown();
-            timeout(FAREWELL_WAIT, connection).await.unwrap_or(Ok(()))
+            tokio::select! {
+                biased;
+                ended = connection => ended,
+                () = streams.idle(FAREWELL_WAIT, settings.idle_timeout) => Ok(()),
+            }
         }
     };
     if let Err(error) = ended {

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tollgate_common::outcome::Outcome;
 use tollgate_test_support::raw_http1::RawHttp1;
 use tollgate_test_support::raw_http2::{
-    END_HEADERS, END_STREAM, Fate, HEADERS, RawHttp2, get, header_block,
+    END_HEADERS, END_STREAM, Fate, GOAWAY, HEADERS, RawHttp2, get, header_block,
 };
 use tollgate_test_support::tollgate::{Tollgate, command, on_free_ports};
 
@@ -141,6 +141,28 @@ async fn a_body_may_not_be_silent_for_as_long_as_its_average_would_allow() {
 
     let (_, records) = house.accepted(1).await;
     assert_eq!((records[0].outcome, records[0].bytes_in), (Outcome::Aborted, 1_000_000));
+}
+
+/// A caller hears of the end of its connection later than the gateway decides on it.
+#[tokio::test]
+async fn a_call_that_crosses_the_farewell_of_its_connection_is_served() {
+    let house = House::with_settings(&[HEADER_TIMEOUT, IDLE_TIMEOUT]).await;
+    house.origin.play("/slow", [Step::Wait, send("HTTP/1.1 204 No Content\r\n\r\n")]);
+    let mut client = house.connect_http2().await;
+    while client.frame().await.unwrap().kind != GOAWAY {}
+
+    client.request(1, get("/orders/slow", house.key())).await;
+    let slow = async {
+        house.origin.has_seen(1).await;
+        // For longer than a caller that says nothing is waited for.
+        sleep(Duration::from_secs(4)).await;
+        house.origin.go_on();
+    };
+    let (fate, ()) = tokio::join!(client.fate(1), slow);
+
+    assert_eq!(fate, Fate::Answered { status: 204, body: vec![] });
+    while client.frame().await.is_some() {}
+    house.accepted(1).await;
 }
 
 #[tokio::test]
