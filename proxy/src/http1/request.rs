@@ -1,5 +1,7 @@
 //! Reading the head of a request: strict, so that no other server can read it differently.
 
+use std::net::Ipv6Addr;
+
 use http::Method;
 use tollgate_common::refusal::Refusal;
 
@@ -91,12 +93,23 @@ fn read_host(head: &mut RequestHead) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Letters, digits and what a host and port are written with; nothing that could end it early.
-pub fn is_authority(host: &[u8]) -> bool {
-    !host.is_empty()
-        && host.iter().all(|byte| {
-            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':' | b'[' | b']')
-        })
+/// A name or an address, with a port or without (RFC 3986, section 3.2); nothing that could end it early.
+pub fn is_authority(authority: &[u8]) -> bool {
+    let Ok(authority) = str::from_utf8(authority) else { return false };
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        Some(_) | None => (authority, ""),
+    };
+    let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let is_host = match address {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.bytes().all(is_of_name),
+    };
+    is_host && port.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')
 }
 
 /// Origin-form; or absolute-form when it says the same as `Host`.
@@ -258,8 +271,16 @@ mod tests {
         for head in ["GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost:\r\n\r\n"] {
             assert_eq!(read_text(head).err(), Some(Refusal::RequestMalformed));
         }
-        let bad_host = "GET / HTTP/1.1\r\nHost: a/b@c\r\n\r\n";
-        assert_eq!(read_text(bad_host).err(), Some(Refusal::RequestMalformed));
+        let with_host = |host: &str| read_text(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        for host in ["a/b@c", "a:b:c", "a:b", ":80", ":", "::", "a]", "[a]", "[::1", "[::1]x", "[]"]
+        {
+            assert_eq!(with_host(host).err(), Some(Refusal::RequestMalformed), "{host}");
+        }
+        for host in ["a_b.c-d", "a:8080", "a:", "192.0.2.1:80", "[::1]", "[2001:db8::192.0.2.1]:80"]
+        {
+            assert!(http::uri::Authority::try_from(host).is_ok());
+            assert_eq!(with_host(host).unwrap().0.host, host);
+        }
     }
 
     #[test]
