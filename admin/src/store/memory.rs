@@ -1,7 +1,7 @@
 //! The catalog in memory: the simplest thing that passes the contract, for tests of what stands
 //! above it. Each state is a whole copy, so it is for small catalogs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -50,6 +50,8 @@ struct State {
     features: BTreeMap<FeatureId, Feature>,
     bundles: BTreeMap<BundleId, Bundle>,
     consumers: BTreeMap<ConsumerId, Consumer>,
+    /// Where consumers that were deleted are known.
+    known_at: BTreeSet<String>,
     /// Plans as they were until a moment.
     terms: BTreeMap<(PlanId, Timestamp), Plan>,
     subscriptions: BTreeMap<SubscriptionId, Subscription>,
@@ -240,7 +242,8 @@ impl CatalogRead for View {
 
     async fn is_known_at(&mut self, destination: &str) -> Result<bool> {
         let mut consumers = self.state.consumers.values();
-        Ok(consumers.any(|consumer| consumer.external_ids.contains_key(destination)))
+        let is_known = consumers.any(|consumer| consumer.external_ids.contains_key(destination));
+        Ok(is_known || self.state.known_at.contains(destination))
     }
 
     async fn subscription(&mut self, id: SubscriptionId) -> Result<Option<Subscription>> {
@@ -439,7 +442,9 @@ impl CatalogWrite for View {
     }
 
     async fn delete_consumer(&mut self, id: ConsumerId, _at: Timestamp) -> Result<()> {
-        self.edit().consumers.remove(&id);
+        let state = self.edit();
+        let consumer = state.consumers.remove(&id);
+        state.known_at.extend(consumer.into_iter().flat_map(|gone| gone.external_ids.into_keys()));
         Ok(())
     }
 

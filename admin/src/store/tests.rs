@@ -652,8 +652,14 @@ async fn consumers_are_known_at_destinations_by_their_names(
     let ids = BTreeMap::from([("om_1\"".to_owned(), "\"other\":".to_owned())]);
     catalog.save_consumer(&Consumer { external_ids: ids, ..consumer(1) }).await.unwrap();
 
-    for (name, is_known) in [("om_1\"", true), ("om-1\"", false), ("other", false), ("1", false)] {
-        assert_eq!(catalog.is_known_at(name).await.unwrap(), is_known, "{name}");
+    for is_deleted in [false, true] {
+        if is_deleted {
+            catalog.delete_consumer(consumer(1).id, Timestamp(5)).await.unwrap();
+        }
+        let known = [("om_1\"", true), ("om-1\"", false), ("other", false), ("1", false)];
+        for (name, is_known) in known {
+            assert_eq!(catalog.is_known_at(name).await.unwrap(), is_known, "{name} {is_deleted}");
+        }
     }
 }
 

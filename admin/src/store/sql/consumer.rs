@@ -49,16 +49,14 @@ pub async fn list(
     rows.iter().map(consumer).collect()
 }
 
+/// Whether there is a consumer with an id at a destination, or was one.
 pub async fn is_known_at(db: &mut Transaction, destination: &str) -> Result<bool, StoreError> {
     // As it is written: no other place of the text has a quote that is not escaped before a colon.
     let name = format!("{}:", json(&destination));
-    let row = query(
-        "SELECT id FROM consumers
-         WHERE deleted_at IS NULL AND external_ids LIKE $1 ESCAPE '!' LIMIT 1",
-    )
-    .bind(pattern(Some(&name)))
-    .fetch_optional(db)
-    .await?;
+    let row = query("SELECT id FROM consumers WHERE external_ids LIKE $1 ESCAPE '!' LIMIT 1")
+        .bind(pattern(Some(&name)))
+        .fetch_optional(db)
+        .await?;
     Ok(row.is_some())
 }
 
