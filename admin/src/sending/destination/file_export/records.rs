@@ -13,6 +13,7 @@ use super::format::Format;
 use super::store;
 use crate::ledger::{Found, Stored};
 use crate::sending::books::{Books, BooksError};
+use crate::sending::capability::is_ahead;
 use crate::sending::outbox::records::{self as outbox, Cursor, Next};
 use crate::sending::outbox::write;
 
@@ -98,7 +99,7 @@ fn cut(stored: &[Stored], now: Timestamp) -> Option<&Stored> {
     let fits = |batch: &&Stored| batch.bytes_through - first.bytes_through < BYTES_MAX;
     let last = stored.iter().take_while(fits).last().unwrap_or(first);
     let is_full = stored.last() != Some(last);
-    let is_old = first.at.plus_ms(OPEN_MS_MAX) <= now;
+    let is_old = first.at.plus_ms(OPEN_MS_MAX) <= now || is_ahead(first.at, now);
     (is_full || is_old).then_some(last)
 }
 
@@ -284,6 +285,8 @@ mod tests {
         assert_eq!(cut(&[], NOW), None);
         assert_eq!(cut(&few, NOW.plus_ms(OPEN_MS_MAX - 1)), None);
         assert_eq!(cut(&few, NOW.plus_ms(OPEN_MS_MAX)), Some(&few[1]));
+        let was_ahead = NOW.plus_ms(-24 * 3_600_000);
+        assert_eq!(cut(&few, was_ahead), Some(&few[1]), "a clock that was ahead stored them");
         assert_eq!(cut(&many, NOW), Some(&many[1]));
     }
 
