@@ -32,7 +32,7 @@ use crate::sending::books::{Books, BooksError};
 use crate::sending::destination::customer;
 use crate::sending::outbox::costs::{self as outbox, Cursor, Due, File};
 use crate::sending::outbox::write;
-use crate::store::StoreError;
+use crate::store::{StoreError, sql};
 
 /// A period is written so long after its end, and corrected so long after late usage was seen: calls
 /// that were under way at the end, and what gateways had still to deliver, come in one go.
@@ -178,10 +178,12 @@ impl Costs {
         if is_first && period.end <= history.started_at().max(books.registration.starts_at) {
             return Ok(Found::Passed { next });
         }
-        let consumer = catalog.consumer(subscription.consumer_id).await?;
         let product = catalog.product(subscription.product_id).await?;
         // Whoever holds a view must not wait for another.
         drop(catalog);
+        let mut db = books.database.read().await?;
+        let consumer = sql::consumer::find_ever(&mut db, subscription.consumer_id).await?;
+        drop(db);
         let invoice = match invoice(books, due.subscription, due.month, now).await {
             Ok(invoice) => invoice,
             Err(error @ InvoiceError::TooLongAgo) => {

@@ -23,7 +23,7 @@ pub struct Bill<'a> {
     pub destination: DestinationId,
     /// Who sells.
     pub provider: &'a str,
-    /// None once it was deleted.
+    /// Without a name once it was deleted.
     pub consumer: Option<&'a Consumer>,
     /// The consumer as the destination knows it.
     pub customer: Option<String>,
@@ -53,7 +53,7 @@ impl Bill<'_> {
         vec![
             ("BilledCost", cost()),
             ("BillingAccountId", self.subscription.consumer_id.to_string().into()),
-            ("BillingAccountName", self.consumer.map(|consumer| consumer.name.clone()).into()),
+            ("BillingAccountName", self.account_name().into()),
             ("BillingCurrency", currency.to_string().into()),
             ("BillingPeriodEnd", time(self.period.end)),
             ("BillingPeriodStart", time(self.period.start)),
@@ -92,6 +92,10 @@ impl Bill<'_> {
             ("x_ProductId", self.subscription.product_id.to_string().into()),
             ("x_Version", i64::from(self.version + 1).into()),
         ]
+    }
+
+    fn account_name(&self) -> Option<String> {
+        self.consumer.map(|consumer| consumer.name.clone()).filter(|name| !name.is_empty())
     }
 
     /// What people call it, or else its name in addresses.

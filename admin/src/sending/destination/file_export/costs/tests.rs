@@ -9,7 +9,7 @@ use std::fs;
 use rstest::rstest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tollgate_common::catalog::{Plan, SubscriptionStatus};
+use tollgate_common::catalog::{Consumer, Plan, SubscriptionStatus};
 use tollgate_common::ids::DestinationId;
 
 use super::*;
@@ -303,6 +303,29 @@ async fn a_row_has_the_columns_of_focus() {
     "#);
     let name = files.keys().next().unwrap();
     assert!(name.starts_with("000000000001-") && name.ends_with(".jsonl"), "{name}");
+}
+
+#[tokio::test]
+async fn a_consumer_that_was_deleted_is_named_by_its_ids() {
+    let mut office = Office::open(&[plan(A, per_unit(7))], "2026-10-10T00:00:00Z").await;
+    office.use_up(&[call(A, "2026-11-02T00:00:00Z")]).await;
+    office
+        .change(async |catalog| {
+            let subscription = catalog.subscription(SUBSCRIPTION).await?.unwrap();
+            let consumer = catalog.consumer(subscription.consumer_id).await?.unwrap();
+            let external_ids = BTreeMap::from([("billing".to_owned(), "cus_1".to_owned())]);
+            catalog.save_consumer(&Consumer { external_ids, ..consumer.clone() }).await?;
+            catalog.delete_consumer(consumer.id, at("2026-11-20T00:00:00Z")).await
+        })
+        .await;
+    let desk = Desk::open(office).await;
+
+    desk.turns(NOW).await;
+
+    let rows = desk.rows();
+    let names = ["BillingAccountId", "BillingAccountName", "x_Customer"];
+    let known = names.map(|name| rows[0][name].clone());
+    assert_eq!(json!(known), json!(["01010101-0101-0101-0101-010101010101", null, "cus_1"]));
 }
 
 #[tokio::test]
