@@ -78,13 +78,13 @@ async fn day(
         due::drop(db, registration.id, due).await?;
         return Ok(Vec::new());
     };
-    let Series { subscription, plan, .. } = key;
+    let Series { subscription, plan: plan_id, .. } = key;
     let owner = owner(db, subscription).await?;
-    let decided = items::of_day(db, registration.id, subscription, plan, due.day).await?;
+    let decided = items::of_day(db, registration.id, subscription, plan_id, due.day).await?;
     let minutes: BTreeMap<Minute, Counts> =
         usage::minutes_of_series(db, due.series, due.day).await?.into_iter().collect();
     let ends = match &owner {
-        Some(owner) => Ends::read(db, &owner.subscription, plan).await?.of_day(due.day),
+        Some(owner) => Ends::read(db, &owner.subscription, plan_id).await?.of_day(due.day),
         None => Vec::new(),
     };
     let pieces = cut::pieces(
@@ -95,8 +95,12 @@ async fn day(
         &plan::sent_pieces(&decided),
     );
     let can = destination.capabilities();
-    let plan =
+    let mut plan =
         plan::plan(&pieces, &minutes, &decided, &registration.meters, can.takes_negative, now);
+    if plan.parts.iter().any(Part::is_further) {
+        let unsure = items::forgotten(db, registration.id, subscription, plan_id, due.day).await?;
+        plan.hold(&unsure, now.plus_ms(HELD_MS));
+    }
     match name_customer(destination, owner.as_ref()) {
         Ok((owner, consumer, customer)) => {
             match plan.again_at {

@@ -30,6 +30,26 @@ pub struct Plan {
     pub again_at: Option<Timestamp>,
 }
 
+impl Part {
+    /// Whether something of its place was decided on before.
+    pub const fn is_further(&self) -> bool {
+        self.version > 1
+    }
+}
+
+impl Plan {
+    /// Leaves out further versions of some places until they are looked at again.
+    pub fn hold(&mut self, places: &[(Meter, Minute)], until: Timestamp) {
+        let is_free =
+            |part: &Part| !part.is_further() || !places.contains(&(part.meter, part.piece.start));
+        let count = self.parts.len();
+        self.parts.retain(is_free);
+        if self.parts.len() < count {
+            self.again_at = Some(self.again_at.map_or(until, |at| at.min(until)));
+        }
+    }
+}
+
 /// The pieces of what was decided on, to be kept as they are.
 pub fn sent_pieces(decided: &[Decided]) -> Vec<Piece> {
     let mut pieces: Vec<Piece> = decided.iter().map(|one| one.start..one.end).collect();
@@ -114,5 +134,24 @@ mod tests {
         assert_eq!((more[0].version, more[0].quantity), (4, 1));
         assert_eq!(at(decided(1, 5)), []);
         assert_eq!(at(decided(1, 6)), [], "what is below zero waits where it is not taken");
+    }
+
+    #[test]
+    fn a_further_version_waits_where_it_is_not_known_what_is_there() {
+        let piece = Minute(60)..Minute(120);
+        let used = minutes(&[(60, 5)]);
+        let meters = [Meter::Calls];
+        let mut first = plan(from_ref(&piece), &used, &[], &meters, false, CLOSED);
+        let mut second = plan(from_ref(&piece), &used, &[decided(1, 3)], &meters, false, CLOSED);
+        let (other, until) = (second.clone(), CLOSED.plus_ms(1));
+
+        first.hold(&[(Meter::Calls, Minute(60))], until);
+        second.hold(&[(Meter::Calls, Minute(60))], until);
+
+        assert_eq!((first.parts.len(), first.again_at), (1, None));
+        assert_eq!((second.parts.len(), second.again_at), (0, Some(until)));
+        let mut free = other.clone();
+        free.hold(&[(Meter::Units, Minute(60)), (Meter::Calls, Minute(0))], until);
+        assert_eq!(free, other);
     }
 }

@@ -6,7 +6,7 @@ use tollgate_common::time::Timestamp;
 use uuid::Uuid;
 
 use crate::ledger::window::{Day, Minute};
-use crate::sending::capability::CLOCK_SKEW_MS_MAX;
+use crate::sending::capability::{CLOCK_SKEW_MS_MAX, FORGOTTEN};
 use crate::sending::item::{Item, Place};
 use crate::store::column::Columns;
 use crate::store::query::{Row, query, query_as};
@@ -137,6 +137,31 @@ pub async fn of_day(
         })
     };
     rows.into_iter().map(decided).collect()
+}
+
+/// The places of a day that may have been sent before the store was put back, and are being looked up.
+pub async fn forgotten(
+    db: &mut Transaction,
+    destination: DestinationId,
+    subscription: SubscriptionId,
+    plan: PlanId,
+    day: Day,
+) -> Result<Vec<(Meter, Minute)>, StoreError> {
+    let rows: Vec<(String, i64)> = query_as(
+        "SELECT i.meter, i.window_start FROM sending_item i JOIN sending_intent n ON n.id = i.intent
+         WHERE i.destination = $1 AND i.subscription = $2 AND i.plan = $3
+             AND i.window_start >= $4 AND i.window_start < $5
+             AND n.state = 'ambiguous' AND n.doubt_since = $6",
+    )
+    .bind(destination.as_bytes().as_slice())
+    .bind(subscription.as_bytes().as_slice())
+    .bind(plan.as_bytes().as_slice())
+    .bind(day.start().0)
+    .bind(Day(day.0 + 1).start().0)
+    .bind(FORGOTTEN.0)
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(|(meter, start)| Ok((meter_read(&meter)?, Minute(start)))).collect()
 }
 
 type HourRow = (i64, i64, Option<i64>, Option<i64>);

@@ -284,8 +284,10 @@ impl World {
             Running { sender: running.sender.after(Some(now)), ..running }
         });
         self.holders = 4;
-        for batch in &self.batches[batches_known..] {
-            self.ledger.apply(batch.clone(), now).await.unwrap();
+        for batch in self.batches[batches_known..].to_vec() {
+            // What is known so far is decided on in between.
+            self.turn().await;
+            self.ledger.apply(batch, now).await.unwrap();
         }
     }
 
