@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tollgate_common::time::Timestamp;
 
-use super::capability::{ANSWER_MS_MAX, Amounts, ReadBack, is_ahead};
+use super::capability::{ANSWER_MS_MAX, Amounts, CLOCK_SKEW_MS_MAX, ReadBack, is_ahead};
 use super::decide;
 use super::destination::Answer;
 use super::intent::{Finding, Outcome, Progress, State, Step};
@@ -158,6 +158,9 @@ impl Sender {
     async fn compare(&self, post: &Post<'_>, intent: Intent) -> Result<Wish, OutboxError> {
         let Some(item) = intent.frozen.items.first() else { return Ok(Wish::GoOn) };
         let can = post.destination.capabilities();
+        if intent.frozen.items.len() > 1 || !post.destination.shows(item) {
+            return self.save(post, &intent, &intent.progress.never_shown()).await;
+        }
         let mut db = self.database.read().await?;
         let hour = items::hour(&mut db, post.registration.id, item).await?;
         drop(db);
@@ -178,39 +181,28 @@ impl Sender {
                 return self.save(post, &intent, &progress).await;
             }
         };
-        match can.amounts {
+        let mut db = outbox::write(&self.database, post.fence).await?;
+        // What was found of another one in the meantime says of this total something else.
+        if items::hour(&mut db, post.registration.id, item).await? != hour {
+            return Ok(Wish::GoOn);
+        }
+        let progress = match can.amounts {
             Amounts::Added => {
                 let finding = match added(&intent, item, hour.acknowledged, total) {
                     Finding::Absent if intent.progress.state == State::Acknowledged => {
-                        self.missed(post, &intent, item, total).await?
+                        missed(&mut db, post, &intent, item, total, now).await?
                     }
                     finding => finding,
                 };
-                self.save(post, &intent, &intent.progress.found(&finding, now, jitter)).await
+                intent.progress.found(&finding, now, jitter)
             }
-            Amounts::Replacing => self.replaced(post, &intent, item, hour.decided, total).await,
-        }
-    }
-
-    /// What a total says that lacks what was acknowledged. It is sent again only where that cannot
-    /// count twice: once the repeat is not taken for the first, and where the total is known to be that
-    /// of the meter that is billed.
-    async fn missed(
-        &self,
-        post: &Post<'_>,
-        intent: &Intent,
-        item: &Item,
-        total: i64,
-    ) -> Result<Finding, OutboxError> {
-        let (can, now) = (post.destination.capabilities(), self.now());
-        let attempted_at = intent.progress.attempted_at;
-        let is_forgotten = attempted_at.is_some_and(|at| can.dedupe.has_forgotten(at, now));
-        let mut db = self.database.read().await?;
-        let is_shown = total > 0 || items::is_shown(&mut db, post.registration.id, item).await?;
-        Ok(match is_forgotten && is_shown {
-            true => Finding::Absent,
-            false => Finding::Unclear(format!("the destination shows {total}, without it")),
-        })
+            Amounts::Replacing => {
+                self.replaced(&mut db, post, &intent, item, hour.decided, total).await?
+            }
+        };
+        intents::save(&mut db, intent.frozen.number, &progress).await?;
+        db.commit().await?;
+        Ok(Wish::GoOn)
     }
 
     /// Attempts of the hour that a clock dated which was ahead may have been made just now, and are
@@ -233,35 +225,30 @@ impl Sender {
     /// it is stated again under a new id, since the old one may be recognised and swallowed.
     async fn replaced(
         &self,
+        db: &mut Transaction,
         post: &Post<'_>,
         intent: &Intent,
         item: &Item,
         decided: i64,
         total: i64,
-    ) -> Result<Wish, OutboxError> {
+    ) -> Result<Progress, OutboxError> {
         let (now, jitter) = (self.now(), self.jitter());
         let is_newest = item.total == decided;
-        let finding = match total == item.total || !is_newest {
-            true => Finding::Present,
-            false => Finding::Absent,
-        };
-        if finding == Finding::Absent && intent.progress.state == State::Acknowledged {
-            let mut db = outbox::write(&self.database, post.fence).await?;
-            let version = items::version(&mut db, post.registration.id, &item.place).await? + 1;
-            let id = item.place.item_id(post.registration.id, version);
-            let again = Item { version, id, quantity: 0, ..item.clone() };
-            let settled = intent.progress.found(&Finding::Present, now, jitter);
-            let reason = format!("the destination showed {total}: stated again");
-            let settled = Progress { reason: Some(reason), ..settled };
-            intents::save(&mut db, intent.frozen.number, &settled).await?;
-            let (registration, destination) = (post.registration, post.destination);
-            let lane = &intent.lane;
-            decide::store(&mut db, registration, destination, lane, &mut [again], None, now)
-                .await?;
-            db.commit().await?;
-            return Ok(Wish::GoOn);
+        if total == item.total || !is_newest {
+            return Ok(intent.progress.found(&Finding::Present, now, jitter));
         }
-        self.save(post, intent, &intent.progress.found(&finding, now, jitter)).await
+        if intent.progress.state != State::Acknowledged {
+            return Ok(intent.progress.found(&Finding::Absent, now, jitter));
+        }
+        let (registration, destination) = (post.registration, post.destination);
+        let version = items::version(db, registration.id, &item.place).await? + 1;
+        let id = item.place.item_id(registration.id, version);
+        let again = Item { version, id, quantity: 0, ..item.clone() };
+        let lane = &intent.lane;
+        decide::store(db, registration, destination, lane, &mut [again], None, now).await?;
+        let reason = format!("the destination showed {total}: stated again");
+        let settled = intent.progress.found(&Finding::Present, now, jitter);
+        Ok(Progress { reason: Some(reason), ..settled })
     }
 }
 
@@ -287,6 +274,29 @@ fn added(intent: &Intent, item: &Item, acknowledged: i64, total: i64) -> Finding
     } else {
         Finding::Unclear(format!("the destination shows {total} where {with} or {without} is due"))
     }
+}
+
+/// What a total says that lacks what was acknowledged. It is sent again only where that cannot count
+/// twice: once the repeat is not taken for the first, and where the total is known to be that of the
+/// meter that it was sent to.
+async fn missed(
+    db: &mut Transaction,
+    post: &Post<'_>,
+    intent: &Intent,
+    item: &Item,
+    total: i64,
+    now: Timestamp,
+) -> Result<Finding, OutboxError> {
+    let can = post.destination.capabilities();
+    // Of what was sent by other settings the meter of now says nothing.
+    let since = post.registration.updated_at.plus_ms(CLOCK_SKEW_MS_MAX);
+    let attempted_at = intent.progress.attempted_at.filter(|at| *at > since);
+    let is_forgotten = attempted_at.is_some_and(|at| can.dedupe.has_forgotten(at, now));
+    let is_shown = total > 0 || items::is_shown(db, post.registration.id, item, since, now).await?;
+    Ok(match is_forgotten && is_shown {
+        true => Finding::Absent,
+        false => Finding::Unclear(format!("the destination shows {total}, without it")),
+    })
 }
 
 /// Of what was sent before the store was put back, books what the destination shows in place of what

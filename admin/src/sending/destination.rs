@@ -78,6 +78,12 @@ pub trait Destination: Send + Sync {
         Ok(vec![Finding::Unclear("it shows no items".to_owned()); items.len()])
     }
 
+    /// Whether there is a total of an item's meter. Only asked of those that declare `Totals`.
+    fn shows(&self, item: &Item) -> bool {
+        let _ = item;
+        true
+    }
+
     /// The total of an item's customer, meter and hour. Only asked of those that declare `Totals`.
     async fn total(&self, item: &Item, wire: &dyn Wire) -> Result<i64, String> {
         let _ = (item, wire);

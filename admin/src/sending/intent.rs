@@ -326,6 +326,17 @@ impl Progress {
         Self { losses, due_at, reason: Some(reason), ..self.clone() }
     }
 
+    /// The destination does not show what it is of: it is taken at its word, and where it said nothing
+    /// a person decides.
+    pub fn never_shown(&self) -> Self {
+        match self.state {
+            State::Acknowledged => Self { due_at: NEVER, ..self.clone() },
+            _ => {
+                self.parked("it may have arrived, and the destination does not show it".to_owned())
+            }
+        }
+    }
+
     /// Somebody looked it up at the destination.
     pub fn settled_by_hand(&self) -> Self {
         let reason = Some("somebody found it at the destination".to_owned());

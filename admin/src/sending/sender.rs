@@ -150,7 +150,7 @@ impl Sender {
         intents::acknowledged(&mut db, id, now, INTENTS_PER_TURN).await
     }
 
-    /// Several at once, never two of a lane.
+    /// Several at once; of those that are open never two of a lane.
     async fn steps(
         &self,
         post: &Post<'_>,

@@ -3,6 +3,7 @@
 mod air;
 mod clocks;
 mod contract;
+mod episodes;
 mod put_back;
 mod schedules;
 mod systems;

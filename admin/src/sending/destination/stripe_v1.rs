@@ -87,6 +87,11 @@ impl Sums {
         }
     }
 
+    /// Whether there is a sum of an item's meter.
+    pub fn shows(&self, item: &Item) -> bool {
+        self.meter_ids.of(item.place.meter).is_some()
+    }
+
     /// The sum of an item's customer, meter and hour.
     pub async fn total(
         &self,
@@ -196,6 +201,10 @@ impl Destination for StripeV1 {
             body: frozen.body.clone(),
         };
         http::send(request, wire, own).await
+    }
+
+    fn shows(&self, item: &Item) -> bool {
+        self.sums.shows(item)
     }
 
     async fn total(&self, item: &Item, wire: &dyn Wire) -> Result<i64, String> {

@@ -197,6 +197,10 @@ impl Destination for StripeV2 {
         Answer::All(answer.map_or_else(|outcome| outcome, |response| http::outcome(&response)))
     }
 
+    fn shows(&self, item: &Item) -> bool {
+        self.sums.shows(item)
+    }
+
     async fn total(&self, item: &Item, wire: &dyn Wire) -> Result<i64, String> {
         self.sums.total(&self.url, &self.bearer, item, wire).await
     }

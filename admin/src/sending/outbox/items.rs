@@ -198,21 +198,27 @@ pub async fn hour(
     })
 }
 
-/// Whether the destination has shown anything of an item's customer and meter.
+/// Whether the destination has shown anything of an item's customer and meter that was sent since a
+/// moment.
 pub async fn is_shown(
     db: &mut Transaction,
     destination: DestinationId,
     item: &Item,
+    since: Timestamp,
+    now: Timestamp,
 ) -> Result<bool, StoreError> {
     let (shown,): (i64,) = query_as(
         "SELECT COUNT(*) FROM (
              SELECT 1 FROM sending_item i JOIN sending_intent n ON n.id = i.intent
              WHERE i.destination = $1 AND i.customer = $2 AND i.meter = $3 AND i.quantity > 0
-                 AND n.state = 'settled' AND n.reason IS NULL LIMIT 1) AS shown",
+                 AND n.state = 'settled' AND n.reason IS NULL
+                 AND n.attempted_at > $4 AND n.attempted_at <= $5 LIMIT 1) AS shown",
     )
     .bind(destination.as_bytes().as_slice())
     .bind(&item.customer)
     .bind(item.place.meter.label())
+    .bind(since.0)
+    .bind(now.plus_ms(CLOCK_SKEW_MS_MAX).0)
     .fetch_one(db)
     .await?;
     Ok(shown > 0)

@@ -39,8 +39,8 @@ struct State {
     loses_acknowledged: bool,
     knows_doubles: bool,
     may_kill: bool,
-    /// Whether the next request is acknowledged and lost.
-    loses_next: bool,
+    /// What happens to the next usage that is sent, whatever the weather.
+    next: Option<Fate>,
     network: Network,
     seed: u64,
     /// How often each request was seen, so that its fates do not depend on the others.
@@ -61,7 +61,7 @@ impl Air {
                 loses_acknowledged: system.loses_acknowledged,
                 knows_doubles: system.knows_doubles,
                 may_kill: true,
-                loses_next: false,
+                next: None,
                 network: Network::new(system.billing),
                 seed,
                 seen: HashMap::new(),
@@ -101,11 +101,17 @@ impl Air {
 
     /// The next request is acknowledged, and nothing comes of it.
     pub fn lose_next(&self) {
-        self.state.lock().loses_next = true;
+        self.state.lock().next = Some(Fate::Mishap(Mishap::AcknowledgeThenLose));
     }
 
-    pub fn has_lost(&self) -> bool {
-        !self.state.lock().loses_next
+    /// The next request is refused for what is in it.
+    pub fn reject_next(&self) {
+        self.state.lock().next = Some(Fate::Fails { status: 400 });
+    }
+
+    /// Whether that has happened.
+    pub fn has_struck(&self) -> bool {
+        self.state.lock().next.is_none()
     }
 
     /// Everything works from here on, and what was under way is at its end.
@@ -141,9 +147,8 @@ impl State {
     fn fate(&mut self, chance: &mut Chance, request: &Request) -> Fate {
         // A session of Stripe's stream is nothing that could be lost.
         let is_usage = request.method == "POST" && !request.url.ends_with("_session");
-        if self.loses_next && is_usage {
-            self.loses_next = false;
-            return Fate::Mishap(Mishap::AcknowledgeThenLose);
+        if let Some(fate) = self.next.take_if(|_| is_usage) {
+            return fate;
         }
         match self.weather {
             Weather::Outage => Fate::outage(chance),

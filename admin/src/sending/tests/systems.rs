@@ -143,6 +143,17 @@ pub fn stripe_v1_hourly(seed: u64) -> System {
     }
 }
 
+/// With sums of some meters only.
+pub fn stripe_v1_in_part(seed: u64) -> System {
+    System { settings: json!({"meter_ids": {"calls": "mtr_calls"}}), ..stripe_v1(seed) }
+}
+
+/// With the ids of meters that get nothing.
+pub fn stripe_v1_elsewhere(seed: u64) -> System {
+    let others = json!({"calls": "mtr_bytes_in", "units": "mtr_bytes_out"});
+    System { settings: json!({"meter_ids": others}), ..stripe_v1(seed) }
+}
+
 /// The stream, at its word.
 pub fn stripe_v2(seed: u64) -> System {
     System {

@@ -1,0 +1,40 @@
+//! One thing goes wrong, is decided or is changed.
+
+use rstest::rstest;
+
+use super::systems::{self, System};
+use super::world::{Kind, World};
+
+/// Histories of each system.
+const SEEDS: u64 = 4;
+
+#[rstest]
+#[case::stripe_v1(systems::stripe_v1)]
+#[case::stripe_v2_sums(systems::stripe_v2_sums)]
+#[tokio::test]
+async fn of_equals_in_one_hour_the_one_that_was_lost_is_sent_again_and_no_other(
+    #[case] system: fn(u64) -> System,
+) {
+    for seed in 0..SEEDS {
+        World::new(Kind::Sqlite, seed, system(seed)).await.run_with_a_loss_among_equals().await;
+    }
+}
+
+#[tokio::test]
+async fn ids_of_other_meters_bill_nothing_twice() {
+    for seed in 0..SEEDS {
+        let other = systems::stripe_v1_elsewhere(seed);
+        World::new(Kind::Sqlite, seed, systems::stripe_v1(seed))
+            .await
+            .run_set_up_anew(&other)
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_doubt_of_a_meter_without_sums_waits_for_a_decision() {
+    for seed in 0..SEEDS {
+        let system = systems::stripe_v1_in_part(seed);
+        World::new(Kind::Sqlite, seed, system).await.run_with_doubt_for_days().await;
+    }
+}

@@ -1,0 +1,70 @@
+//! Histories in which one thing goes wrong, is decided or is changed.
+
+use std::ops::Range;
+
+use super::*;
+
+impl World {
+    /// The beginning of the hour before this one.
+    fn hour_before(&self) -> i64 {
+        (self.air.now_ms().div_euclid(HOUR_MS) - 1) * HOUR_MS
+    }
+
+    /// A call each in some minutes of an hour, all of one subscription.
+    async fn use_minutes(&mut self, hour: i64, minutes: Range<i64>) {
+        let first = self.records;
+        let mut records = Vec::new();
+        for minute in minutes {
+            let admitted_at = Timestamp(hour + minute * 60_000);
+            // The same quantity of all meters each time.
+            let call = call(7, admitted_at, &self.subscriptions[0].0);
+            let request = RequestId::new(admitted_at.0, u128::from(self.records));
+            records.extend(UsageRecord { request, ..call }.encode());
+            self.records += 1;
+        }
+        self.deliver(first, records).await;
+    }
+
+    /// Of windows with the same quantity in one hour, one is acknowledged and lost.
+    pub async fn run_with_a_loss_among_equals(mut self) {
+        self.registration.window = Window::Minute;
+        self.air.heal();
+        self.use_minutes(self.hour_before(), 0..4).await;
+        self.air.pass(2 * HOUR_MS);
+        self.air.lose_next();
+        self.finish().await;
+        assert!(self.air.has_struck());
+        self.compare().await;
+    }
+
+    /// The destination gets other settings while some is acknowledged that is not shown yet.
+    pub async fn run_set_up_anew(mut self, other: &System) {
+        self.air.heal();
+        for _ in 0..3 {
+            self.use_some().await;
+        }
+        self.settle().await;
+        self.use_some().await;
+        self.air.pass(2 * HOUR_MS);
+        self.turns(12).await;
+        self.registration.updated_at = Timestamp(self.air.now_ms());
+        self.destination = other.open();
+        self.finish().await;
+        assert_eq!(named(self.air.bill()), self.expected().await);
+    }
+
+    /// Nothing is heard of the destination for longer than it recognises repeats.
+    pub async fn run_with_doubt_for_days(mut self) {
+        self.air.heal();
+        for _ in 0..3 {
+            self.use_some().await;
+        }
+        self.air.pass(2 * HOUR_MS);
+        self.air.turns(Weather::Outage);
+        self.turns(8).await;
+        self.air.pass(30 * HOUR_MS);
+        self.air.heal();
+        self.finish().await;
+        self.is_careful().await;
+    }
+}
