@@ -241,11 +241,10 @@ impl Sender {
             return Ok(intent.progress.found(&Finding::Absent, now, jitter));
         }
         let (registration, destination) = (post.registration, post.destination);
-        let version = items::version(db, registration.id, &item.place).await? + 1;
-        let id = item.place.item_id(registration.id, version);
-        let again = Item { version, id, quantity: 0, ..item.clone() };
+        let again = Item { quantity: 0, ..item.clone() };
         let lane = &intent.lane;
-        decide::store(db, registration, destination, lane, &mut [again], None, now).await?;
+        let put_back_at = self.put_back_at;
+        decide::state_again(db, registration, destination, lane, again, put_back_at, now).await?;
         let reason = format!("the destination showed {total}: stated again");
         let settled = intent.progress.found(&Finding::Present, now, jitter);
         Ok(Progress { reason: Some(reason), ..settled })

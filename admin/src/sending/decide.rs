@@ -182,7 +182,7 @@ async fn freeze(
     // What is in doubt does not hold up the rest, nor is it in one request with it.
     let mut lanes: BTreeMap<(bool, String), Vec<Item>> = BTreeMap::new();
     for item in items {
-        let is_forgotten = put_back_at.is_some_and(|at| may_have_been_sent(&can, &item, at));
+        let is_forgotten = put_back_at.is_some_and(|at| may_have_been_sent(&item, at));
         lanes.entry((is_forgotten, destination.lane(&item))).or_default().push(item);
     }
     for ((is_forgotten, lane), mut items) in lanes {
@@ -200,11 +200,27 @@ async fn freeze(
     Ok(())
 }
 
-/// Whether the same or a part of it may have been sent before the store was put back. A total is stated
-/// again in any case.
-fn may_have_been_sent(can: &Capabilities, item: &Item, put_back_at: Timestamp) -> bool {
-    let closed_at = item.end.start().plus_ms(plan::GRACE_MS);
-    can.amounts == Amounts::Added && closed_at <= put_back_at
+/// Whether the same or a part of it may have been sent before the store was put back.
+fn may_have_been_sent(item: &Item, put_back_at: Timestamp) -> bool {
+    item.end.start().plus_ms(plan::GRACE_MS) <= put_back_at
+}
+
+/// States the total of an hour once more, in the name of one of its places, with a quantity that was
+/// not decided on before.
+pub async fn state_again(
+    db: &mut Transaction,
+    registration: &Registration,
+    destination: &dyn Destination,
+    lane: &str,
+    item: Item,
+    put_back_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<(), OutboxError> {
+    let version = items::version(db, registration.id, &item.place).await? + 1;
+    let id = item.place.item_id(registration.id, version);
+    let again = Item { version, id, ..item };
+    let put_back_at = put_back_at.filter(|at| registration.created_at < *at);
+    store(db, registration, destination, lane, &mut [again], put_back_at, now).await
 }
 
 /// Stores one intent with its items, as one that may have been sent before the store was put back
@@ -225,10 +241,21 @@ pub async fn store(
             item.total = hour.decided + item.quantity;
             // The newest counts, by its own time: a later statement must not bear an earlier one.
             item.at = hour.booked_at.map_or(item.at, |at| at.max(item.at));
+            // Another total may be known there by the id that it had.
+            if let Some(at) = put_back_at {
+                item.id = item.place.item_id_since(registration.id, item.version, at);
+            }
         }
     }
     let body = destination.freeze(batch);
-    let progress = first_progress(&can, batch, put_back_at, now);
+    let mut progress = match (can.amounts, put_back_at) {
+        (Amounts::Added, Some(at)) => Progress::forgotten(at, now),
+        (Amounts::Added, None) | (Amounts::Replacing, _) => Progress::frozen(now),
+    };
+    // It is parked at once: an attempt would lose the whole request.
+    if is_too_old(&can, batch, now) {
+        progress = progress.parked(TOO_OLD.to_owned());
+    }
     let draft = Draft { lane, body: &body, progress: &progress, created_at: now };
     let intent = intents::insert(db, registration.id, &draft).await?;
     for (position, item) in batch.iter().enumerate() {
@@ -237,20 +264,9 @@ pub async fn store(
     Ok(())
 }
 
-/// What is too old for the destination is parked at once: an attempt would lose the whole request.
-fn first_progress(
-    can: &Capabilities,
-    batch: &[Item],
-    put_back_at: Option<Timestamp>,
-    now: Timestamp,
-) -> Progress {
-    let oldest = batch.iter().map(|item| item.at).min().unwrap_or(now);
-    let frozen =
-        put_back_at.map_or_else(|| Progress::frozen(now), |at| Progress::forgotten(at, now));
-    match can.age_ms_max {
-        Some(max) if oldest.plus_ms(max) <= now => {
-            frozen.parked("it is older than what the destination takes".to_owned())
-        }
-        _ => frozen,
-    }
+const TOO_OLD: &str = "it is older than what the destination takes";
+
+fn is_too_old(can: &Capabilities, items: &[Item], now: Timestamp) -> bool {
+    let oldest = items.iter().map(|item| item.at).min();
+    oldest.zip(can.age_ms_max).is_some_and(|(oldest, max)| oldest.plus_ms(max) <= now)
 }

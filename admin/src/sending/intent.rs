@@ -343,6 +343,12 @@ impl Progress {
         Self { state: State::Settled, doubt_since: None, reason, ..self.clone() }
     }
 
+    /// A later statement is sent in its place.
+    pub fn restated(&self) -> Self {
+        let reason = Some("it was stated again with the hour's total".to_owned());
+        Self { state: State::Settled, doubt_since: None, reason, ..self.clone() }
+    }
+
     /// Somebody decided that it is never sent.
     pub fn voided(&self) -> Self {
         let reason = Some("somebody decided that it is not sent".to_owned());
@@ -360,11 +366,6 @@ impl Progress {
             losses: 0,
             ..self.clone()
         }
-    }
-
-    /// Asks the destination once more whether it has what it acknowledged.
-    pub fn looked_for(&self, now: Timestamp) -> Self {
-        Self { state: State::Acknowledged, due_at: now, losses: 0, ..self.clone() }
     }
 
     /// Somebody found that it did not arrive: it starts anew.

@@ -44,6 +44,18 @@ pub struct Item {
 impl Place {
     /// Made of what the item is, so that whoever sends it, and whenever, gives it the same name.
     pub fn item_id(&self, destination: DestinationId, version: u32) -> Uuid {
+        uuid_of(self.hash(destination, version))
+    }
+
+    /// The same on a store that was put back to an earlier state at a moment: no name that was given
+    /// before.
+    pub fn item_id_since(&self, destination: DestinationId, version: u32, at: Timestamp) -> Uuid {
+        let mut hash = self.hash(destination, version);
+        hash.update(at.0.to_be_bytes());
+        uuid_of(hash)
+    }
+
+    fn hash(&self, destination: DestinationId, version: u32) -> Sha256 {
         let mut hash = Sha256::new();
         hash.update(destination.as_bytes());
         hash.update(self.subscription.as_bytes());
@@ -51,7 +63,7 @@ impl Place {
         hash.update([self.meter as u8]);
         hash.update(self.start.0.to_be_bytes());
         hash.update(version.to_be_bytes());
-        uuid_of(hash)
+        hash
     }
 }
 
@@ -89,6 +101,8 @@ mod tests {
         let ids = [
             place.item_id(here, 1),
             place.item_id(here, 2),
+            place.item_id_since(here, 1, Timestamp(60)),
+            place.item_id_since(here, 1, Timestamp(61)),
             place.item_id(there, 1),
             Place { subscription: SubscriptionId::from_bytes([9; 16]), ..place }.item_id(here, 1),
             Place { plan: PlanId::from_bytes([9; 16]), ..place }.item_id(here, 1),

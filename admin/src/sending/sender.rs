@@ -15,7 +15,8 @@ use super::decide;
 use super::destination::Destination;
 use super::metrics::SendingMetrics;
 use super::outbox::lease::Fence;
-use super::outbox::{self, OutboxError, Todo, due, intents, letters, repairs};
+use super::outbox::letters::{self, Desk};
+use super::outbox::{self, OutboxError, Todo, due, intents, repairs};
 use super::registration::Registration;
 use super::wire::Wire;
 use crate::ledger::sweep::{self, Retention};
@@ -115,9 +116,14 @@ impl Sender {
 
     async fn carry_out_orders(&self, post: &Post<'_>) -> Result<bool, OutboxError> {
         let mut db = outbox::write(&self.database, post.fence).await?;
-        let (id, now) = (post.registration.id, self.now());
-        let has_letters = letters::carry_out(&mut db, id, post.destination, now).await?;
-        let has_repairs = repairs::carry_out(&mut db, id, post.destination, now).await?;
+        let desk = Desk {
+            registration: post.registration,
+            destination: post.destination,
+            put_back_at: self.put_back_at,
+            now: self.now(),
+        };
+        let has_letters = letters::carry_out(&mut db, &desk).await?;
+        let has_repairs = repairs::carry_out(&mut db, &desk).await?;
         db.commit().await?;
         Ok(has_letters || has_repairs)
     }

@@ -156,7 +156,11 @@ fn own(response: &Response) -> Option<Answer> {
 impl Destination for StripeV1 {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            dedupe: Dedupe::Within { ms: DEDUPE_MS },
+            dedupe: match self.is_hourly {
+                // The same total takes its own place.
+                true => Dedupe::Always,
+                false => Dedupe::Within { ms: DEDUPE_MS },
+            },
             read_back: self.sums.read_back(),
             amounts: if self.is_hourly { Amounts::Replacing } else { Amounts::Added },
             batch_items_max: 1,

@@ -5,11 +5,11 @@ use tollgate_common::time::Timestamp;
 
 use super::due::{self, Due};
 use super::intents::{self, Draft, Intent};
-use super::{items, slots};
+use super::letters::Desk;
+use super::{OutboxError, items, slots};
 use crate::ledger::series;
 use crate::reconcile::cause::{Cause, Repair};
 use crate::reconcile::order::RepairOrder;
-use crate::sending::capability::Amounts;
 use crate::sending::destination::Destination;
 use crate::sending::intent::{Progress, State};
 use crate::sending::item::Item;
@@ -20,32 +20,34 @@ use crate::store::{StoreError, Transaction};
 const REPAIRS_AT_ONCE: i64 = 50;
 
 /// Does a part of what is ordered. Says whether there is more to do.
-pub async fn carry_out(
-    db: &mut Transaction,
-    id: DestinationId,
-    destination: &dyn Destination,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
+pub async fn carry_out(db: &mut Transaction, desk: &Desk<'_>) -> Result<bool, OutboxError> {
+    let (id, destination, now) = (desk.registration.id, desk.destination, desk.now);
     let orders = repair::open(db, id, REPAIRS_AT_ONCE).await?;
     for (number, order) in &orders {
         match (order.repair, order.cause) {
             (Repair::Accept, _) => {}
             (Repair::Void, _) => {
-                for item in of(db, id, order, &[State::Quarantined]).await? {
-                    take_out(db, id, destination, &item, Progress::voided).await?;
+                for one in of(db, id, order, &[State::Quarantined]).await? {
+                    take_out(db, id, destination, &one, Progress::voided).await?;
+                    if desk.replaces() {
+                        take_back(db, desk, &one).await?;
+                    }
                 }
             }
             (Repair::Compensate, _) => compensate(db, id, destination, order, now).await?,
             (Repair::Resend, Cause::Quarantined) => {
-                for item in of(db, id, order, &[State::Quarantined]).await? {
+                for one in of(db, id, order, &[State::Quarantined]).await? {
                     let replayed = |progress: &Progress| progress.replayed(now);
-                    take_out(db, id, destination, &item, replayed).await?;
+                    match desk.replaces() {
+                        true => desk.restate(db, &one.1).await?,
+                        false => take_out(db, id, destination, &one, replayed).await?,
+                    }
                 }
             }
             (Repair::Resend, cause) if cause.is_of_the_ledger() => {
                 look_again(db, id, order, now).await?;
             }
-            (Repair::Resend, _) => send_what_is_missing(db, id, destination, order, now).await?,
+            (Repair::Resend, _) => send_what_is_missing(db, desk, order).await?,
         }
         repair::carried_out(db, *number).await?;
     }
@@ -122,25 +124,33 @@ async fn look_again(
 
 async fn send_what_is_missing(
     db: &mut Transaction,
-    id: DestinationId,
-    destination: &dyn Destination,
+    desk: &Desk<'_>,
     order: &RepairOrder,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<(), OutboxError> {
+    let (id, now) = (desk.registration.id, desk.now);
     let sent = of(db, id, order, &[State::Acknowledged, State::Settled]).await?;
-    if destination.capabilities().amounts == Amounts::Replacing {
+    if desk.replaces() {
         // Only the newest total of the hour counts.
-        let Some((item, _)) = sent.first() else { return Ok(()) };
-        let newest = slots::newest_of_hour(db, id, item).await?;
-        if let Some(intent) = intents::find(db, id, newest).await? {
-            intents::save(db, newest, &intent.progress.looked_for(now)).await?;
-        }
-        return Ok(());
+        let Some((item, intent)) = sent.first() else { return Ok(()) };
+        return desk.state(db, &intent.lane, Item { quantity: 0, ..item.clone() }).await;
     }
     for one in sent.iter().filter(|(_, intent)| !intent.is_booked()) {
-        take_out(db, id, destination, one, |progress| progress.doubted(now)).await?;
+        take_out(db, id, desk.destination, one, |progress| progress.doubted(now)).await?;
     }
     Ok(())
+}
+
+/// States the total of an hour anew where a later one has in it what is never to be sent.
+async fn take_back(
+    db: &mut Transaction,
+    desk: &Desk<'_>,
+    (item, intent): &(Item, Intent),
+) -> Result<(), OutboxError> {
+    let newest = slots::newest_of_hour(db, desk.registration.id, item).await?;
+    if newest == intent.frozen.number {
+        return Ok(());
+    }
+    desk.state(db, &intent.lane, Item { quantity: 0, ..item.clone() }).await
 }
 
 /// Books what the destination shows, so that the rest is sent as a further version. If anything has

@@ -4,6 +4,7 @@ use rstest::rstest;
 
 use super::systems::{self, System};
 use super::world::{Kind, World};
+use crate::reconcile::cause::Repair;
 
 /// Histories of each system.
 const SEEDS: u64 = 4;
@@ -28,6 +29,20 @@ async fn ids_of_other_meters_bill_nothing_twice() {
             .await
             .run_set_up_anew(&other)
             .await;
+    }
+}
+
+#[rstest]
+#[case::stripe_v1(systems::stripe_v1)]
+#[case::stripe_v1_hourly(systems::stripe_v1_hourly)]
+#[case::stripe_v1_hourly_unseen(systems::stripe_v1_hourly_unseen)]
+#[tokio::test]
+async fn a_dead_letter_is_sent_or_not_whatever_came_after_it(
+    #[case] system: fn(u64) -> System,
+    #[values(Repair::Resend, Repair::Void)] repair: Repair,
+) {
+    for seed in 0..SEEDS {
+        World::new(Kind::Sqlite, seed, system(seed)).await.run_with_a_letter(repair).await;
     }
 }
 

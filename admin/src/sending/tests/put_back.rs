@@ -12,6 +12,7 @@ const SEEDS: u64 = 6;
 #[case::openmeter_v1(systems::openmeter_v1)]
 #[case::openmeter_v3(systems::openmeter_v3)]
 #[case::stripe_v1_hourly(systems::stripe_v1_hourly)]
+#[case::stripe_v1_hourly_unseen(systems::stripe_v1_hourly_unseen)]
 #[case::lago(systems::lago)]
 #[case::frontier(systems::frontier)]
 #[tokio::test]

@@ -26,6 +26,7 @@ fn seeds(default: u64) -> Range<u64> {
 #[case::openmeter_v3(systems::openmeter_v3)]
 #[case::stripe_v1(systems::stripe_v1)]
 #[case::stripe_v1_hourly(systems::stripe_v1_hourly)]
+#[case::stripe_v1_hourly_unseen(systems::stripe_v1_hourly_unseen)]
 #[case::stripe_v2_sums(systems::stripe_v2_sums)]
 #[case::lago(systems::lago)]
 #[case::webhook(systems::webhook)]

@@ -66,11 +66,12 @@ impl System {
 pub type Known = (&'static str, fn(u64) -> System);
 
 /// All of them.
-pub const ALL: [Known; 11] = [
+pub const ALL: [Known; 12] = [
     ("openmeter_v1", openmeter_v1),
     ("openmeter_v3", openmeter_v3),
     ("stripe_v1", stripe_v1),
     ("stripe_v1_hourly", stripe_v1_hourly),
+    ("stripe_v1_hourly_unseen", stripe_v1_hourly_unseen),
     ("stripe_v2", stripe_v2),
     ("stripe_v2_sums", stripe_v2_sums),
     ("lago", lago),
@@ -140,6 +141,15 @@ pub fn stripe_v1_hourly(seed: u64) -> System {
         export_directory: None,
         loses_acknowledged: seed.is_multiple_of(2),
         knows_doubles: true,
+    }
+}
+
+/// The same, at its word.
+pub fn stripe_v1_hourly_unseen(seed: u64) -> System {
+    System {
+        settings: json!({"hourly_totals": true}),
+        loses_acknowledged: false,
+        ..stripe_v1_hourly(seed)
     }
 }
 

@@ -3,6 +3,12 @@
 use std::ops::Range;
 
 use super::*;
+use crate::reconcile::cause::Repair;
+use crate::reconcile::order::RepairOrder;
+use crate::sending::order::{Decision, Order};
+use crate::sending::outbox::letters;
+use crate::store::Part;
+use crate::store::sql;
 
 impl World {
     /// The beginning of the hour before this one.
@@ -51,6 +57,53 @@ impl World {
         self.destination = other.open();
         self.finish().await;
         assert_eq!(named(self.air.bill()), self.expected().await);
+    }
+
+    /// A request is refused for good, usage of the same hour is sent, and then somebody decides.
+    pub async fn run_with_a_letter(mut self, repair: Repair) {
+        self.air.heal();
+        let hour = self.hour_before();
+        self.use_minutes(hour, 0..1).await;
+        self.air.pass(2 * HOUR_MS);
+        self.air.reject_next();
+        self.finish().await;
+        self.use_minutes(hour, 1..2).await;
+        self.air.pass(2 * HOUR_MS);
+        self.finish().await;
+        let (id, now) = (self.registration.id, Timestamp(self.air.now_ms()));
+        let mut db = self.database.write(Part::Sending).await.unwrap();
+        let parked = letters::list(&mut db, id, Some(State::Quarantined), None, 2).await.unwrap();
+        let [letter] = &parked[..] else { panic!("{parked:?}") };
+        let item = letter.frozen.items[0].clone();
+        match repair {
+            Repair::Resend => {
+                let order = Order { delivery: None, decision: Decision::Resend, ordered_at: now };
+                sql::destination::order(&mut db, id, &order).await.unwrap();
+            }
+            repair => {
+                let order = RepairOrder {
+                    subscription: item.place.subscription,
+                    plan: item.place.plan,
+                    meter: item.place.meter,
+                    window_start: item.place.start.start(),
+                    cause: Cause::Quarantined,
+                    repair,
+                    quantity: item.quantity,
+                    acknowledged: 0,
+                    note: None,
+                    ordered_at: now,
+                };
+                sql::repair::insert(&mut db, id, &order).await.unwrap();
+            }
+        }
+        db.commit().await.unwrap();
+        self.finish().await;
+        let mut expected = self.expected().await;
+        if repair == Repair::Void {
+            let key = (item.customer.clone(), item.place.meter.label().to_owned(), item.hour());
+            *expected.get_mut(&key).unwrap() -= item.quantity;
+        }
+        assert_eq!(named(self.air.bill()), expected);
     }
 
     /// Nothing is heard of the destination for longer than it recognises repeats.
