@@ -349,6 +349,12 @@ impl Progress {
         Self { state: State::Settled, doubt_since: None, reason, ..self.clone() }
     }
 
+    /// Somebody decided that what the destination shows of it stays so.
+    pub fn accepted(&self) -> Self {
+        let reason = Some("somebody accepted what the destination shows".to_owned());
+        Self { state: State::Settled, doubt_since: None, reason, ..self.clone() }
+    }
+
     /// Somebody decided that it is never sent.
     pub fn voided(&self) -> Self {
         let reason = Some("somebody decided that it is not sent".to_owned());

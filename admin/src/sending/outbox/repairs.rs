@@ -10,6 +10,7 @@ use super::{OutboxError, items, slots};
 use crate::ledger::series;
 use crate::reconcile::cause::{Cause, Repair};
 use crate::reconcile::order::RepairOrder;
+use crate::sending::capability::ReadBack;
 use crate::sending::destination::Destination;
 use crate::sending::intent::{Progress, State};
 use crate::sending::item::Item;
@@ -25,7 +26,7 @@ pub async fn carry_out(db: &mut Transaction, desk: &Desk<'_>) -> Result<bool, Ou
     let orders = repair::open(db, id, REPAIRS_AT_ONCE).await?;
     for (number, order) in &orders {
         match (order.repair, order.cause) {
-            (Repair::Accept, _) => {}
+            (Repair::Accept, cause) => accept(db, id, destination, order, cause).await?,
             (Repair::Void, _) => {
                 for one in of(db, id, order, &[State::Quarantined]).await? {
                     take_out(db, id, destination, &one, Progress::voided).await?;
@@ -61,8 +62,18 @@ async fn of(
     order: &RepairOrder,
     states: &[State],
 ) -> Result<Vec<(Item, Intent)>, StoreError> {
+    let items = slots::items(db, id, &order.slot()).await?;
+    with_intents(db, id, items, states).await
+}
+
+async fn with_intents(
+    db: &mut Transaction,
+    id: DestinationId,
+    items: Vec<(Item, i64)>,
+    states: &[State],
+) -> Result<Vec<(Item, Intent)>, StoreError> {
     let mut found = Vec::new();
-    for (item, number) in slots::items(db, id, &order.slot()).await? {
+    for (item, number) in items {
         if let Some(intent) = intents::find(db, id, number).await?
             && states.contains(&intent.progress.state)
         {
@@ -151,6 +162,43 @@ async fn take_back(
         return Ok(());
     }
     desk.state(db, &intent.lane, Item { quantity: 0, ..item.clone() }).await
+}
+
+/// Lets rest what was acknowledged and is not shown as it should be: whoever sends would look again, and
+/// may send it once it is certain that it is not there.
+async fn accept(
+    db: &mut Transaction,
+    id: DestinationId,
+    destination: &dyn Destination,
+    order: &RepairOrder,
+    cause: Cause,
+) -> Result<(), OutboxError> {
+    let turn: fn(&Progress) -> Progress = match cause {
+        Cause::MissingAtDestination | Cause::MoreAtDestination | Cause::ValueDiffers => {
+            Progress::accepted
+        }
+        // It stays a difference, and is no more looked for.
+        Cause::NotShown => Progress::never_shown,
+        Cause::NotSent
+        | Cause::CorrectionPending
+        | Cause::LedgerLower
+        | Cause::UnknownAtLedger
+        | Cause::OnItsWay
+        | Cause::InDoubt
+        | Cause::Quarantined => return Ok(()),
+    };
+    let mut sent = of(db, id, order, &[State::Acknowledged]).await?;
+    if let ReadBack::Totals { .. } = destination.capabilities().read_back {
+        // What the total of an hour is off by is listed at the first of its windows.
+        let known = slots::items(db, id, &order.slot()).await?;
+        let Some((item, _)) = known.first() else { return Ok(()) };
+        let of_hour = slots::items_of_hour(db, id, item).await?;
+        sent = with_intents(db, id, of_hour, &[State::Acknowledged]).await?;
+    }
+    for one in &sent {
+        take_out(db, id, destination, one, turn).await?;
+    }
+    Ok(())
 }
 
 /// Books what the destination shows, so that the rest is sent as a further version. If anything has

@@ -13,7 +13,7 @@ use crate::reconcile::figures::{Sent, Slot};
 use crate::sending::intent::State;
 use crate::sending::item::Item;
 use crate::store::column::Columns;
-use crate::store::query::{query, query_as, query_scalar};
+use crate::store::query::{Row, query, query_as, query_scalar};
 use crate::store::{StoreError, Transaction};
 
 /// Intents that the destination has not acknowledged, or of which something is said: in the words of
@@ -215,8 +215,11 @@ pub async fn items(
     .bind(slot.start.0)
     .fetch_all(db)
     .await?;
-    let number = |row| Columns { table: "sending_item", row }.number("intent");
-    rows.iter().map(|row| Ok((item(row)?, number(row)?))).collect()
+    rows.iter().map(numbered).collect()
+}
+
+fn numbered(row: &Row) -> Result<(Item, i64), StoreError> {
+    Ok((item(row)?, Columns { table: "sending_item", row }.number("intent")?))
 }
 
 /// What carries a call's usage to a destination.
@@ -269,6 +272,28 @@ pub async fn holding(
         })
     };
     rows.iter().map(carried).collect()
+}
+
+/// All items that make up the total of an item's customer, meter and hour, with the numbers of their
+/// intents.
+pub async fn items_of_hour(
+    db: &mut Transaction,
+    destination: DestinationId,
+    of: &Item,
+) -> Result<Vec<(Item, i64)>, StoreError> {
+    let from = of.hour() * 3_600_000;
+    let rows = query(
+        "SELECT * FROM sending_item WHERE destination = $1 AND customer = $2 AND meter = $3
+             AND booked_at >= $4 AND booked_at < $5",
+    )
+    .bind(destination.as_bytes().as_slice())
+    .bind(&of.customer)
+    .bind(of.place.meter.label())
+    .bind(from)
+    .bind(from + 3_600_000)
+    .fetch_all(db)
+    .await?;
+    rows.iter().map(numbered).collect()
 }
 
 /// The first slot of all that make up the total of an item's customer, meter and hour.

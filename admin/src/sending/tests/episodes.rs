@@ -46,6 +46,18 @@ async fn a_dead_letter_is_sent_or_not_whatever_came_after_it(
     }
 }
 
+#[rstest]
+#[case::openmeter_v1(systems::openmeter_v1)]
+#[case::stripe_v1(systems::stripe_v1)]
+#[case::stripe_v2_sums(systems::stripe_v2_sums)]
+#[tokio::test]
+async fn what_is_missing_and_accepted_stays_missing(#[case] system: fn(u64) -> System) {
+    // Where nothing else is lost.
+    for seed in [1, 5, 7] {
+        World::new(Kind::Sqlite, seed, system(seed)).await.run_with_an_accepted_loss().await;
+    }
+}
+
 #[tokio::test]
 async fn what_is_in_doubt_of_a_meter_without_sums_waits_for_a_decision() {
     for seed in 0..SEEDS {

@@ -3,7 +3,6 @@
 use tollgate_common::ids::{DestinationId, PlanId, SubscriptionId};
 
 use crate::ledger::window::Minute;
-use crate::reconcile::cause::Repair;
 use crate::reconcile::order::RepairOrder;
 use crate::store::column::{Columns, word};
 use crate::store::query::{Row, query};
@@ -17,7 +16,7 @@ pub async fn insert(
     query(
         "INSERT INTO sending_repair (destination, subscription, plan, meter, window_start, cause,
              repair, quantity, acknowledged, note, ordered_at, is_open)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1)",
     )
     .bind(&destination.as_bytes()[..])
     .bind(&order.subscription.as_bytes()[..])
@@ -30,7 +29,6 @@ pub async fn insert(
     .bind(order.acknowledged)
     .bind(&order.note)
     .bind(order.ordered_at.0)
-    .bind(i64::from(order.repair != Repair::Accept))
     .execute(db)
     .await?;
     Ok(())

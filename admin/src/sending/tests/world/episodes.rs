@@ -106,6 +106,67 @@ impl World {
         assert_eq!(named(self.air.bill()), expected);
     }
 
+    /// Something is acknowledged and lost, and somebody accepts it once the destination was asked.
+    pub async fn run_with_an_accepted_loss(mut self) {
+        self.air.heal();
+        self.use_minutes(self.hour_before(), 0..1).await;
+        self.settle().await;
+        self.use_minutes(self.hour_before(), 0..2).await;
+        self.air.pass(2 * HOUR_MS);
+        self.air.lose_next();
+        self.turns(12).await;
+        assert!(self.air.has_struck());
+        let lacking = named(self.air.bill());
+        self.air.pass(2 * HOUR_MS);
+        let (id, now) = (self.registration.id, Timestamp(self.air.now_ms()));
+        let found = self.missing().await;
+        assert!(!found.is_empty());
+        let mut db = self.database.write(Part::Sending).await.unwrap();
+        for Found { difference, .. } in found {
+            let order = RepairOrder {
+                subscription: difference.slot.subscription,
+                plan: difference.slot.plan,
+                meter: difference.slot.meter,
+                window_start: difference.slot.start.start(),
+                cause: difference.cause,
+                repair: Repair::Accept,
+                quantity: difference.quantity,
+                acknowledged: difference.acknowledged,
+                note: None,
+                ordered_at: now,
+            };
+            sql::repair::insert(&mut db, id, &order).await.unwrap();
+        }
+        db.commit().await.unwrap();
+        self.finish().await;
+        assert_eq!(named(self.air.bill()), lacking);
+        assert!(self.missing().await.is_empty());
+    }
+
+    /// What the destination does not show when it is asked, and nobody accepted.
+    async fn missing(&self) -> Vec<Found> {
+        let now = Timestamp(self.air.now_ms());
+        let books = Books {
+            database: &self.database,
+            now,
+            registration: &self.registration,
+            destination: &*self.destination,
+            wire: &*self.air,
+        };
+        let question = Question {
+            subscription: None,
+            from: Minute::of(self.registration.starts_at),
+            to: Minute::of(now),
+            is_accepted: false,
+            asks: true,
+            after: None,
+            items_max: 100,
+        };
+        let mut found = books.page(&question).await.unwrap().items;
+        found.retain(|found| found.difference.cause == Cause::MissingAtDestination);
+        found
+    }
+
     /// Nothing is heard of the destination for longer than it recognises repeats.
     pub async fn run_with_doubt_for_days(mut self) {
         self.air.heal();
