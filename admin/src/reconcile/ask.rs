@@ -7,7 +7,7 @@ use tollgate_common::ids::DestinationId;
 use tollgate_common::time::Timestamp;
 
 use super::figures::{Shown, Sight, Slot};
-use crate::sending::capability::ReadBack;
+use crate::sending::capability::{ReadBack, is_ahead};
 use crate::sending::destination::Destination;
 use crate::sending::intent::Finding;
 use crate::sending::item::Item;
@@ -38,9 +38,7 @@ impl Asked<'_> {
     pub async fn show(&self, known: &[Acknowledged]) -> Result<Vec<Shown>, StoreError> {
         let read_back = self.destination.capabilities().read_back;
         let Some(true_after_ms) = read_back.settled_after_ms() else { return Ok(Vec::new()) };
-        let is_true = |one: &Acknowledged| {
-            one.attempted_at.is_none_or(|at| at.plus_ms(true_after_ms) <= self.now)
-        };
+        let is_true = |one: &Acknowledged| self.is_true(one.attempted_at, true_after_ms);
         let windows: Vec<&[Acknowledged]> = known
             .chunk_by(|one, other| one.item.place == other.item.place)
             .filter(|window| window.iter().all(is_true))
@@ -50,6 +48,13 @@ impl Asked<'_> {
             ReadBack::Items { .. } => Ok(self.items(&windows).await),
             ReadBack::Totals { .. } => self.totals(&windows, true_after_ms).await,
         }
+    }
+
+    /// Whether an answer tells the truth about the last attempt. Of what a clock dated that was ahead it is
+    /// not known when that was: it is past.
+    fn is_true(&self, attempted_at: Option<Timestamp>, true_after_ms: i64) -> bool {
+        attempted_at
+            .is_none_or(|at| at.plus_ms(true_after_ms) <= self.now || is_ahead(at, self.now))
     }
 
     async fn items(&self, windows: &[&[Acknowledged]]) -> Vec<Shown> {
@@ -87,7 +92,7 @@ impl Asked<'_> {
             let first = slots::first_of_hour(&mut db, self.id, item).await?;
             let hour = items::hour(&mut db, self.id, item).await?;
             drop(db);
-            if hour.attempted_at.is_some_and(|at| at.plus_ms(true_after_ms) > self.now) {
+            if !self.is_true(hour.attempted_at, true_after_ms) {
                 continue;
             }
             if first != Some(slot) {

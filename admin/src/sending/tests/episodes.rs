@@ -58,6 +58,14 @@ async fn what_is_missing_and_accepted_stays_missing(#[case] system: fn(u64) -> S
     }
 }
 
+#[rstest]
+#[case::openmeter_v1(systems::openmeter_v1)]
+#[case::stripe_v1(systems::stripe_v1)]
+#[tokio::test]
+async fn a_loss_is_seen_also_where_a_clock_was_ahead(#[case] system: fn(u64) -> System) {
+    World::new(Kind::Sqlite, 1, system(1)).await.run_with_a_loss_dated_ahead().await;
+}
+
 #[tokio::test]
 async fn what_is_in_doubt_of_a_meter_without_sums_waits_for_a_decision() {
     for seed in 0..SEEDS {

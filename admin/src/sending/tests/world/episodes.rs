@@ -8,6 +8,7 @@ use crate::reconcile::order::RepairOrder;
 use crate::sending::order::{Decision, Order};
 use crate::sending::outbox::letters;
 use crate::store::Part;
+use crate::store::query::query;
 use crate::store::sql;
 
 impl World {
@@ -165,6 +166,25 @@ impl World {
         let mut found = books.page(&question).await.unwrap().items;
         found.retain(|found| found.difference.cause == Cause::MissingAtDestination);
         found
+    }
+
+    /// Something is acknowledged and lost, and a clock that was ahead has dated the attempt.
+    pub async fn run_with_a_loss_dated_ahead(mut self) {
+        self.air.heal();
+        self.use_minutes(self.hour_before(), 0..1).await;
+        self.air.pass(2 * HOUR_MS);
+        self.air.lose_next();
+        self.turns(12).await;
+        let ahead = self.air.now_ms() + 365 * 24 * HOUR_MS;
+        let mut db = self.database.write(Part::Sending).await.unwrap();
+        query("UPDATE sending_intent SET attempted_at = $1")
+            .bind(ahead)
+            .execute(&mut db)
+            .await
+            .unwrap();
+        db.commit().await.unwrap();
+        self.air.pass(2 * HOUR_MS);
+        assert!(!self.missing().await.is_empty());
     }
 
     /// Nothing is heard of the destination for longer than it recognises repeats.
