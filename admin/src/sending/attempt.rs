@@ -17,10 +17,14 @@ use super::outbox::due::{self, Due};
 use super::outbox::intents::{self, Draft, Intent};
 use super::outbox::{self, OutboxError, items};
 use super::sender::{Post, Sender};
-use crate::ledger::series;
+use crate::ledger::{series, sweep};
 use crate::store::Transaction;
 
 const ANSWER_MAX: Duration = Duration::from_millis(ANSWER_MS_MAX.unsigned_abs());
+
+/// How often something is found too old before it is parked that is not by the days of calls: a day,
+/// about.
+const OLD_LOOKS_MAX: u32 = 150;
 
 /// What the destination wants, beyond what became of the intent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +39,7 @@ impl Sender {
     pub(super) async fn step(&self, post: &Post<'_>, intent: Intent) -> Result<Wish, OutboxError> {
         let can = post.destination.capabilities();
         let now = self.now();
-        let progress = intent.progress.put_right(now);
+        let progress = intent.progress.put_right(intent.known_since(now), now);
         let progress = match self.put_back_at {
             Some(at) => progress.put_back(intent.created_at, at),
             None => progress,
@@ -51,9 +55,8 @@ impl Sender {
                 let progress = intent.progress.parked(reason);
                 self.save(post, &intent, &progress).await
             }
-            Step::Send if is_too_old(&intent, can.age_ms_max, now) => {
-                let reason = "it is older than what the destination takes".to_owned();
-                self.save(post, &intent, &intent.progress.parked(reason)).await
+            Step::Send if decide::is_too_old(&can, &intent.frozen.items, now) => {
+                self.refuse_old(post, &intent).await
             }
             Step::Send => self.send(post, intent).await,
             Step::Read => match can.read_back {
@@ -72,6 +75,24 @@ impl Sender {
     ) -> Result<Wish, OutboxError> {
         let mut db = outbox::write(&self.database, post.fence).await?;
         intents::save(&mut db, intent.frozen.number, progress).await?;
+        db.commit().await?;
+        Ok(Wish::GoOn)
+    }
+
+    /// Parks what is too old to be sent; where calls do not bear out that it is so late, first waits for
+    /// a clock that may be ahead.
+    async fn refuse_old(&self, post: &Post<'_>, intent: &Intent) -> Result<Wish, OutboxError> {
+        let (can, now) = (post.destination.capabilities(), self.now());
+        let mut db = outbox::write(&self.database, post.fence).await?;
+        let believed = sweep::believed(&mut db, now).await?;
+        let is_sure = decide::is_too_old(&can, &intent.frozen.items, believed)
+            || intent.progress.attempts >= OLD_LOOKS_MAX;
+        let reason = decide::TOO_OLD.to_owned();
+        let progress = match is_sure {
+            true => intent.progress.parked(reason),
+            false => intent.progress.unread(reason, now, self.jitter()),
+        };
+        intents::save(&mut db, intent.frozen.number, &progress).await?;
         db.commit().await?;
         Ok(Wish::GoOn)
     }
@@ -249,11 +270,6 @@ impl Sender {
         let settled = intent.progress.found(&Finding::Present, now, jitter);
         Ok(Progress { reason: Some(reason), ..settled })
     }
-}
-
-fn is_too_old(intent: &Intent, age_ms_max: Option<i64>, now: Timestamp) -> bool {
-    let oldest = intent.frozen.items.iter().map(|item| item.at).min();
-    oldest.zip(age_ms_max).is_some_and(|(oldest, max)| oldest.plus_ms(max) <= now)
 }
 
 /// What a total says of one item, when all others of its hour are known.

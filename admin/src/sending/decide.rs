@@ -21,7 +21,7 @@ use super::outbox::{OutboxError, items};
 use super::plan::{self, Part};
 use super::registration::Registration;
 use crate::ledger::window::{Day, Minute};
-use crate::ledger::{Counts, Series, series, usage};
+use crate::ledger::{Counts, Series, series, sweep, usage};
 use crate::store::Transaction;
 use crate::store::sql;
 
@@ -253,7 +253,7 @@ pub async fn store(
         (Amounts::Added, None) | (Amounts::Replacing, _) => Progress::frozen(now),
     };
     // It is parked at once: an attempt would lose the whole request.
-    if is_too_old(&can, batch, now) {
+    if is_too_old(&can, batch, now) && is_too_old(&can, batch, sweep::believed(db, now).await?) {
         progress = progress.parked(TOO_OLD.to_owned());
     }
     let draft = Draft { lane, body: &body, progress: &progress, created_at: now };
@@ -264,9 +264,9 @@ pub async fn store(
     Ok(())
 }
 
-const TOO_OLD: &str = "it is older than what the destination takes";
+pub const TOO_OLD: &str = "it is older than what the destination takes";
 
-fn is_too_old(can: &Capabilities, items: &[Item], now: Timestamp) -> bool {
+pub fn is_too_old(can: &Capabilities, items: &[Item], now: Timestamp) -> bool {
     let oldest = items.iter().map(|item| item.at).min();
     oldest.zip(can.age_ms_max).is_some_and(|(oldest, max)| oldest.plus_ms(max) <= now)
 }

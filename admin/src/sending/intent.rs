@@ -143,11 +143,13 @@ impl Progress {
     }
 
     /// As a clock has it that is right by now: what one that was ahead has put off is due, and an
-    /// attempt of its time may have been made just now.
-    pub fn put_right(&self, now: Timestamp) -> Self {
+    /// attempt of its time may have been made just now, or as early as something was `known_since`.
+    pub fn put_right(&self, known_since: Timestamp, now: Timestamp) -> Self {
         let is_put_off = self.due_at < NEVER && self.due_at > now.plus_ms(backoff::WAIT_MS_MAX);
+        let since = |at| if is_ahead(at, now) { known_since } else { at };
         Self {
             due_at: if is_put_off { now } else { self.due_at },
+            doubt_since: self.doubt_since.map(since),
             attempted_at: self.attempted_at.map(|at| if is_ahead(at, now) { now } else { at }),
             ..self.clone()
         }

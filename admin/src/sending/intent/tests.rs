@@ -75,11 +75,26 @@ fn what_a_clock_put_off_that_was_ahead_is_due_once_it_is_right() {
     let can = can(Dedupe::Never, ReadBack::Items { lag_ms: 1_000 });
     let settled_ms = can.read_back.settled_after_ms().unwrap();
 
-    assert_eq!(refused.put_right(NOW).step(&can, NOW), Step::Send);
+    let known_since = NOW.plus_ms(-HOUR_MS);
+    assert_eq!(refused.put_right(known_since, NOW).step(&can, NOW), Step::Send);
     // It may have been sent just now.
-    let right = doubtful.put_right(NOW);
+    let right = doubtful.put_right(known_since, NOW);
     assert_eq!(right.step(&can, NOW), Step::Wait(NOW.plus_ms(settled_ms)));
     assert_eq!(right.step(&can, NOW.plus_ms(settled_ms)), Step::Read);
+}
+
+#[test]
+fn what_is_in_doubt_by_a_clock_that_was_ahead_may_have_arrived_as_soon_as_it_was_known() {
+    let ahead = NOW.plus_ms(3 * 24 * HOUR_MS);
+    let frozen = Progress::frozen(ahead);
+    let doubtful = frozen.begin(ahead).end(&frozen, &unknown(), ahead, 0.0);
+    let can = can(Dedupe::Within { ms: 24 * HOUR_MS }, ReadBack::Never);
+
+    let just_now = doubtful.put_right(NOW.plus_ms(-HOUR_MS), NOW);
+    let long_ago = doubtful.put_right(NOW.plus_ms(-24 * HOUR_MS), NOW);
+
+    assert_eq!(just_now.step(&can, NOW), Step::Send);
+    assert!(matches!(long_ago.step(&can, NOW), Step::Park(_)));
 }
 
 #[test]
@@ -90,8 +105,8 @@ fn what_waits_by_a_right_clock_waits_on() {
     let given_up = Progress { state: State::Acknowledged, due_at: NEVER, ..frozen };
     let earlier = NOW.plus_ms(-CLOCK_SKEW_MS_MAX);
 
-    assert_eq!(waits.put_right(earlier), waits);
-    assert_eq!(given_up.put_right(NOW), given_up);
+    assert_eq!(waits.put_right(earlier, earlier), waits);
+    assert_eq!(given_up.put_right(NOW, NOW), given_up);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use tollgate_common::ids::DestinationId;
 use tollgate_common::time::Timestamp;
 
 use super::{due, items};
+use crate::sending::capability::is_ahead;
 use crate::sending::destination::Frozen;
 use crate::sending::intent::{NEVER, Progress, State};
 use crate::sending::item::Item;
@@ -29,6 +30,15 @@ pub struct Draft<'a> {
 }
 
 impl Intent {
+    /// Before it, nothing of it was sent: when it was decided, or where a clock says so that was ahead,
+    /// what its oldest usage is booked on.
+    pub fn known_since(&self, now: Timestamp) -> Timestamp {
+        match is_ahead(self.created_at, now) {
+            true => self.frozen.items.iter().map(|item| item.at).min().unwrap_or(now),
+            false => self.created_at,
+        }
+    }
+
     /// It stands for what was found at the destination, and was never sent.
     pub fn is_booked(&self) -> bool {
         self.frozen.body.is_empty()

@@ -16,6 +16,8 @@ const AHEAD_DAYS: [i64; 2] = [800, 365];
 #[rstest]
 #[case::openmeter_v1(systems::openmeter_v1)]
 #[case::lago(systems::lago)]
+#[case::stripe_v1(systems::stripe_v1)]
+#[case::stripe_v1_hourly_unseen(systems::stripe_v1_hourly_unseen)]
 #[case::webhook(systems::webhook)]
 #[case::frontier(systems::frontier)]
 #[case::file_export(systems::file_export)]
