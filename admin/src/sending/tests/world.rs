@@ -204,6 +204,8 @@ impl World {
         self.use_some().await;
         self.back_up();
         let batches_known = self.batches.len();
+        // So that windows are sent of which a part is known then.
+        self.use_some().await;
         self.air.heal();
         for _ in 0..3 {
             self.settle().await;
@@ -292,7 +294,7 @@ impl World {
         self.holders = 4;
         for batch in self.batches[batches_known..].to_vec() {
             // What is known so far is decided on in between.
-            self.turn().await;
+            self.turns(4).await;
             self.ledger.apply(batch, now).await.unwrap();
         }
     }
