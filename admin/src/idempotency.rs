@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
+use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -148,10 +149,12 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     Ok(Some(key.to_owned()))
 }
 
-/// What makes two requests the same: method, target and body, each with its length.
+/// What makes two requests the same: method, target and body, each with its length. Over HTTP/2 a URI
+/// has the host in it as well, by which a control plane may have several names.
 fn digest(parts: &Parts, content: &[u8]) -> [u8; 32] {
+    let target = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
     let mut digest = Sha256::new();
-    for part in [parts.method.as_str(), &parts.uri.to_string()] {
+    for part in [parts.method.as_str(), target] {
         digest.update((part.len() as u64).to_le_bytes());
         digest.update(part);
     }
@@ -217,4 +220,22 @@ impl<S: Sync> FromRequestParts<S> for Repeatable {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         Ok(parts.extensions.get::<Repeatable>().cloned().unwrap_or(Repeatable(None)))
     }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeat_is_known_by_its_path_and_query_whatever_the_host_is_called() {
+        let digest_of = |uri: &str| {
+            let (parts, ()) = axum::http::Request::post(uri).body(()).unwrap().into_parts();
+            digest(&parts, b"{}")
+        };
+
+        let known = digest_of("/api/v1/products?a=b");
+        assert_eq!(digest_of("http://127.0.0.1:9090/api/v1/products?a=b"), known);
+        assert_eq!(digest_of("https://admin.example/api/v1/products?a=b"), known);
+        assert_ne!(digest_of("/api/v1/products"), known);
+    }
+}
 }
