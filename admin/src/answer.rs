@@ -1,5 +1,7 @@
 //! The answer to a change: what it says, and how it is stored for repeats.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -77,19 +79,25 @@ impl Answer {
         self.with_field(REVISION_FIELD, revision)
     }
 
-    /// Commits the change with its answer, then answers.
+    /// Commits the change with its answer, then answers. The secret of an answer is held for the repeat
+    /// of a caller who is gone by then.
     pub async fn commit(
         self,
-        control: &Control,
+        control: &Arc<Control>,
         repeatable: &Repeatable,
         mut change: Change,
     ) -> Result<Response, Problem> {
         if let Some((key, kept)) = repeatable.to_keep(&self, change.now) {
             change.keep_answer(key, &kept).await?;
         }
-        change.commit().await?;
-        control.metrics.changes.inc();
-        repeatable.hold_secret(control, &self);
+        let (secret, repeatable) = (self.secret.clone(), repeatable.clone());
+        let stored_in = Arc::clone(control);
+        change
+            .commit_then(move || {
+                stored_in.metrics.changes.inc();
+                repeatable.hold_secret(&stored_in, secret);
+            })
+            .await?;
         Ok(self.respond(control).await)
     }
 
@@ -97,7 +105,7 @@ impl Answer {
     /// answer says on how many gateways that is in force.
     pub async fn commit_end(
         self,
-        control: &Control,
+        control: &Arc<Control>,
         repeatable: &Repeatable,
         mut change: Change,
     ) -> Result<Response, Problem> {

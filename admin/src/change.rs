@@ -111,6 +111,12 @@ impl Door {
     }
 }
 
+/// Goes on with a change to its end, also when the caller goes away or has waited for as long as a request
+/// may take. What ends very many things may take longer, and would be begun anew each time.
+pub async fn to_its_end<T: Send + 'static>(change: impl Future<Output = T> + Send + 'static) -> T {
+    tokio::spawn(change).await.expect("a change does not panic and is not aborted")
+}
+
 impl Change {
     /// Keeps the answer for repeats of the request, in the same transaction. Another control plane
     /// may have done the same request since it was looked for; this one is not done then.
@@ -133,7 +139,15 @@ impl Change {
 
     /// Makes the change the newest state and wakes the feed. Runs to its end also when the caller
     /// goes away: a change that is stored is always told.
-    pub async fn commit(mut self) -> Result<Revision, Problem> {
+    pub async fn commit(self) -> Result<Revision, Problem> {
+        self.commit_then(|| ()).await
+    }
+
+    /// As [`commit`](Self::commit), and does what follows from it, also when the caller goes away.
+    pub async fn commit_then(
+        mut self,
+        then: impl FnOnce() + Send + 'static,
+    ) -> Result<Revision, Problem> {
         let revision = self.revision().await?;
         let (frames, audit) = (self.frames, self.audit);
         let record = CommitRecord { revision, at: self.now, frames, audit };
@@ -141,6 +155,7 @@ impl Change {
         let commit = tokio::spawn(async move {
             catalog.commit(record).await?;
             newest.send_modify(|known| *known = revision.max(*known));
+            then();
             Ok::<(), StoreError>(())
         });
         commit.await.expect("a commit does not panic and is not aborted")?;
@@ -183,5 +198,38 @@ impl Change {
             before: before.map(state),
             after: after.map(state),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::fresh::SystemClock;
+    use crate::store::MemoryCatalog;
+
+    #[tokio::test]
+    async fn what_follows_from_a_change_is_done_when_the_caller_left_during_the_commit() {
+        let (store, clock) = (MemoryCatalog::default(), SystemClock::default());
+        let door = Door::open(Arc::new(store), Arc::new(clock)).await.unwrap();
+        let change = door.begin(&Caller::on_the_machine(), "r").await.unwrap();
+        let (done, is_done) = oneshot::channel();
+
+        let left = change.commit_then(|| done.send(()).unwrap()).now_or_never();
+
+        assert!(left.is_none(), "the commit was over at once");
+        is_done.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_change_that_goes_to_its_end_does_so_without_its_caller() {
+        let (done, is_done) = oneshot::channel();
+
+        let left = to_its_end(async { done.send(()).unwrap() }).now_or_never();
+
+        assert!(left.is_none(), "the change was over at once");
+        is_done.await.unwrap();
     }
 }

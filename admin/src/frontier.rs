@@ -72,11 +72,15 @@ pub fn routes() -> Router<Arc<Control>> {
 
 /// Commits a change, then answers. The fields of an answer stand in the order of the message.
 async fn commit(
-    control: &Control,
+    control: &Arc<Control>,
     change: Change,
     answer: &impl Serialize,
 ) -> Result<Response, Problem> {
-    change.commit().await?;
-    control.metrics.changes.inc();
+    let stored_in = Arc::clone(control);
+    change
+        .commit_then(move || {
+            stored_in.metrics.changes.inc();
+        })
+        .await?;
     Ok(Json(answer).into_response())
 }

@@ -205,10 +205,9 @@ impl Repeatable {
     }
 
     /// Holds the answer's secret for a while, once the change is stored.
-    pub fn hold_secret(&self, control: &Control, answer: &Answer) {
-        if let (Some(kept), Some(secret)) = (&self.0, &answer.secret) {
-            let place = (kept.actor.clone(), kept.key.clone());
-            control.answers.hold(place, secret.clone(), control.now());
+    pub fn hold_secret(self, control: &Control, secret: Option<SecretString>) {
+        if let (Some(kept), Some(secret)) = (self.0, secret) {
+            control.answers.hold((kept.actor, kept.key), secret, control.now());
         }
     }
 }
@@ -220,6 +219,7 @@ impl<S: Sync> FromRequestParts<S> for Repeatable {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         Ok(parts.extensions.get::<Repeatable>().cloned().unwrap_or(Repeatable(None)))
     }
+}
 
 #[cfg(test)]
 mod tests {
@@ -237,5 +237,4 @@ mod tests {
         assert_eq!(digest_of("https://admin.example/api/v1/products?a=b"), known);
         assert_ne!(digest_of("/api/v1/products"), known);
     }
-}
 }
