@@ -155,6 +155,16 @@ impl<T> List<T> {
     ) -> Self {
         let has_more = items.len() > limit as usize;
         items.truncate(limit as usize);
+        Self::part(items, has_more, place, view)
+    }
+
+    /// Makes a page of items after which there are more, or none.
+    pub fn part<I, K: Cursor>(
+        items: Vec<I>,
+        has_more: bool,
+        place: impl Fn(&I) -> K,
+        view: impl Fn(I) -> T,
+    ) -> Self {
         let last = items.last().filter(|_| has_more);
         let next = last.map(|item| cursor_text(place(item)));
         Self { items: items.into_iter().map(view).collect(), next }

@@ -4,6 +4,8 @@
 //! larger installation brings pass the same contract. It reads and writes whole entities and does
 //! no more; what a change means is decided above it.
 
+use std::slice;
+
 use async_trait::async_trait;
 use secrecy::SecretString;
 use tollgate_common::catalog::{
@@ -75,6 +77,20 @@ pub struct AuditLink {
     pub record: AuditRecord,
     /// None where the record is older than the chain.
     pub hash: Option<ChainHash>,
+}
+
+impl AuditLink {
+    fn state_bytes(&self) -> usize {
+        [&self.record.before, &self.record.after].into_iter().flatten().map(String::len).sum()
+    }
+}
+
+/// Bytes of states on a page of the audit, since a single one may have a megabyte.
+const AUDIT_STATES_BYTES: usize = 4 << 20;
+
+/// Whether a page of the audit ends with what it has, also where more was asked for.
+pub fn is_full(page: &[AuditLink]) -> bool {
+    page.iter().map(AuditLink::state_bytes).sum::<usize>() >= AUDIT_STATES_BYTES
 }
 
 /// The place of a record in the audit: which commit, and which record of it.
@@ -172,6 +188,13 @@ pub trait CatalogRead: Send {
         subscription: SubscriptionId,
         page: Page<(Timestamp, KeyId)>,
     ) -> Result<Vec<Key>>;
+    /// Keys of some subscriptions that are neither revoked nor expired, those of each together and oldest
+    /// first.
+    async fn keys_in_force_of(
+        &mut self,
+        subscriptions: &[SubscriptionId],
+        now: Timestamp,
+    ) -> Result<Vec<Key>>;
     /// Keys of all subscriptions that are neither revoked nor expired, as gateways know them.
     async fn keys_in_force(
         &mut self,
@@ -192,9 +215,9 @@ pub trait CatalogRead: Send {
     /// What was decided on differences, oldest first.
     async fn repairs(&mut self, destination: DestinationId) -> Result<Vec<RepairOrder>>;
 
-    /// Newest first.
+    /// Newest first, no more of it than what [`is_full`].
     async fn audit(&mut self, page: Page<AuditPlace>) -> Result<Vec<AuditLink>>;
-    /// Oldest first.
+    /// Oldest first, likewise.
     async fn audit_from_start(&mut self, page: Page<AuditPlace>) -> Result<Vec<AuditLink>>;
     async fn kept_answer(&mut self, actor: &str, key: &str) -> Result<Option<KeptAnswer>>;
 
@@ -229,7 +252,11 @@ pub trait CatalogWrite: CatalogRead {
     /// Forgets who it was; the id stays, since usage names it, and the ids at destinations do, since
     /// usage that is not sent yet is sent by them.
     async fn delete_consumer(&mut self, id: ConsumerId, at: Timestamp) -> Result<()>;
-    async fn save_subscription(&mut self, subscription: &Subscription) -> Result<()>;
+    async fn save_subscription(&mut self, subscription: &Subscription) -> Result<()> {
+        self.save_subscriptions(slice::from_ref(subscription)).await
+    }
+    /// Each of them once.
+    async fn save_subscriptions(&mut self, subscriptions: &[Subscription]) -> Result<()>;
     /// Keeps that a subscription left a plan, unless it left another at that moment already. One that
     /// it left later, by a clock that was ahead, it left then instead of it.
     async fn keep_plan_left(
@@ -238,7 +265,11 @@ pub trait CatalogWrite: CatalogRead {
         plan: PlanId,
         until: Timestamp,
     ) -> Result<()>;
-    async fn save_key(&mut self, key: &Key) -> Result<()>;
+    async fn save_key(&mut self, key: &Key) -> Result<()> {
+        self.save_keys(slice::from_ref(key)).await
+    }
+    /// Each of them once.
+    async fn save_keys(&mut self, keys: &[Key]) -> Result<()>;
     async fn save_token(&mut self, token: &Token) -> Result<()>;
     async fn delete_token(&mut self, id: TokenId) -> Result<()>;
     async fn save_destination(&mut self, registration: &Registration) -> Result<()>;

@@ -23,7 +23,7 @@ use tollgate_common::time::Timestamp;
 use super::StoreError;
 use super::catalog::{
     AuditLink, AuditPlace, CatalogRead, CatalogStore, CatalogWrite, CommitRecord,
-    CommittedRevision, KeptAnswer, Page, ProductFilter, SubscriptionFilter,
+    CommittedRevision, KeptAnswer, Page, ProductFilter, SubscriptionFilter, is_full,
 };
 use crate::access::Token;
 use crate::audit::chain::ChainHash;
@@ -123,6 +123,18 @@ fn ended<K: Ord + Copy, V>(map: &mut BTreeMap<K, V>, later: RangeInclusive<K>) -
         first = first.or(map.remove(&key));
     }
     first
+}
+
+/// The records of a page of the audit, up to the one that makes it full.
+fn until_full<'l>(links: impl Iterator<Item = &'l AuditLink>) -> Vec<AuditLink> {
+    let mut page = Vec::new();
+    for link in links {
+        page.push(link.clone());
+        if is_full(&page) {
+            break;
+        }
+    }
+    page
 }
 
 fn is_wanted(filter: &SubscriptionFilter, subscription: &Subscription) -> bool {
@@ -295,6 +307,20 @@ impl CatalogRead for View {
         Ok(page_of(&by_age, page, |_| true))
     }
 
+    async fn keys_in_force_of(
+        &mut self,
+        subscriptions: &[SubscriptionId],
+        now: Timestamp,
+    ) -> Result<Vec<Key>> {
+        let in_force = self.state.keys.values().filter(|key| {
+            let is_in_force = key.revoked_at.is_none() && key.expires_at.is_none_or(|at| at > now);
+            is_in_force && subscriptions.contains(&key.subscription_id)
+        });
+        let mut in_force: Vec<Key> = in_force.cloned().collect();
+        in_force.sort_by_key(|key| (key.subscription_id, key.created_at, key.id));
+        Ok(in_force)
+    }
+
     async fn keys_in_force(
         &mut self,
         now: Timestamp,
@@ -345,13 +371,13 @@ impl CatalogRead for View {
     async fn audit(&mut self, page: Page<AuditPlace>) -> Result<Vec<AuditLink>> {
         let links = self.state.audit.values().rev();
         let older = links.filter(|link| page.after.is_none_or(|after| link.place < after));
-        Ok(older.take(page.limit as usize).cloned().collect())
+        Ok(until_full(older.take(page.limit as usize)))
     }
 
     async fn audit_from_start(&mut self, page: Page<AuditPlace>) -> Result<Vec<AuditLink>> {
         let links = self.state.audit.values();
         let newer = links.filter(|link| page.after.is_none_or(|after| link.place > after));
-        Ok(newer.take(page.limit as usize).cloned().collect())
+        Ok(until_full(newer.take(page.limit as usize)))
     }
 
     async fn kept_answer(&mut self, actor: &str, key: &str) -> Result<Option<KeptAnswer>> {
@@ -448,8 +474,9 @@ impl CatalogWrite for View {
         Ok(())
     }
 
-    async fn save_subscription(&mut self, subscription: &Subscription) -> Result<()> {
-        self.edit().subscriptions.insert(subscription.id, subscription.clone());
+    async fn save_subscriptions(&mut self, subscriptions: &[Subscription]) -> Result<()> {
+        let saved = subscriptions.iter().map(|saved| (saved.id, saved.clone()));
+        self.edit().subscriptions.extend(saved);
         Ok(())
     }
 
@@ -465,8 +492,8 @@ impl CatalogWrite for View {
         Ok(())
     }
 
-    async fn save_key(&mut self, key: &Key) -> Result<()> {
-        self.edit().keys.insert(key.id, key.clone());
+    async fn save_keys(&mut self, keys: &[Key]) -> Result<()> {
+        self.edit().keys.extend(keys.iter().map(|key| (key.id, key.clone())));
         Ok(())
     }
 

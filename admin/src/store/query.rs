@@ -19,6 +19,15 @@ use sqlx::{Database, Decode, FromRow, SqlSafeStr, SqlStr, Type};
 use super::Transaction;
 use super::database::answered;
 
+/// Rows of one statement, where there are many to write: enough that the way to the server and back
+/// does not count, and far fewer parameters than either database takes (32,766 in SQLite).
+pub const ROWS_AT_ONCE: usize = 500;
+
+/// Whether a statement of so many rows is kept ready: one row, and as many as there may be.
+pub const fn is_kept(rows: usize) -> bool {
+    rows == 1 || rows == ROWS_AT_ONCE
+}
+
 /// The right side of `LIKE ... ESCAPE '!'` for what holds a text; None is in everything.
 pub fn pattern(text: Option<&str>) -> String {
     let text = text.unwrap_or_default();

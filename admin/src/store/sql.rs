@@ -202,6 +202,14 @@ impl CatalogRead for View {
         key::list(&mut self.0, subscription, page).await
     }
 
+    async fn keys_in_force_of(
+        &mut self,
+        subscriptions: &[SubscriptionId],
+        now: Timestamp,
+    ) -> Result<Vec<Key>> {
+        key::list_in_force_of(&mut self.0, subscriptions, now).await
+    }
+
     async fn keys_in_force(
         &mut self,
         now: Timestamp,
@@ -326,8 +334,8 @@ impl CatalogWrite for View {
         consumer::delete(&mut self.0, id, at).await
     }
 
-    async fn save_subscription(&mut self, subscription: &Subscription) -> Result<()> {
-        subscription::save(&mut self.0, subscription).await
+    async fn save_subscriptions(&mut self, subscriptions: &[Subscription]) -> Result<()> {
+        subscription::save(&mut self.0, subscriptions).await
     }
 
     async fn keep_plan_left(
@@ -339,8 +347,8 @@ impl CatalogWrite for View {
         subscription::keep_plan_left(&mut self.0, id, plan, until).await
     }
 
-    async fn save_key(&mut self, key: &Key) -> Result<()> {
-        key::save(&mut self.0, key).await
+    async fn save_keys(&mut self, keys: &[Key]) -> Result<()> {
+        key::save(&mut self.0, keys).await
     }
 
     async fn save_token(&mut self, token: &Token) -> Result<()> {

@@ -28,8 +28,9 @@ use tollgate_test_support::postgres::Postgres;
 
 use super::catalog::{
     AuditLink, AuditPlace, CommitRecord, KeptAnswer, Page, ProductFilter, SubscriptionFilter,
+    is_full,
 };
-use super::query::query;
+use super::query::{ROWS_AT_ONCE, query};
 use super::{CatalogRead, CatalogStore, CatalogWrite, Database, MemoryCatalog, Part, SqlCatalog};
 use crate::access::{Role, Token};
 use crate::audit::AuditRecord;
@@ -234,7 +235,7 @@ pub(crate) fn subscription(id: u8, plan_of: &Plan) -> Subscription {
     }
 }
 
-fn key(text: &str, subscription_id: SubscriptionId, created_at: i64) -> Key {
+pub(crate) fn key(text: &str, subscription_id: SubscriptionId, created_at: i64) -> Key {
     let digest = KeyDigest::of(text.as_bytes());
     Key {
         id: digest.key_id(),
@@ -595,6 +596,38 @@ async fn keys_are_in_the_order_of_their_making_and_only_some_are_in_force(
 
 #[rstest]
 #[tokio::test]
+async fn of_more_than_one_statement_takes_each_is_saved_and_its_keys_in_force_are_found(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let fixture = furnished(kind).await;
+    let mut catalog = fixture.write().await;
+    let many: Vec<_> = (2..ROWS_AT_ONCE as u128 + 5)
+        .map(|n| Subscription {
+            id: SubscriptionId::from_bytes(n.to_be_bytes()),
+            ..subscription(1, &plan(1, 1))
+        })
+        .collect();
+    let (first, last) = (many[0].id, many[many.len() - 1].id);
+    let mut keys: Vec<_> = many.iter().map(|of| key(&of.id.to_string(), of.id, 5)).collect();
+    let older = key("older", last, 1);
+    let ends_now = Key { expires_at: Some(Timestamp(100)), ..key("ends now", first, 1) };
+    let revoked = Key { revoked_at: Some(Timestamp(50)), ..key("revoked", first, 1) };
+
+    catalog.save_subscriptions(&many).await.unwrap();
+    catalog.save_keys(&keys).await.unwrap();
+    catalog.save_keys(&[older.clone(), ends_now, revoked]).await.unwrap();
+    catalog.save_keys(&[]).await.unwrap();
+    let ids: Vec<_> = many.iter().map(|of| of.id).collect();
+    let in_force = catalog.keys_in_force_of(&ids, Timestamp(100)).await.unwrap();
+
+    keys.insert(keys.len() - 1, older);
+    assert_eq!(in_force, keys);
+    assert_eq!(catalog.subscription(last).await.unwrap().as_ref(), many.last());
+    assert_eq!(catalog.keys_in_force_of(&[], Timestamp(100)).await.unwrap(), []);
+}
+
+#[rstest]
+#[tokio::test]
 async fn a_plan_is_known_as_it_was_also_when_it_is_gone(
     #[values(Kind::Memory, Kind::Sqlite, Kind::Postgres)] kind: Kind,
 ) {
@@ -750,6 +783,27 @@ async fn the_audit_is_read_from_its_end(
     assert_eq!(actions(&newest), "cb");
     assert_eq!(newest[0].place, AuditPlace { revision: 2, position: 0 });
     assert_eq!(oldest, [AuditLink { place, record: audited("a"), hash: Some(hash) }]);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_page_of_the_audit_ends_with_what_makes_it_large(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let fixture = kind.open().await;
+    let large = |action: &str| AuditRecord { after: Some("x".repeat(3 << 20)), ..audited(action) };
+    let audit = ["a", "b", "c", "d", "e"].map(large).to_vec();
+    fixture.write().await.commit(CommitRecord { audit, ..record(1) }).await.unwrap();
+
+    let mut catalog = fixture.read().await;
+    let newest = catalog.audit(all()).await.unwrap();
+    let oldest = catalog.audit_from_start(all()).await.unwrap();
+    let next = catalog.audit_from_start(after(oldest[1].place)).await.unwrap();
+    let last = catalog.audit_from_start(after(next[1].place)).await.unwrap();
+
+    assert_eq!((actions(&newest), actions(&oldest)), ("ed".to_owned(), "ab".to_owned()));
+    assert_eq!((actions(&next), actions(&last)), ("cd".to_owned(), "e".to_owned()));
+    assert!(is_full(&newest) && is_full(&next) && !is_full(&last));
 }
 
 fn actions(found: &[AuditLink]) -> String {

@@ -1,6 +1,8 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use tollgate_admin::audit::chain::verify;
+use tollgate_admin::store::Part;
+use tollgate_admin::store::query::query;
 
 use crate::support::Admin;
 
@@ -39,6 +41,38 @@ async fn what_is_refused_is_not_written_down() {
     admin.delete("/api/v1/products/none").await.expect(404);
 
     assert_eq!(admin.count("/api/v1/audit").await, 1);
+}
+
+#[tokio::test]
+async fn a_page_ends_early_where_what_it_shows_is_large_and_the_next_goes_on() {
+    let admin = Admin::start().await;
+    let mut db = admin.control().database.write(Part::Catalog).await.unwrap();
+    for revision in 1_i64..4 {
+        query(
+            "INSERT INTO audit (revision, position, at, actor, actor_name, request_id, action,
+                 resource, resource_id, state_after)
+             VALUES ($1, 0, 9, 'a', 'a', 'r', 'plan.create', 'plan', '1', $2)",
+        )
+        .bind(revision)
+        .bind(format!("\"{}\"", "x".repeat(3 << 20)))
+        .execute(&mut db)
+        .await
+        .unwrap();
+    }
+    db.commit().await.unwrap();
+
+    let first = admin.get("/api/v1/audit").await.expect(200);
+    let next = first["next"].as_str().unwrap();
+    let second = admin.get(&format!("/api/v1/audit?after={next}")).await.expect(200);
+
+    let revisions = |page: &Value| {
+        let items = page["items"].as_array().unwrap().iter();
+        items.map(|item| item["revision"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!((revisions(&first), revisions(&second)), (vec![3, 2], vec![1]));
+    assert_eq!(second["next"], Value::Null);
+    let export = admin.get("/api/v1/audit/export").await;
+    assert_eq!(export.text.lines().count(), 3);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use crate::api::page::{LIMIT_MAX, Params};
 use crate::audit::chain;
 use crate::control::Control;
 use crate::problem::{Problem, ProblemBody};
-use crate::store::catalog::{AuditLink, AuditPlace, Page};
+use crate::store::catalog::{AuditLink, AuditPlace, Page, is_full};
 use crate::store::{CatalogStore, StoreError};
 
 /// The whole audit as JSON Lines, oldest first.
@@ -62,7 +62,7 @@ impl Piece {
         let page = Page { after, limit: LIMIT_MAX };
         let links = store.read().await?.audit_from_start(page).await?;
         let line = |link: &AuditLink| chain::line(link.place, &link.record, link.hash) + "\n";
-        let is_full = links.len() == LIMIT_MAX as usize;
+        let is_full = links.len() == LIMIT_MAX as usize || is_full(&links);
         let last = links.last().filter(|_| is_full).map(|link| link.place);
         Ok(Self { text: links.iter().map(line).collect(), last })
     }

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::api::page::{List, Paging, Params, one_more};
 use crate::control::Control;
 use crate::problem::{Problem, ProblemBody};
-use crate::store::catalog::{AuditLink, AuditPlace};
+use crate::store::catalog::{AuditLink, AuditPlace, is_full};
 
 /// One thing that was done.
 #[derive(Serialize, ToSchema)]
@@ -36,7 +36,7 @@ pub struct AuditEntry {
     pub hash: Option<String>,
 }
 
-/// What was done, newest first.
+/// What was done, newest first. A page ends early where what it shows is large; `next` goes on.
 #[utoipa::path(
     get, path = "/api/v1/audit", tag = "audit", operation_id = "list_audit",
     params(Paging),
@@ -51,8 +51,11 @@ pub async fn list(
 ) -> Result<Json<List<AuditEntry>>, Problem> {
     let page = params.page::<AuditPlace>();
     params.finish()?;
-    let records = control.catalog().await?.audit(one_more(page)).await?;
-    Ok(Json(List::of(records, page.limit, |link| link.place, view)))
+    let mut links = control.catalog().await?.audit(one_more(page)).await?;
+    let limit = page.limit as usize;
+    let has_more = links.len() > limit || is_full(&links);
+    links.truncate(limit);
+    Ok(Json(List::part(links, has_more, |link| link.place, view)))
 }
 
 fn view(AuditLink { place, record, hash }: AuditLink) -> AuditEntry {

@@ -1,10 +1,13 @@
 //! The audit: appended to, never changed, as the database's triggers see to.
 
+use futures_util::StreamExt;
+use sqlx::AssertSqlSafe;
+
 use crate::audit::AuditRecord;
 use crate::audit::chain::ChainHash;
-use crate::store::catalog::{AuditLink, AuditPlace, CommitRecord, Page};
+use crate::store::catalog::{AuditLink, AuditPlace, CommitRecord, Page, is_full};
 use crate::store::column::{Columns, integer};
-use crate::store::query::{Row, query};
+use crate::store::query::{Query, ROWS_AT_ONCE, Row, is_kept, query};
 use crate::store::{StoreError, Transaction};
 
 /// Adds a commit's records to the end of the chain. Whoever commits to the catalog holds its one turn,
@@ -14,10 +17,14 @@ pub async fn append(db: &mut Transaction, record: &CommitRecord) -> Result<(), S
         return Ok(());
     }
     let mut hash = last_hash(db).await?.unwrap_or(ChainHash::START);
+    let mut links = Vec::with_capacity(record.audit.len());
     for (position, audited) in (0..).zip(&record.audit) {
         let place = AuditPlace { revision: record.revision, position };
         hash = hash.next(place, audited);
-        insert(db, place, audited, hash).await?;
+        links.push((place, audited, hash));
+    }
+    for some in links.chunks(ROWS_AT_ONCE) {
+        insert(db, some).await?;
     }
     Ok(())
 }
@@ -34,29 +41,31 @@ async fn last_hash(db: &mut Transaction) -> Result<Option<ChainHash>, StoreError
 
 async fn insert(
     db: &mut Transaction,
-    place: AuditPlace,
-    record: &AuditRecord,
-    hash: ChainHash,
+    links: &[(AuditPlace, &AuditRecord, ChainHash)],
 ) -> Result<(), StoreError> {
-    query(
+    let rows = db.dialect().rows(links.len(), 12);
+    let sql = format!(
         "INSERT INTO audit (revision, position, at, actor, actor_name, request_id, action,
              resource, resource_id, state_before, state_after, hash)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-    )
-    .bind(integer(place.revision))
-    .bind(integer(place.position))
-    .bind(record.at.0)
-    .bind(&record.actor)
-    .bind(&record.actor_name)
-    .bind(&record.request_id)
-    .bind(&record.action)
-    .bind(&record.resource)
-    .bind(&record.resource_id)
-    .bind(&record.before)
-    .bind(&record.after)
-    .bind(&hash.0[..])
-    .execute(db)
-    .await?;
+         VALUES {rows}"
+    );
+    let mut query = query(AssertSqlSafe(sql)).persistent(is_kept(links.len()));
+    for (place, record, hash) in links {
+        query = query
+            .bind(integer(place.revision))
+            .bind(integer(place.position))
+            .bind(record.at.0)
+            .bind(&record.actor)
+            .bind(&record.actor_name)
+            .bind(&record.request_id)
+            .bind(&record.action)
+            .bind(&record.resource)
+            .bind(&record.resource_id)
+            .bind(&record.before)
+            .bind(&record.after)
+            .bind(&hash.0[..]);
+    }
+    query.execute(db).await?;
     Ok(())
 }
 
@@ -69,16 +78,14 @@ pub async fn list(
         Some(place) => (integer(place.revision), integer(place.position)),
         None => (i64::MAX, i64::MAX),
     };
-    let rows = query(
+    let links = query(
         "SELECT * FROM audit WHERE (revision, position) < ($1, $2)
          ORDER BY revision DESC, position DESC LIMIT $3",
     )
     .bind(revision)
     .bind(position)
-    .bind(page.limit)
-    .fetch_all(db)
-    .await?;
-    rows.iter().map(link).collect()
+    .bind(page.limit);
+    until_full(db, links).await
 }
 
 /// Oldest first.
@@ -90,16 +97,27 @@ pub async fn list_from_start(
         Some(place) => (integer(place.revision), integer(place.position)),
         None => (-1, -1),
     };
-    let rows = query(
+    let links = query(
         "SELECT * FROM audit WHERE (revision, position) > ($1, $2)
          ORDER BY revision, position LIMIT $3",
     )
     .bind(revision)
     .bind(position)
-    .bind(page.limit)
-    .fetch_all(db)
-    .await?;
-    rows.iter().map(link).collect()
+    .bind(page.limit);
+    until_full(db, links).await
+}
+
+/// Reads records one by one up to the one that makes a page full.
+async fn until_full(db: &mut Transaction, links: Query<'_>) -> Result<Vec<AuditLink>, StoreError> {
+    let mut rows = links.fetch(db);
+    let mut page = Vec::new();
+    while let Some(row) = rows.next().await {
+        page.push(link(&row?)?);
+        if is_full(&page) {
+            break;
+        }
+    }
+    Ok(page)
 }
 
 fn link(row: &Row) -> Result<AuditLink, StoreError> {
@@ -159,7 +177,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let database = kind.open(&directory).await;
         let mut db = database.write(Part::Catalog).await.unwrap();
-        insert(&mut db, place(1), &record(), ChainHash::START).await.unwrap();
+        insert(&mut db, &[(place(1), &record(), ChainHash::START)]).await.unwrap();
 
         let error = query(statement).execute(&mut db).await.unwrap_err();
 

@@ -1,12 +1,13 @@
 //! What happened: revisions and their frames, and answers that are kept for repeats.
 
+use sqlx::AssertSqlSafe;
 use tollgate_common::snapshot::Revision;
 use tollgate_common::time::Timestamp;
 
 use super::audit;
 use crate::store::catalog::{CommitRecord, CommittedRevision, KeptAnswer};
 use crate::store::column::{Columns, integer};
-use crate::store::query::{Dialect, Row, query, query_scalar};
+use crate::store::query::{Dialect, ROWS_AT_ONCE, Row, is_kept, query, query_scalar};
 use crate::store::{StoreError, Transaction};
 
 /// Frames that are kept for gateways that come back; one that was away for longer reads
@@ -91,13 +92,15 @@ pub async fn append(db: &mut Transaction, record: &CommitRecord) -> Result<(), S
     .bind(frames_through)
     .execute(&mut *db)
     .await?;
-    for (position, frame) in record.frames.iter().enumerate() {
-        query("INSERT INTO changes (revision, position, frame) VALUES ($1, $2, $3)")
-            .bind(revision)
-            .bind(position as i64)
-            .bind(&frame[..])
-            .execute(&mut *db)
-            .await?;
+    let numbered: Vec<_> = (0_i64..).zip(&record.frames).collect();
+    for some in numbered.chunks(ROWS_AT_ONCE) {
+        let rows = db.dialect().rows(some.len(), 3);
+        let sql = format!("INSERT INTO changes (revision, position, frame) VALUES {rows}");
+        let mut query = query(AssertSqlSafe(sql)).persistent(is_kept(some.len()));
+        for (position, frame) in some {
+            query = query.bind(revision).bind(*position).bind(&frame[..]);
+        }
+        query.execute(&mut *db).await?;
     }
     audit::append(db, record).await?;
     if db.dialect() == Dialect::Postgres {

@@ -9,7 +9,7 @@ use tollgate_common::time::Timestamp;
 use super::packed::{self, DIGITS, ID_BYTES, PackedRow};
 use crate::store::catalog::Page;
 use crate::store::column::Columns;
-use crate::store::query::{Row, query, query_scalar};
+use crate::store::query::{ROWS_AT_ONCE, Row, is_kept, query, query_scalar};
 use crate::store::{StoreError, Transaction};
 
 /// Bytes of a key's digest.
@@ -47,6 +47,29 @@ pub async fn list(
     .fetch_all(db)
     .await?;
     rows.iter().map(key).collect()
+}
+
+pub async fn list_in_force_of(
+    db: &mut Transaction,
+    subscriptions: &[SubscriptionId],
+    now: Timestamp,
+) -> Result<Vec<Key>, StoreError> {
+    let mut found = Vec::new();
+    for some in subscriptions.chunks(ROWS_AT_ONCE) {
+        let rows = db.dialect().rows(some.len(), 1);
+        let sql = format!(
+            "SELECT k.* FROM (VALUES {rows}) AS asked
+             JOIN api_keys k ON k.subscription_id = asked.column1
+             WHERE k.revoked_at IS NULL"
+        );
+        let asked = query(AssertSqlSafe(sql)).persistent(is_kept(some.len()));
+        let asked = some.iter().fold(asked, |query, id| query.bind(id.as_bytes().as_slice()));
+        let rows = asked.fetch_all(db).await?;
+        found.extend(rows.iter().map(key).collect::<Result<Vec<_>, _>>()?);
+    }
+    found.retain(|key| key.expires_at.is_none_or(|at| at > now));
+    found.sort_by_key(|key| (key.subscription_id, key.created_at, key.id));
+    Ok(found)
 }
 
 /// Only what gateways are told, since there may be millions.
@@ -87,25 +110,31 @@ pub async fn list_in_force(
     Ok(found)
 }
 
-pub async fn save(db: &mut Transaction, key: &Key) -> Result<(), StoreError> {
-    query(
-        "INSERT INTO api_keys (id, subscription_id, digest, prefix, created_at, expires_at,
-             own_expires_at, revoked_at, last_used_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-         ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at,
-             revoked_at = excluded.revoked_at",
-    )
-    .bind(&key.id.as_bytes()[..])
-    .bind(&key.subscription_id.as_bytes()[..])
-    .bind(&key.digest.0[..])
-    .bind(&key.prefix)
-    .bind(key.created_at.0)
-    .bind(key.expires_at.map(|at| at.0))
-    .bind(key.own_expires_at.map(|at| at.0))
-    .bind(key.revoked_at.map(|at| at.0))
-    .bind(key.last_used_at.map(|at| at.0))
-    .execute(db)
-    .await?;
+pub async fn save(db: &mut Transaction, keys: &[Key]) -> Result<(), StoreError> {
+    for some in keys.chunks(ROWS_AT_ONCE) {
+        let rows = db.dialect().rows(some.len(), 9);
+        let sql = format!(
+            "INSERT INTO api_keys (id, subscription_id, digest, prefix, created_at, expires_at,
+                 own_expires_at, revoked_at, last_used_at)
+             VALUES {rows}
+             ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at,
+                 revoked_at = excluded.revoked_at"
+        );
+        let mut query = query(AssertSqlSafe(sql)).persistent(is_kept(some.len()));
+        for key in some {
+            query = query
+                .bind(&key.id.as_bytes()[..])
+                .bind(&key.subscription_id.as_bytes()[..])
+                .bind(&key.digest.0[..])
+                .bind(&key.prefix)
+                .bind(key.created_at.0)
+                .bind(key.expires_at.map(|at| at.0))
+                .bind(key.own_expires_at.map(|at| at.0))
+                .bind(key.revoked_at.map(|at| at.0))
+                .bind(key.last_used_at.map(|at| at.0));
+        }
+        query.execute(db).await?;
+    }
     Ok(())
 }
 
