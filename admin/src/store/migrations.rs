@@ -122,6 +122,12 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("../../migrations/sqlite/0018_records.sql"),
         postgres: include_str!("../../migrations/postgres/0018_records.sql"),
     },
+    Step {
+        version: 20,
+        description: "own end of rotated keys",
+        sqlite: include_str!("../../migrations/sqlite/0020_own_end.sql"),
+        postgres: include_str!("../../migrations/postgres/0020_own_end.sql"),
+    },
 ];
 
 /// The newest schema that this program knows.
@@ -141,9 +147,14 @@ pub(super) fn migrator(dialect: Dialect) -> Migrator {
 
 #[cfg(test)]
 mod tests {
-    use crate::store::Database;
-    use crate::store::query::query_as;
-    use crate::store::tests::on_a_server;
+    use rstest::rstest;
+    use tollgate_common::time::Timestamp;
+
+    use super::*;
+    use crate::ledger::tests::Kind;
+    use crate::store::query::{query, query_as};
+    use crate::store::tests::{consumer, key, on_a_server, plan, product, subscription};
+    use crate::store::{CatalogStore, Database, Part, SqlCatalog};
 
     /// Table, column, type and whether NULL is refused.
     type Column = (String, String, String, i64);
@@ -181,5 +192,66 @@ mod tests {
         let (in_file, on_server) = (in_file.await, on_server.await);
         assert!(in_file.len() > 100, "{}", in_file.len());
         assert_eq!(in_file, on_server);
+    }
+
+    #[rstest]
+    #[tokio::test]
+    async fn a_key_that_was_rotated_before_step_17_has_the_end_that_it_was_made_with(
+        #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+        #[values(("null", None), ("\"2026-11-22T12:00:00.250Z\"", Some(1_795_348_800_250)))] made: (
+            &str,
+            Option<i64>,
+        ),
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let database = kind.open(&directory).await;
+        let of = subscription(1, &plan(1, 1));
+        let overlap_ends = Some(Timestamp(7));
+        let [rotated, other] = ["a", "b"].map(|text| tollgate_common::catalog::Key {
+            expires_at: overlap_ends,
+            own_expires_at: overlap_ends,
+            ..key(text, of.id, 1)
+        });
+        let store = SqlCatalog::open(database.clone()).await.unwrap();
+        let mut catalog = store.write().await.unwrap();
+        catalog.save_product(&product(1)).await.unwrap();
+        catalog.save_plan(&plan(1, 1)).await.unwrap();
+        catalog.save_consumer(&consumer(1)).await.unwrap();
+        catalog.save_subscription(&of).await.unwrap();
+        catalog.save_keys(&[rotated.clone(), other.clone()]).await.unwrap();
+        let record = crate::store::catalog::CommitRecord {
+            revision: 1,
+            at: Timestamp(5),
+            frames: vec![],
+            audit: vec![],
+        };
+        catalog.commit(record).await.unwrap();
+        let mut db = database.write(Part::Catalog).await.unwrap();
+        for (revision, before) in [(2_i64, made.0), (3, "\"1970-01-01T00:00:00.007Z\"")] {
+            query(
+                "INSERT INTO audit (revision, position, at, actor, actor_name, request_id, action,
+                     resource, resource_id, state_before)
+                 VALUES ($1, 0, 9, 'a', 'a', 'r', 'key.rotate', 'key', $2, $3)",
+            )
+            .bind(revision)
+            .bind(rotated.id.to_string())
+            .bind(format!("{{\"expires_at\":{before}}}"))
+            .execute(&mut db)
+            .await
+            .unwrap();
+        }
+
+        let step = STEPS.iter().find(|step| step.version == 20).unwrap();
+        let sql = match db.dialect() {
+            Dialect::Sqlite => step.sqlite,
+            Dialect::Postgres => step.postgres,
+        };
+        query(sql).execute(&mut db).await.unwrap();
+        db.commit().await.unwrap();
+
+        let mut catalog = store.read().await.unwrap();
+        let rotated = catalog.key(rotated.id).await.unwrap().unwrap();
+        assert_eq!(rotated.own_expires_at, made.1.map(Timestamp));
+        assert_eq!(catalog.key(other.id).await.unwrap(), Some(other));
     }
 }
