@@ -74,7 +74,7 @@ pub async fn frame(
     // An endless answer begins at once and goes on in its body, so this ends none of them.
     let mut response = match tokio::time::timeout(deadline, answer).await {
         Ok(response) => response,
-        Err(_) => Problem::new(Code::RequestTimeout, "the request took too long").into_response(),
+        Err(_) => took_too_long(&method).into_response(),
     };
     response = with_problem(response, &id, face);
     set_headers(response.headers_mut(), &id, face);
@@ -84,6 +84,16 @@ pub async fn frame(
     control.metrics.count_request(route, &method, status, Duration::from_nanos(elapsed_ns));
     log(&id, &method, route, status, elapsed_ns / 1_000_000);
     response
+}
+
+/// A change that is being stored, or that ends very many things, goes on.
+fn took_too_long(method: &Method) -> Problem {
+    let detail = if method.is_safe() {
+        "the request took too long"
+    } else {
+        "the request took too long; what it asks for may be done all the same"
+    };
+    Problem::new(Code::RequestTimeout, detail)
 }
 
 /// Whether a request says which host it is for, as one over HTTP/1.1 does once (RFC 9112, section 3.2).

@@ -11,7 +11,6 @@ use super::Change;
 use crate::audit::Deed;
 use crate::fresh;
 use crate::problem::{Code, Problem};
-use crate::store::catalog::Page;
 
 /// A key and its text, which exists nowhere else and is shown once.
 pub struct NewKey {
@@ -23,9 +22,6 @@ pub struct NewKey {
 /// deployments, and a bound on what a gateway holds.
 const KEYS_IN_FORCE_MAX: usize = 20;
 
-/// How many keys of a subscription are taken from the store at once.
-const BATCH: u32 = 500;
-
 impl Change {
     pub async fn create_key(
         &mut self,
@@ -33,7 +29,8 @@ impl Change {
         expires_at: Option<Timestamp>,
     ) -> Result<NewKey, Problem> {
         self.require_live(subscription)?;
-        if self.keys_in_force(subscription.id).await?.len() >= KEYS_IN_FORCE_MAX {
+        let in_force = self.catalog.keys_in_force_of(&[subscription.id], self.now).await?;
+        if in_force.len() >= KEYS_IN_FORCE_MAX {
             let detail = format!("a subscription has at most {KEYS_IN_FORCE_MAX} keys in force");
             return Err(Problem::new(Code::KeysTooMany, detail));
         }
@@ -78,30 +75,29 @@ impl Change {
     /// Ends a key at once.
     pub async fn revoke_key(&mut self, before: &Key) -> Result<Key, Problem> {
         self.require_in_force(before)?;
-        let key = Key { revoked_at: Some(self.now), ..before.clone() };
-        self.save_key(Deed::Revoke, Some(before), &key).await?;
+        let key = self.revoked(before);
+        self.catalog.save_key(&key).await?;
         Ok(key)
     }
 
-    /// Ends all keys of a subscription at once.
-    pub async fn revoke_all_keys(&mut self, subscription: SubscriptionId) -> Result<(), Problem> {
-        for key in self.keys_in_force(subscription).await? {
-            self.revoke_key(&key).await?;
-        }
-        Ok(())
+    /// Makes a key that takes the place of all others, which end at once. It ends when the last of them
+    /// would have, whatever overlap that was in.
+    pub async fn replace_all_keys(
+        &mut self,
+        subscription: &Subscription,
+    ) -> Result<NewKey, Problem> {
+        let before = self.catalog.keys_in_force_of(&[subscription.id], self.now).await?;
+        let ends: Option<Vec<Timestamp>> = before.iter().map(|key| key.own_expires_at).collect();
+        let keys: Vec<Key> = before.iter().map(|key| self.revoked(key)).collect();
+        self.catalog.save_keys(&keys).await?;
+        self.create_key(subscription, ends.unwrap_or_default().into_iter().max()).await
     }
 
-    async fn keys_in_force(&mut self, subscription: SubscriptionId) -> Result<Vec<Key>, Problem> {
-        let mut in_force = Vec::new();
-        let mut after = None;
-        loop {
-            let keys = self.catalog.keys(subscription, Page { after, limit: BATCH }).await?;
-            let Some(last) = keys.last() else {
-                return Ok(in_force);
-            };
-            after = Some((last.created_at, last.id));
-            in_force.extend(keys.into_iter().filter(|key| is_in_force(key, self.now)));
-        }
+    /// A key that ends now, once it is saved.
+    pub(super) fn revoked(&mut self, before: &Key) -> Key {
+        let key = Key { revoked_at: Some(self.now), ..before.clone() };
+        self.tell_key(Deed::Revoke, Some(before), &key);
+        key
     }
 
     fn require_in_force(&self, key: &Key) -> Result<(), Problem> {
@@ -118,6 +114,11 @@ impl Change {
         key: &Key,
     ) -> Result<(), Problem> {
         self.catalog.save_key(key).await?;
+        self.tell_key(deed, before, key);
+        Ok(())
+    }
+
+    fn tell_key(&mut self, deed: Deed, before: Option<&Key>, key: &Key) {
         self.tell(match key.revoked_at {
             Some(_) => Entry::KeyRemoved(key.digest),
             None => Entry::Key(KeyRules {
@@ -128,7 +129,6 @@ impl Change {
         });
         let before = before.map(KeyState::of);
         self.audit(deed, "key", key.id, before.as_ref(), Some(&KeyState::of(key)));
-        Ok(())
     }
 }
 

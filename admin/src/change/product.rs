@@ -103,15 +103,15 @@ impl Change {
             status: Some(SubscriptionStatus::Active),
             ..Default::default()
         };
+        let mut after = None;
         loop {
-            let page = Page { after: None, limit: BATCH };
+            let page = Page { after, limit: BATCH };
             let subscriptions = self.catalog.subscriptions(live, page).await?;
-            if subscriptions.is_empty() {
+            let Some(last) = subscriptions.last() else {
                 break;
-            }
-            for subscription in &subscriptions {
-                self.cancel_subscription(subscription).await?;
-            }
+            };
+            after = Some(last.id);
+            self.cancel_all(&subscriptions).await?;
         }
         loop {
             let page = Page { after: None, limit: BATCH };
@@ -128,5 +128,83 @@ impl Change {
         self.tell(Entry::ProductRemoved(product.id));
         self.audit(Deed::Delete, "product", product.id, Some(product), None);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rstest::rstest;
+    use tollgate_common::catalog::Subscription;
+    use tollgate_common::ids::SubscriptionId;
+    use tollgate_common::snapshot::wire::{self, Frame};
+    use tollgate_common::time::Timestamp;
+
+    use super::*;
+    use crate::access::Caller;
+    use crate::audit::chain::ChainHash;
+    use crate::change::Door;
+    use crate::fresh::SystemClock;
+    use crate::ledger::tests::Kind;
+    use crate::store::catalog::CommitRecord;
+    use crate::store::tests::{consumer, key, plan, product, subscription};
+    use crate::store::{CatalogStore, SqlCatalog};
+
+    #[rstest]
+    #[tokio::test]
+    async fn of_a_product_with_many_subscriptions_each_ends_after_its_keys_and_that_is_told(
+        #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqlCatalog::open(kind.open(&directory).await).await.unwrap());
+        let many = (1..=u128::from(2 * BATCH + 3)).map(|n| Subscription {
+            id: SubscriptionId::from_bytes(n.to_be_bytes()),
+            ..subscription(1, &plan(1, 1))
+        });
+        let many: Vec<Subscription> = many.collect();
+        let keys: Vec<_> = many.iter().map(|of| key(&of.id.to_string(), of.id, 3)).collect();
+        let mut catalog = store.write().await.unwrap();
+        catalog.save_product(&product(1)).await.unwrap();
+        catalog.save_plan(&plan(1, 1)).await.unwrap();
+        catalog.save_consumer(&consumer(1)).await.unwrap();
+        catalog.save_subscriptions(&many).await.unwrap();
+        catalog.save_keys(&keys).await.unwrap();
+        let made =
+            CommitRecord { revision: 1, at: Timestamp(5), frames: Vec::new(), audit: Vec::new() };
+        catalog.commit(made).await.unwrap();
+        let door = Door::open(store.clone(), Arc::new(SystemClock::default())).await.unwrap();
+
+        let mut change = door.begin(&Caller::on_the_machine(), "r").await.unwrap();
+        change.delete_product(&product(1)).await.unwrap();
+        let revision = change.commit().await.unwrap();
+
+        let mut catalog = store.read().await.unwrap();
+        let ended = many.iter().zip(&keys);
+        let ended = ended.flat_map(|(of, key)| {
+            [Entry::KeyRemoved(key.digest), Entry::SubscriptionRemoved(of.id)]
+        });
+        let with_product =
+            [Entry::PlanRemoved(plan(1, 1).id), Entry::ProductRemoved(product(1).id)];
+        let told = catalog.frames(revision, 0, u32::MAX).await.unwrap();
+        let told = told.iter().map(|frame| match wire::decode(frame).unwrap() {
+            Some((Frame::Entry(entry), _)) => entry,
+            other => panic!("{other:?}"),
+        });
+        assert!(told.eq(ended.chain(with_product)));
+        let page = Page { after: None, limit: u32::MAX };
+        let audit = catalog.audit_from_start(page).await.unwrap();
+        assert_eq!(audit.len(), 2 * many.len() + 2);
+        assert_eq!(audit[0].record.resource_id, keys[0].id.to_string());
+        let mut hash = ChainHash::START;
+        for link in &audit {
+            hash = hash.next(link.place, &link.record);
+            assert_eq!(link.hash, Some(hash));
+        }
+        let last = many[many.len() - 1].id;
+        let canceled = catalog.subscription(last).await.unwrap().unwrap();
+        assert_eq!(canceled.status, SubscriptionStatus::Canceled);
+        let ids: Vec<_> = many.iter().map(|of| of.id).collect();
+        assert_eq!(catalog.keys_in_force_of(&ids, Timestamp(5)).await.unwrap(), []);
     }
 }

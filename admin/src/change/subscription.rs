@@ -1,6 +1,11 @@
 //! Changes to subscriptions.
 
-use tollgate_common::catalog::{Consumer, Plan, ProductStatus, Subscription, SubscriptionStatus};
+use std::collections::HashMap;
+use std::slice;
+
+use tollgate_common::catalog::{
+    Consumer, Key, Plan, ProductStatus, Subscription, SubscriptionStatus,
+};
 use tollgate_common::ids::{PlanId, SubscriptionId};
 use tollgate_common::snapshot::{Entry, SubscriptionRules};
 
@@ -77,14 +82,41 @@ impl Change {
         before: &Subscription,
     ) -> Result<Subscription, Problem> {
         self.require_live(before)?;
-        self.revoke_all_keys(before.id).await?;
+        let canceled = self.cancel_all(slice::from_ref(before)).await?;
+        Ok(canceled.into_iter().next().expect("of one subscription there is one that is canceled"))
+    }
+
+    /// Ends subscriptions that are live and revokes their keys, in as many statements as for one.
+    pub(super) async fn cancel_all(
+        &mut self,
+        live: &[Subscription],
+    ) -> Result<Vec<Subscription>, Problem> {
+        let ids: Vec<_> = live.iter().map(|subscription| subscription.id).collect();
+        let in_force = self.catalog.keys_in_force_of(&ids, self.now).await?;
+        let mut keys: HashMap<SubscriptionId, Vec<Key>> = HashMap::new();
+        for key in in_force {
+            keys.entry(key.subscription_id).or_default().push(key);
+        }
+        let (mut revoked, mut canceled) = (Vec::new(), Vec::new());
+        for before in live {
+            for key in keys.remove(&before.id).unwrap_or_default() {
+                revoked.push(self.revoked(&key));
+            }
+            canceled.push(self.canceled(before));
+        }
+        self.catalog.save_keys(&revoked).await?;
+        self.catalog.save_subscriptions(&canceled).await?;
+        Ok(canceled)
+    }
+
+    /// A subscription that ends now, once it is saved.
+    fn canceled(&mut self, before: &Subscription) -> Subscription {
         let subscription = Subscription {
             status: SubscriptionStatus::Canceled,
             canceled_at: Some(self.now),
             updated_at: self.now,
             ..before.clone()
         };
-        self.catalog.save_subscription(&subscription).await?;
         self.tell(Entry::SubscriptionRemoved(subscription.id));
         self.audit(
             Deed::Cancel,
@@ -93,7 +125,7 @@ impl Change {
             Some(before),
             Some(&subscription),
         );
-        Ok(subscription)
+        subscription
     }
 
     pub(super) fn require_live(&self, subscription: &Subscription) -> Result<(), Problem> {

@@ -106,6 +106,33 @@ async fn a_move_with_a_new_key_ends_the_old_one() {
     assert_eq!(keys["items"][1]["revoked_at"], Value::Null);
 }
 
+#[tokio::test]
+async fn a_new_key_ends_when_the_last_of_those_before_would_have() {
+    let admin = Admin::start().await;
+    let (_, _, subscription) = admin.subscribed().await;
+    let keys = format!("{}/keys", path(&subscription));
+    let replace = async || {
+        admin.patch(&path(&subscription), json!({ "rotate_key": true })).await.expect(200);
+        let keys = admin.get(&keys).await.expect(200);
+        keys["items"].as_array().unwrap().last().unwrap()["expires_at"].clone()
+    };
+    let make = async |ends: &str| admin.post(&keys, json!({ "expires_at": ends })).await.expect(201);
+
+    make("2999-01-01T00:00:00.000Z").await;
+    let beside_one_without_an_end = replace().await;
+    let all = admin.get(&keys).await.expect(200)["items"].clone();
+    let endless = all.as_array().unwrap().last().unwrap()["id"].as_str().unwrap().to_owned();
+    let (_, later) =
+        (make("2999-01-01T00:00:00.000Z").await, make("2999-02-01T00:00:00.000Z").await);
+    admin.delete(&format!("/api/v1/keys/{endless}")).await.expect(200);
+    let overlap = json!({ "overlap_seconds": 60 });
+    let later = format!("/api/v1/keys/{}/rotate", later["id"].as_str().unwrap());
+    admin.post(&later, overlap).await.expect(201);
+
+    assert_eq!(beside_one_without_an_end, Value::Null);
+    assert_eq!(replace().await, "2999-02-01T00:00:00.000Z");
+}
+
 #[rstest]
 #[case::plan_null(json!({ "plan_id": null }), &["plan_id"])]
 #[case::plan_text(json!({ "plan_id": "pro" }), &["plan_id"])]

@@ -10,6 +10,7 @@ use crate::access::Caller;
 use crate::answer::Answer;
 use crate::api::Ended;
 use crate::api::precondition::Precondition;
+use crate::change::to_its_end;
 use crate::control::Control;
 use crate::idempotency::Repeatable;
 use crate::problem::{Problem, ProblemBody};
@@ -38,7 +39,10 @@ pub async fn delete(
     let mut change = control.change(&caller, &request).await?;
     let product = find(&mut *change.catalog, &id_or_name).await?;
     precondition.check(&view(&product))?;
-    change.delete_product(&product).await?;
-    let answer = Answer::gone(&json!({ "id": product.id }));
-    answer.commit_end(&control, &Repeatable::never(), change).await
+    to_its_end(async move {
+        change.delete_product(&product).await?;
+        let answer = Answer::gone(&json!({ "id": product.id }));
+        answer.commit_end(&control, &Repeatable::never(), change).await
+    })
+    .await
 }

@@ -26,7 +26,8 @@ use crate::request::RequestId;
 pub struct SubscriptionPatch {
     #[schema(required = false)]
     plan_id: Uuid,
-    /// Makes a new key, shown in the answer, and revokes all others.
+    /// Makes a new key, shown in the answer, and revokes all others. It ends when the last of them
+    /// would have.
     #[schema(required = false, default = false)]
     rotate_key: bool,
 }
@@ -86,8 +87,7 @@ pub async fn update(
     if !rotate_key {
         return answer.commit(&control, &Repeatable::never(), change).await;
     }
-    change.revoke_all_keys(subscription.id).await?;
-    let key = change.create_key(&subscription, None).await?;
+    let key = change.replace_all_keys(&subscription).await?;
     let answer = answer.with_secret("api_key", key.text);
     answer.commit_end(&control, &Repeatable::never(), change).await
 }

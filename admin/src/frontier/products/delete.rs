@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::name;
 use crate::access::Action;
+use crate::change::to_its_end;
 use crate::control::Control;
 use crate::frontier::commit;
 use crate::frontier::door::Visit;
@@ -20,6 +21,9 @@ pub async fn delete(
     let caller = visit.admit(Action::EditCatalog).await?;
     let mut change = control.change(&caller, &visit.id).await?;
     let product = name::found(&mut *change.catalog, &id).await?;
-    change.delete_product(&product).await?;
-    commit(&control, change, &json!({})).await
+    to_its_end(async move {
+        change.delete_product(&product).await?;
+        commit(&control, change, &json!({})).await
+    })
+    .await
 }
