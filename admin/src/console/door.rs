@@ -129,6 +129,9 @@ fn too_many(console: &Console, next: &str, problem: &Problem) -> Response {
     let seconds = problem.retry_after_seconds.unwrap_or(1);
     let message = format!("Too many tries. Try again in {seconds} s.");
     let mut response = form(console, StatusCode::TOO_MANY_REQUESTS, next, Some(&message));
+        // A browser that speaks TLS to a proxy which does not say so may have one from a provider's way
+        // back, and would go on showing it. Where there is no TLS at all, this is passed over.
+        put(COOKIE_SECURE, "", 0, "; Secure");
     response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     response
 }

@@ -461,3 +461,18 @@ async fn over_tls_no_cookie_counts_that_a_neighbouring_host_can_set() {
     assert_eq!(ask(&format!("tollgate=other; {secure}")).await, StatusCode::OK);
     assert_eq!(ask(&format!("{}; __Host-tollgate=other", plain.cookie)).await, StatusCode::SEE_OTHER);
 }
+
+#[tokio::test]
+async fn without_tls_a_new_session_is_not_hidden_by_one_over_tls() {
+    let admin = Admin::start().await;
+
+    let reply = Browser::new(&admin).sign_in(OWNER).await;
+
+    let set = reply.headers().get_all("set-cookie").iter();
+    let set: Vec<_> = set.map(|cookie| cookie.to_str().unwrap()).collect();
+    assert!(set[0].starts_with("tollgate=tgs_") && !set[0].contains("Secure"), "{set:?}");
+    assert_eq!(
+        set[1],
+        "__Host-tollgate=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0; Secure"
+    );
+}
