@@ -20,6 +20,24 @@ pub type Object = Map<String, Value>;
 /// The largest whole number that every JSON reader takes for itself (RFC 8259, section 6).
 pub const INTEGER_MAX: u64 = (1 << 53) - 1;
 
+/// Objects and lists inside of one another in an object of an owner's own making. Each of them stands
+/// inside of answers, lists and records, which have to be read by everybody.
+pub const DEPTH_MAX: usize = 32;
+
+/// Whether an object has more than [`DEPTH_MAX`] levels.
+pub fn is_too_deep<'v>(members: impl IntoIterator<Item = &'v Value>) -> bool {
+    members.into_iter().any(|value| is_deeper_than(DEPTH_MAX - 1, value))
+}
+
+fn is_deeper_than(levels: usize, value: &Value) -> bool {
+    let mut inner: Box<dyn Iterator<Item = &Value>> = match value {
+        Value::Array(items) => Box::new(items.iter()),
+        Value::Object(members) => Box::new(members.values()),
+        _ => return false,
+    };
+    levels == 0 || inner.any(|value| is_deeper_than(levels - 1, value))
+}
+
 /// Reads the first JSON value of a body, in which no name comes twice in an object; None when the
 /// body is empty. What follows it is not looked at.
 pub fn parse_first(body: &[u8]) -> Result<Option<Value>, Problem> {
@@ -62,6 +80,16 @@ mod tests {
             assert_eq!(problem.code, Code::RequestMalformed);
             assert!(problem.detail.contains("\"a\" is there twice"), "{}", problem.detail);
         }
+    }
+
+    #[test]
+    fn an_object_of_somebodys_own_making_is_so_deep_and_no_deeper() {
+        let lists = |levels: usize| {
+            (1..levels).fold(Value::Array(vec![]), |inner, _| Value::Array(vec![inner]))
+        };
+
+        assert!(!is_too_deep(&[Value::Null, lists(DEPTH_MAX - 1)]));
+        assert!(is_too_deep(&[Value::Null, lists(DEPTH_MAX)]));
     }
 
     #[test]

@@ -6,9 +6,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tollgate_common::time::Timestamp;
 
-use super::Object;
 use super::text::{Text, shown};
 use super::time::parse_time;
+use super::{DEPTH_MAX, Object, is_too_deep};
 use crate::problem::{FieldError, Problem};
 
 /// Mistakes that one answer names; who made more has another problem than their spelling.
@@ -369,6 +369,10 @@ impl Fields {
     /// An object of the owner's own making.
     pub fn free_object_defaulted(&mut self, name: &str) -> Option<BTreeMap<String, Value>> {
         match self.defaulted(name)? {
+            Value::Object(object) if is_too_deep(object.values()) => {
+                self.reject(name, format!("must have at most {DEPTH_MAX} levels"));
+                None
+            }
             Value::Object(object) => Some(object.into_iter().collect()),
             _ => {
                 self.reject(name, "must be an object");

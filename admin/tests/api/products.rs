@@ -368,6 +368,20 @@ async fn a_stale_change_is_refused_and_a_fresh_one_is_done() {
 }
 
 #[tokio::test]
+async fn metadata_is_so_deep_that_every_list_can_be_read() {
+    let admin = Admin::start().await;
+    let body = |levels: usize| {
+        let deep = (0..levels).fold(json!(1), |inner, _| json!({ "a": inner }));
+        json!({ "name": "weather", "metadata": deep })
+    };
+
+    let refused = admin.post(PRODUCTS, body(33)).await;
+
+    assert_eq!(refused.bad_fields(), ["metadata"]);
+    admin.post(PRODUCTS, body(32)).await.expect(201);
+}
+
+#[tokio::test]
 async fn deleting_a_product_ends_all_that_hangs_on_it() {
     let admin = Admin::start().await;
     let (product, plan, subscription) = admin.subscribed().await;

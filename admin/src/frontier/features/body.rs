@@ -8,6 +8,7 @@ use crate::api::products::fields::METADATA_BYTES_MAX;
 use crate::frontier::message::Message;
 use crate::frontier::products::body::{NAME, TITLE};
 use crate::frontier::violation::{Violation, at_least, at_most, bounded};
+use crate::json::{DEPTH_MAX, is_too_deep};
 use crate::problem::Problem;
 
 const NAME_LENGTH_MIN: usize = 3;
@@ -62,8 +63,11 @@ impl FeatureBody {
     }
 }
 
-/// A bound of ours on metadata.
+/// Bounds of ours on metadata.
 pub fn check_metadata(field: &str, metadata: &BTreeMap<String, Value>) -> Result<(), Violation> {
+    if is_too_deep(metadata.values()) {
+        return Err(Violation::new(field, format!("value must have at most {DEPTH_MAX} levels")));
+    }
     let text = serde_json::to_string(metadata).expect("JSON is written as JSON");
     if text.len() <= METADATA_BYTES_MAX {
         return Ok(());
