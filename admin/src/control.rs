@@ -6,6 +6,7 @@ use axum::http::HeaderValue;
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 use tollgate_common::catalog::KeyDigest;
+use tollgate_common::connections::Slots;
 use tollgate_common::time::{Clock, Timestamp};
 
 use crate::access::Caller;
@@ -43,6 +44,9 @@ pub struct Control {
     pub throttle: Throttle,
     /// Whatever comes with unknown node tokens: a gateway that is set up wrongly keeps nobody out.
     pub node_throttle: Throttle,
+    /// Requests whose body is read before it is known who sent it. There are no more of them than
+    /// connections, though one connection may bring a hundred.
+    pub strangers: Arc<Slots>,
     /// Set when the control plane stops: endless answers end.
     pub stopping: CancellationToken,
 }
@@ -62,11 +66,15 @@ impl Control {
         let door = Door::open(Arc::clone(&store), Arc::clone(&clock)).await?;
         let digest =
             |token: &secrecy::SecretString| KeyDigest::of(token.expose_secret().as_bytes());
+        let strangers_max = options.connections_max;
+        // As with connections, one address leaves room for others.
+        let strangers = Slots::new(strangers_max, strangers_max.div_ceil(2), Vec::new());
         Ok(Self {
             bootstrap_digest: options.bootstrap_token.as_ref().map(digest),
             node_digest: options.node_token.as_ref().map(digest),
             throttle: Throttle::default(),
             node_throttle: Throttle::default(),
+            strangers: Arc::new(strangers),
             options,
             store,
             store_name,

@@ -208,6 +208,13 @@ impl Problem {
         Self { retry_after_seconds: Some(seconds), ..problem }
     }
 
+    /// Too many requests that do not say who sends them are being read.
+    pub fn strangers_too_many() -> Self {
+        let detail = "too many requests come from here that are not known to be anybody's";
+        let problem = Self::new(Code::TokenTriesTooMany, detail);
+        Self { retry_after_seconds: Some(1), ..problem }
+    }
+
     pub fn not_found(what: &str) -> Self {
         Self::new(Code::NotFound, format!("there is no such {what}"))
     }

@@ -47,6 +47,9 @@ const HEADER_BYTES_MAX: usize = 32 << 10;
 /// Requests at once on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 100;
 
+/// Bytes of bodies that a connection over HTTP/2 brings before anybody reads them.
+const WINDOW_BYTES: u32 = 128 << 10;
+
 /// A caller that takes no byte of an answer for so long is gone.
 const WRITE_STALL: Duration = Duration::from_secs(30);
 
@@ -226,6 +229,8 @@ fn http(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
     http.http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
         .max_header_list_size(HEADER_BYTES_MAX as u32)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);

@@ -1,5 +1,6 @@
 //! Bodies of requests: JSON, bounded in size and time.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -12,6 +13,10 @@ use tokio_stream::StreamExt;
 use crate::control::Control;
 use crate::json::{Object, parse_object};
 use crate::problem::{Code, Problem};
+
+/// Bytes of a body that is read before it is known who sent it: half of what a request's head may have,
+/// and twice what a form to sign in needs.
+const STRANGER_BYTES_MAX: usize = 16 << 10;
 
 /// A JSON object.
 pub struct JsonBody(pub Object);
@@ -32,6 +37,19 @@ pub async fn read(body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
         whole.extend_from_slice(&part);
     }
     Ok(whole.freeze())
+}
+
+/// Reads the body of somebody who is not known yet, which is small and one of few: a hundred requests can
+/// be on the way on each connection, and who sent them is asked when they are there.
+pub async fn read_of_stranger(
+    body: Body,
+    control: &Control,
+    address: IpAddr,
+) -> Result<Bytes, Problem> {
+    let Some(_room) = control.strangers.take(address) else {
+        return Err(Problem::strangers_too_many());
+    };
+    read(body, STRANGER_BYTES_MAX).await
 }
 
 impl FromRequest<Arc<Control>> for JsonBody {

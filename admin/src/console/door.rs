@@ -14,11 +14,13 @@ use serde::Deserialize;
 use tollgate_common::catalog::KeyDigest;
 
 use super::Console;
+use super::form::Form;
 use super::layout::{Section, bare};
 use super::stop::Stop;
-use super::visitor::{COOKIE_PLAIN, COOKIE_SECURE, Leaving, is_from_elsewhere, is_secure, read};
+use super::visitor::{COOKIE_PLAIN, COOKIE_SECURE, Leaving, is_from_elsewhere, is_secure};
 use crate::access::authenticate;
 use crate::access::session::{SESSION_MS, Session, Standing, session_text};
+use crate::api::body;
 use crate::fresh;
 use crate::problem::{Code, Problem};
 use crate::request::Peer;
@@ -44,7 +46,8 @@ pub async fn sign_in(
     if is_from_elsewhere(&headers) {
         return Err(Stop::Forged);
     }
-    let sent = read(content, &console).await?;
+    let sent = body::read_of_stranger(content, &console.control, peer.address).await?;
+    let sent = Form::parse(&sent);
     let (token, next) = (sent.text("token").trim(), sent.text("next"));
     let digest = KeyDigest::of(token.as_bytes());
     let caller = match authenticate::admit(&console.control, peer.address, digest).await {
@@ -102,9 +105,13 @@ async fn begin(
     Ok(text)
 }
 
+/// Bytes of a page's address to go on at, as long as any of ours; a longer one is forgotten.
+const NEXT_LENGTH_MAX: usize = 2_048;
+
 /// Where to go on: a page of ours and nowhere else.
 fn safe(next: &str) -> &str {
-    let is_ours = next.starts_with("/dashboard/admin/")
+    let is_ours = next.len() <= NEXT_LENGTH_MAX
+        && next.starts_with("/dashboard/admin/")
         && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     if is_ours { next } else { Section::Apis.path() }
 }
@@ -122,6 +129,9 @@ fn set_cookie(response: &mut Response, text: &str, seconds: i64, is_secure: bool
         put(COOKIE_PLAIN, "", 0, "");
     } else {
         put(COOKIE_PLAIN, text, seconds, "");
+        // A browser that speaks TLS to a proxy which does not say so may have one from a provider's way
+        // back, and would go on showing it. Where there is no TLS at all, this is passed over.
+        put(COOKIE_SECURE, "", 0, "; Secure");
     }
 }
 
@@ -129,14 +139,12 @@ fn too_many(console: &Console, next: &str, problem: &Problem) -> Response {
     let seconds = problem.retry_after_seconds.unwrap_or(1);
     let message = format!("Too many tries. Try again in {seconds} s.");
     let mut response = form(console, StatusCode::TOO_MANY_REQUESTS, next, Some(&message));
-        // A browser that speaks TLS to a proxy which does not say so may have one from a provider's way
-        // back, and would go on showing it. Where there is no TLS at all, this is passed over.
-        put(COOKIE_SECURE, "", 0, "; Secure");
     response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     response
 }
 
 fn form(console: &Console, status: StatusCode, next: &str, error: Option<&str>) -> Response {
+    let next = if next.len() > NEXT_LENGTH_MAX { "" } else { next };
     let content = html! {
         section.notice {
             h1 { "Sign in" }
@@ -186,6 +194,7 @@ mod tests {
             "/dashboard/sign-out",
             "/dashboard/admin/\\evil",
             "/dashboard/admin/\r\nX: y",
+            &format!("/dashboard/admin/{}", "x".repeat(NEXT_LENGTH_MAX)),
         ] {
             assert_eq!(safe(elsewhere), "/dashboard/admin/apis", "{elsewhere}");
         }

@@ -208,7 +208,7 @@ impl FromRequest<Arc<Console>> for Leaving {
     }
 }
 
-pub async fn read(content: Body, console: &Console) -> Result<Form, Problem> {
+async fn read(content: Body, console: &Console) -> Result<Form, Problem> {
     let bytes = body::read(content, console.control.options.body_bytes_max).await?;
     Ok(Form::parse(&bytes))
 }

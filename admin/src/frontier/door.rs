@@ -1,5 +1,5 @@
-//! Who calls. Frontier looks at a request's form and rules first, so a handler comes here after
-//! both, and not before.
+//! Who calls. Frontier looks at a request's form and rules first, so a handler asks after both, and not
+//! before. It is looked up before the body is read all the same: of whoever is not known little is read.
 
 use std::sync::Arc;
 
@@ -13,14 +13,12 @@ use crate::access::authenticate::{admit, authenticate, forbidden, unknown};
 use crate::access::{Action, Caller};
 use crate::api::body;
 use crate::control::Control;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use crate::request::{Peer, RequestId};
 
-/// A request, read whole, before it is known who sent it.
+/// A request, read whole, before it is asked who sent it.
 pub struct Visit {
-    control: Arc<Control>,
-    peer: Peer,
-    headers: HeaderMap,
+    caller: Result<Caller, Problem>,
     pub body: Bytes,
     pub id: RequestId,
 }
@@ -30,35 +28,47 @@ impl FromRequest<Arc<Control>> for Visit {
 
     async fn from_request(request: Request, control: &Arc<Control>) -> Result<Self, Problem> {
         let peer = Peer::of(&request);
-        let (parts, content) = request.into_parts();
-        let id = parts.extensions.get::<RequestId>().copied();
-        Ok(Self {
-            control: Arc::clone(control),
-            peer,
-            headers: parts.headers,
-            body: body::read(content, control.options.body_bytes_max).await?,
-            id: id.expect("the frame gives every request an id"),
-        })
+        let id = request.extensions().get::<RequestId>().copied();
+        let caller = caller(control, peer, request.headers()).await;
+        let content = request.into_body();
+        let body = match &caller {
+            Ok(_) => body::read(content, control.options.body_bytes_max).await?,
+            Err(unknown) => {
+                let body = body::read_of_stranger(content, control, peer.address).await;
+                // Form and rules come first as far as they are read.
+                let is_long = |problem: &Problem| problem.code == Code::ContentTooLarge;
+                body.map_err(|problem| if is_long(&problem) { unknown.clone() } else { problem })?
+            }
+        };
+        Ok(Self { caller, body, id: id.expect("the frame gives every request an id") })
     }
 }
 
 impl Visit {
     /// Lets in who may do `action`.
-    pub async fn admit(&self, action: Action) -> Result<Caller, Problem> {
-        let caller = match basic(&self.headers) {
-            Some(credentials) => self.client(credentials?).await?,
-            None => authenticate(&self.control, self.peer, &self.headers).await?,
-        };
+    pub fn admit(&self, action: Action) -> Result<Caller, Problem> {
+        let caller = self.caller.clone()?;
         if caller.may(action) { Ok(caller) } else { Err(forbidden(&caller)) }
     }
+}
 
-    /// A client's secret is a token; its id is the token's id or name.
-    async fn client(&self, Credentials { id, secret }: Credentials) -> Result<Caller, Problem> {
-        let digest = KeyDigest::of(secret.as_bytes());
-        let caller = admit(&self.control, self.peer.address, digest).await?;
-        let is_it = id == caller.actor() || id == caller.name();
-        if is_it { Ok(caller) } else { Err(unknown()) }
+async fn caller(control: &Control, peer: Peer, headers: &HeaderMap) -> Result<Caller, Problem> {
+    match basic(headers) {
+        Some(credentials) => client(control, peer, credentials?).await,
+        None => authenticate(control, peer, headers).await,
     }
+}
+
+/// A client's secret is a token; its id is the token's id or name.
+async fn client(
+    control: &Control,
+    peer: Peer,
+    Credentials { id, secret }: Credentials,
+) -> Result<Caller, Problem> {
+    let digest = KeyDigest::of(secret.as_bytes());
+    let caller = admit(control, peer.address, digest).await?;
+    let is_it = id == caller.actor() || id == caller.name();
+    if is_it { Ok(caller) } else { Err(unknown()) }
 }
 
 struct Credentials {

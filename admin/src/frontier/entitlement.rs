@@ -32,7 +32,7 @@ pub async fn check(
     let mut request = Message::parse(&visit.body)?;
     request.skip_texts(&["org_id", "billing_id", "project_id"])?;
     let feature = request.text("feature")?;
-    visit.admit(Action::Read).await?;
+    visit.admit(Action::Read)?;
     let mut catalog = control.catalog().await?;
     let account = consumer(&mut *catalog, &account).await?;
     for product in products_with(&mut *catalog, &feature).await? {

@@ -125,6 +125,50 @@ async fn a_body_over_the_limit_is_refused() {
 }
 
 #[tokio::test]
+async fn of_whoever_is_not_known_little_is_read() {
+    let admin = Admin::start().await;
+    let message = json!({ "body": { "name": "weather", "description": "x".repeat(20_000) } });
+    let product = |token: &str| admin.call_as(token, Method::POST, "/v1beta1/billing/products");
+    let form = format!("token={}", "x".repeat(20_000));
+    let sign_in = admin.call_without_token(Method::POST, "/dashboard/sign-in");
+
+    let signed_in = sign_in.text("application/x-www-form-urlencoded", form).send().await;
+    let unknown = product("unknown").json(message.clone()).send().await;
+    let known = product(OWNER).json(message).send().await;
+
+    assert_eq!((signed_in.status.as_u16(), unknown.status.as_u16()), (413, 401));
+    known.expect(400);
+}
+
+#[tokio::test]
+async fn one_address_has_no_more_bodies_of_strangers_on_the_way_than_connections() {
+    let admin = Admin::start_with(|options| options.connections_max = 2).await;
+    let stream = TcpStream::connect(admin.address()).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http2::handshake::<_, _, Body>(
+        TokioExecutor::new(),
+        TokioIo::new(stream),
+    )
+    .await
+    .unwrap();
+    let connection = tokio::spawn(connection);
+    let uri = format!("http://{}/dashboard/sign-in", admin.address());
+    let endless = || {
+        let body = futures_util::stream::pending::<Result<String, std::io::Error>>();
+        axum::http::Request::post(&uri).body(Body::from_stream(body)).unwrap()
+    };
+
+    let first = tokio::spawn(sender.send_request(endless()));
+    while admin.control().strangers.in_use() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let second = sender.send_request(endless()).await.unwrap();
+
+    assert_eq!(second.status(), 429);
+    assert!(!first.is_finished());
+    connection.abort();
+}
+
+#[tokio::test]
 async fn only_json_is_read() {
     let admin = Admin::start().await;
     let body = r#"{"name": "a"}"#;

@@ -19,7 +19,7 @@ pub async fn create(
     visit: Visit,
 ) -> Result<Response, Problem> {
     let body = read(&visit.body, "CreateFeatureRequest.Body")?;
-    let caller = visit.admit(Action::EditCatalog).await?;
+    let caller = visit.admit(Action::EditCatalog)?;
     let mut change = control.change(&caller, &visit.id).await?;
     let feature = link::save(&mut change, None, body).await?;
     commit(&control, change, &OneFeature { feature: view(&feature) }).await

@@ -15,7 +15,7 @@ pub async fn get(
     Path(id): Path<String>,
     visit: Visit,
 ) -> Result<Json<OneFeature>, Problem> {
-    visit.admit(Action::Read).await?;
+    visit.admit(Action::Read)?;
     let feature = found(&mut *control.catalog().await?, &id).await?;
     Ok(Json(OneFeature { feature: view(&feature) }))
 }

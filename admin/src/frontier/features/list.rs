@@ -21,7 +21,7 @@ pub async fn list(
     State(control): State<Arc<Control>>,
     visit: Visit,
 ) -> Result<Json<Features>, Problem> {
-    visit.admit(Action::Read).await?;
+    visit.admit(Action::Read)?;
     let features = every::features(&mut *control.catalog().await?).await?;
     Ok(Json(Features { features: features.iter().map(view).collect() }))
 }

@@ -20,7 +20,7 @@ pub async fn update(
     visit: Visit,
 ) -> Result<Response, Problem> {
     let body = read(&visit.body, "UpdateFeatureRequest.Body")?;
-    let caller = visit.admit(Action::EditCatalog).await?;
+    let caller = visit.admit(Action::EditCatalog)?;
     let mut change = control.change(&caller, &visit.id).await?;
     let is_known = change.catalog.feature_named(&body.name).await?.is_some();
     let id = match id.parse::<FeatureId>() {

@@ -16,7 +16,7 @@ pub async fn create(
     visit: Visit,
 ) -> Result<Response, Problem> {
     let terms = body::read(&visit.body, "CreatePlanRequest.Body")?;
-    let caller = visit.admit(Action::EditCatalog).await?;
+    let caller = visit.admit(Action::EditCatalog)?;
     let mut change = control.change(&caller, &visit.id).await?;
     let bundle = save::save(&mut change, terms, &control.options.upstream_policy).await?;
     let shelves = Shelves::read(&mut *change.catalog).await?;

@@ -19,7 +19,7 @@ pub async fn get(
     Path(id): Path<String>,
     visit: Visit,
 ) -> Result<Json<OnePlan>, Problem> {
-    visit.admit(Action::Read).await?;
+    visit.admit(Action::Read)?;
     let mut catalog = control.catalog().await?;
     let bundle = found(&mut *catalog, &id).await?;
     let shelves = Shelves::read(&mut *catalog).await?;

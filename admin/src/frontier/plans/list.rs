@@ -21,7 +21,7 @@ pub async fn list(
     State(control): State<Arc<Control>>,
     visit: Visit,
 ) -> Result<Json<Plans>, Problem> {
-    visit.admit(Action::Read).await?;
+    visit.admit(Action::Read)?;
     let mut catalog = control.catalog().await?;
     let bundles = every::bundles(&mut *catalog).await?;
     let shelves = Shelves::read(&mut *catalog).await?;

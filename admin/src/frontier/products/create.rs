@@ -20,7 +20,7 @@ pub async fn create(
     visit: Visit,
 ) -> Result<Response, Problem> {
     let terms = read(&visit.body)?;
-    let caller = visit.admit(Action::EditCatalog).await?;
+    let caller = visit.admit(Action::EditCatalog)?;
     let mut change = control.change(&caller, &visit.id).await?;
     let product = save::create(&mut change, terms, &control.options.upstream_policy).await?;
     let shelf = Shelf::of_one(&mut *change.catalog, product.id).await?;

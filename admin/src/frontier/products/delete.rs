@@ -18,7 +18,7 @@ pub async fn delete(
     Path(id): Path<String>,
     visit: Visit,
 ) -> Result<Response, Problem> {
-    let caller = visit.admit(Action::EditCatalog).await?;
+    let caller = visit.admit(Action::EditCatalog)?;
     let mut change = control.change(&caller, &visit.id).await?;
     let product = name::found(&mut *change.catalog, &id).await?;
     to_its_end(async move {

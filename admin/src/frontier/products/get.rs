@@ -16,7 +16,7 @@ pub async fn get(
     Path(id): Path<String>,
     visit: Visit,
 ) -> Result<Json<OneProduct>, Problem> {
-    visit.admit(Action::Read).await?;
+    visit.admit(Action::Read)?;
     let mut catalog = control.catalog().await?;
     let product = name::found(&mut *catalog, &id).await?;
     let shelf = Shelf::of_one(&mut *catalog, product.id).await?;

@@ -22,7 +22,7 @@ pub async fn list(
     State(control): State<Arc<Control>>,
     visit: Visit,
 ) -> Result<Json<Products>, Problem> {
-    visit.admit(Action::Read).await?;
+    visit.admit(Action::Read)?;
     let mut catalog = control.catalog().await?;
     let products = every::products(&mut *catalog).await?;
     let shelf = Shelf::of_all(&mut *catalog).await?;

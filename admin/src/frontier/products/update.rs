@@ -20,7 +20,7 @@ pub async fn update(
     visit: Visit,
 ) -> Result<Response, Problem> {
     let terms = read(&visit.body)?;
-    let caller = visit.admit(Action::EditCatalog).await?;
+    let caller = visit.admit(Action::EditCatalog)?;
     let mut change = control.change(&caller, &visit.id).await?;
     let before = name::found(&mut *change.catalog, &id).await?;
     let policy = &control.options.upstream_policy;
