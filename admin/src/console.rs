@@ -64,7 +64,8 @@ pub fn table() -> Vec<Line<Arc<Console>>> {
 }
 
 pub fn routes<S: Clone + Send + Sync + 'static>(control: Arc<Control>, api: Router) -> Router<S> {
-    let openid = control.options.openid.clone().map(OpenId::new);
+    let openid = control.options.openid.clone();
+    let openid = openid.map(|options| OpenId::new(options, Arc::clone(&control.clock)));
     let console = Arc::new(Console { control, api, openid });
     routed(table(), "").with_state(console)
 }

@@ -9,14 +9,18 @@ mod claims;
 mod keys;
 mod options;
 mod provider;
+mod turns;
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use serde::Deserialize;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
 use tollgate_common::endpoint::AddressPolicy;
-use tollgate_common::time::Timestamp;
+use tollgate_common::time::{Clock, Timestamp};
 use url::form_urlencoded;
 
 use crate::access::session::Voucher;
@@ -28,6 +32,7 @@ use claims::{Expected, person};
 use keys::payload;
 pub use options::{OpenIdOptions, RoleRules};
 use provider::{Provider, exchange};
+use turns::Turns;
 
 /// How long what the provider says about itself is kept. It is asked sooner, once for each token, when
 /// none of its keys has signed that.
@@ -36,9 +41,8 @@ const PROVIDER_MS: i64 = 600_000;
 /// How long a provider that is away is not asked again: a crowd at the door is one question.
 const FAILURE_MS: i64 = 2_000;
 
-/// People about whom it is asked at once. Whoever comes beyond them waits for their turn, in the order
-/// in which all came: who brings made-up codes asks no more of it than this, and keeps nobody out.
-const TURNS: usize = 8;
+/// How long whoever signs out waits to hear where to sign out with the provider.
+const END_SESSION_WAIT: Duration = Duration::from_secs(1);
 
 /// Why nobody was signed in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +53,10 @@ pub enum SignInError {
     Stranger,
     #[error("the provider refused: {0}")]
     Refused(String),
+    #[error("this sign-in is being looked at already")]
+    Repeated,
+    #[error("too many sign in from this address at once")]
+    Crowd,
     #[error(transparent)]
     Token(#[from] TokenError),
 }
@@ -80,8 +88,9 @@ pub struct Answer {
 pub struct OpenId {
     options: OpenIdOptions,
     wire: Result<HttpWire, String>,
+    clock: Arc<dyn Clock>,
     known: Mutex<Option<Known>>,
-    turns: Semaphore,
+    turns: Turns,
 }
 
 /// What the provider said about itself, and when.
@@ -91,14 +100,15 @@ struct Known {
 }
 
 impl OpenId {
-    pub fn new(options: OpenIdOptions) -> Self {
+    pub fn new(options: OpenIdOptions, clock: Arc<dyn Clock>) -> Self {
         // The address comes from whoever runs the program, not from its users.
         let policy = AddressPolicy { allow_loopback: true, allow_private: true };
         Self {
             options,
             wire: HttpWire::new(policy),
+            clock,
             known: Mutex::new(None),
-            turns: Semaphore::new(TURNS),
+            turns: Turns::default(),
         }
     }
 
@@ -121,8 +131,8 @@ impl OpenId {
     /// # Errors
     ///
     /// When the provider is away or says nonsense about itself.
-    pub async fn begin(&self, attempt: &Attempt, now: Timestamp) -> Result<String, SignInError> {
-        let provider = self.provider(now).await?;
+    pub async fn begin(&self, attempt: &Attempt) -> Result<String, SignInError> {
+        let provider = self.provider().await?;
         let mut url = provider.authorization_endpoint.clone();
         url.query_pairs_mut()
             .append_pair("response_type", "code")
@@ -136,31 +146,31 @@ impl OpenId {
         Ok(url.into())
     }
 
-    /// Who came back; None stands for a browser that brings no attempt of its own.
+    /// Who came back, from an address; None stands for a browser that brings no attempt of its own.
     ///
     /// # Errors
     ///
-    /// When the browser is not the one that left, the provider is away or refuses, or what it says
-    /// cannot be believed.
+    /// When the browser is not the one that left or came back already, too many come from its address,
+    /// the provider is away or refuses, or what it says cannot be believed.
     pub async fn finish(
         &self,
         attempt: Option<&Attempt>,
         answer: &Answer,
-        now: Timestamp,
+        address: IpAddr,
     ) -> Result<Person, SignInError> {
         let attempt = attempt.filter(|attempt| attempt.is_state(&answer.state));
         let attempt = attempt.ok_or(SignInError::Stranger)?;
         if !answer.error.is_empty() {
             return Err(SignInError::Refused(shown(&answer.error)));
         }
-        let _turn = self.turns.acquire().await.expect("turns never end");
-        let provider = self.provider(now).await?;
+        let _turn = self.turns.take(address, attempt.state()).await?;
+        let provider = self.provider().await?;
         let token = self.redeem(&provider, attempt, &answer.code).await?;
         let payload = match payload(&token, &provider.keys) {
             // The provider may have a new key since, also under the name of an old one or under none.
             Err(TokenError::KeyUnknown | TokenError::Signature) => {
                 self.known.lock().await.take();
-                payload(&token, &self.provider(now).await?.keys)
+                payload(&token, &self.provider().await?.keys)
             }
             payload => payload,
         }?;
@@ -168,7 +178,7 @@ impl OpenId {
             issuer: &provider.issuer,
             client_id: &self.options.client_id,
             nonce: &attempt.nonce(),
-            now,
+            now: self.clock.now().wall,
         };
         Ok(person(&payload, &expected, &self.options.roles)?)
     }
@@ -176,16 +186,18 @@ impl OpenId {
     /// Where somebody who has signed out here can sign out with the provider too; None where it offers
     /// no such place, or is away. No ID token is kept, so it is asked with the client's name alone, and
     /// may want to hear from the person that it is meant (RP-Initiated Logout 1.0, section 2).
-    pub async fn end_session(&self, now: Timestamp) -> Option<String> {
-        let provider = self.provider(now).await.ok()?;
+    pub async fn end_session(&self) -> Option<String> {
+        let provider = timeout(END_SESSION_WAIT, self.provider()).await.ok()?.ok()?;
         let mut url = provider.end_session_endpoint.clone()?;
         url.query_pairs_mut().append_pair("client_id", &self.options.client_id);
         Some(url.into())
     }
 
-    /// Whoever comes while the provider is asked waits for the same answer.
-    async fn provider(&self, now: Timestamp) -> Result<Arc<Provider>, SignInError> {
+    /// Whoever comes while the provider is asked waits for the same answer, which counts from when it
+    /// was there, however long that took.
+    async fn provider(&self) -> Result<Arc<Provider>, SignInError> {
         let mut known = self.known.lock().await;
+        let now = self.clock.now().wall;
         let is_fresh = |known: &&Known| {
             let kept_ms = if known.provider.is_ok() { PROVIDER_MS } else { FAILURE_MS };
             (0..kept_ms).contains(&(now.0 - known.at.0))
@@ -200,7 +212,7 @@ impl OpenId {
         if let Err(error) = &provider {
             tracing::error!(issuer = %self.options.issuer, error, "the OpenID provider cannot be used");
         }
-        *known = Some(Known { at: now, provider: provider.clone() });
+        *known = Some(Known { at: self.clock.now().wall, provider: provider.clone() });
         provider.map_err(SignInError::Provider)
     }
 
@@ -267,7 +279,79 @@ fn shown(code: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use futures_util::FutureExt;
+    use tokio::net::TcpListener;
+    use tollgate_common::time::Now;
+
     use super::*;
+
+    #[derive(Default)]
+    struct Hands(AtomicU64);
+
+    impl Hands {
+        fn turn(&self, ms: u64) {
+            self.0.fetch_add(ms, Ordering::Relaxed);
+        }
+    }
+
+    impl Clock for Hands {
+        fn now(&self) -> Now {
+            let ms = self.0.load(Ordering::Relaxed);
+            Now { wall: Timestamp(ms as i64), monotonic_ns: ms * 1_000_000 }
+        }
+    }
+
+    fn openid(issuer: &str, clock: Arc<dyn Clock>) -> OpenId {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let options = OpenIdOptions {
+            issuer: issuer.parse().unwrap(),
+            client_id: "tollgate".to_owned(),
+            client_secret: None,
+            redirect_url: "http://console.example/".parse().unwrap(),
+            scopes: Vec::new(),
+            roles: RoleRules { claim: "groups".to_owned(), values: Vec::new() },
+        };
+        OpenId::new(options, clock)
+    }
+
+    #[tokio::test]
+    async fn a_provider_that_took_long_to_fail_is_not_asked_anew_by_those_who_waited() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let issuer = format!("http://{}", listener.local_addr().unwrap());
+        let clock = Arc::new(Hands::default());
+        let openid = openid(&issuer, clock.clone());
+        let attempt = Attempt::begin([7; 32], Timestamp(0), "");
+
+        let mut first = Box::pin(openid.begin(&attempt));
+        let (asked, _) = tokio::select! {
+            _ = &mut first => panic!("nobody answered"),
+            asked = listener.accept() => asked.unwrap(),
+        };
+        clock.turn(3_000);
+        let mut second = Box::pin(openid.begin(&attempt));
+        assert!((&mut second).now_or_never().is_none());
+        clock.turn(3_000);
+        drop(asked);
+        let (first, second) = tokio::join!(first, second);
+
+        assert!(matches!(first, Err(SignInError::Provider(_))));
+        assert_eq!(second, first);
+        let asked_again = listener.into_std().unwrap().accept();
+        assert_eq!(asked_again.unwrap_err().kind(), ErrorKind::WouldBlock);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_signs_out_does_not_wait_for_a_provider_that_hangs() {
+        let openid = openid("http://127.0.0.1:9", Arc::new(Hands::default()));
+        let _asked = openid.known.lock().await;
+
+        let said = timeout(2 * END_SESSION_WAIT, openid.end_session()).await;
+
+        assert_eq!(said, Ok(None));
+    }
 
     #[test]
     fn credentials_are_encoded_before_they_are_joined() {

@@ -34,7 +34,7 @@ pub async fn leave(
     let openid = configured(&console)?;
     let now = console.control.now();
     let attempt = Attempt::begin(fresh::secret(), now, safe(&wanted.next));
-    match openid.begin(&attempt, now).await {
+    match openid.begin(&attempt).await {
         Ok(url) => {
             let mut response = Redirect::to(&url).into_response();
             keep_attempt(&mut response, openid, &attempt.cookie(), ATTEMPT_MS / 1_000);
@@ -55,8 +55,10 @@ pub async fn come_back(
     let now = console.control.now();
     let kept = cookie_named(&headers, cookie_name(openid));
     let attempt = kept.and_then(|text| Attempt::of_cookie(&text, now));
-    let person = match openid.finish(attempt.as_ref(), &answer, now).await {
+    let person = match openid.finish(attempt.as_ref(), &answer, peer.address).await {
         Ok(person) => person,
+        // Nothing was looked at, so it is no line of the log.
+        Err(error @ (SignInError::Repeated | SignInError::Crowd)) => return Ok(failed(&error)),
         Err(error) => {
             tracing::warn!(address = %peer.address, %error, "a sign-in with OpenID Connect failed");
             return Ok(failed(&error));
@@ -81,7 +83,7 @@ pub async fn come_back(
 /// policy, and one may want to stay signed in there.
 pub async fn still_there(console: &Console, visitor: &Visitor) -> Option<Response> {
     let openid = console.openid.as_ref().filter(|_| visitor.is_vouched_for())?;
-    let url = openid.end_session(console.control.now()).await?;
+    let url = openid.end_session().await?;
     let content = html! {
         section.notice {
             h1 { "Signed out" }
@@ -163,6 +165,16 @@ fn failed(error: &SignInError) -> Response {
             StatusCode::UNAUTHORIZED,
             "You were not signed in",
             "The provider did not sign you in. Begin again, or sign in with a token.",
+        ),
+        SignInError::Repeated => (
+            StatusCode::CONFLICT,
+            "You are being signed in",
+            "This page was asked for twice. Wait for the first answer, or begin again.",
+        ),
+        SignInError::Crowd => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many sign in at once",
+            "Load this page again in a moment, or sign in with a token.",
         ),
         SignInError::Token(_) => (
             StatusCode::UNAUTHORIZED,
