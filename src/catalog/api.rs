@@ -33,7 +33,9 @@ pub enum ApiError {
     #[error("{call} has no answer, so it is not known whether it was done: {}", causes(source))]
     Unanswered { call: String, source: reqwest::Error },
     #[error("{call} was answered {status}: {words}")]
-    Refused { call: String, status: StatusCode, words: String },
+    Refused { call: String, status: StatusCode, code: String, words: String },
+    #[error("{0}; it is not known whether an earlier try was done")]
+    Doubtful(Box<ApiError>),
     #[error("{call} was answered with something that is not of the admin API")]
     Unreadable { call: String },
     #[error("{list} is no longer empty; read it again, then decide again")]
@@ -41,9 +43,18 @@ pub enum ApiError {
 }
 
 impl ApiError {
-    /// Whether it is certain that nothing was done.
+    /// Whether it is certain that nothing was done. What took too long, or is being worked on, may go on,
+    /// and a commit may have gone well of which the control plane was not told.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::NotEmpty { .. })
+        match self {
+            Self::Refused { status, code, .. } => {
+                let goes_on =
+                    *status == StatusCode::REQUEST_TIMEOUT || code == "idempotency-key-in-use";
+                status.is_client_error() && !goes_on
+            }
+            Self::NotEmpty { .. } => true,
+            Self::Unanswered { .. } | Self::Unreadable { .. } | Self::Doubtful(_) => false,
+        }
     }
 }
 
@@ -130,16 +141,18 @@ impl Api {
     pub async fn post(&self, path: &str, body: &Object) -> Result<Object, ApiError> {
         let call = format!("POST /api/v1/{path}");
         let key = data_encoding::HEXLOWER.encode(&rand::random::<[u8; 16]>());
-        for _ in 1..POST_TRIES {
+        let mut tries = 1;
+        loop {
             let request = self.client.post(self.url(path)).header("idempotency-key", &key);
             match self.exchange(&call, request.json(body)).await {
-                Err(error) if error.is_passing() => tokio::time::sleep(POST_PAUSE).await,
-                done => return object(call, done?).await,
+                Ok(answer) => return object(call, answer).await,
+                Err(error) if error.is_passing() && tries < POST_TRIES => {}
+                Err(error) if tries == 1 => return Err(error),
+                Err(error) => return Err(ApiError::Doubtful(Box::new(error))),
             }
+            tokio::time::sleep(POST_PAUSE).await;
+            tries += 1;
         }
-        let request = self.client.post(self.url(path)).header("idempotency-key", &key);
-        let answer = self.exchange(&call, request.json(body)).await?;
-        object(call, answer).await
     }
 
     /// Changes or deletes what still is as it was read; answers the validator of what it is then.
@@ -194,7 +207,8 @@ impl Api {
             return Ok(answer);
         }
         let problem = answer.json::<Object>().await.unwrap_or_default();
-        Err(ApiError::Refused { call, status, words: words(&problem) })
+        let code = problem.get("code").and_then(Value::as_str).unwrap_or_default().to_owned();
+        Err(ApiError::Refused { call, status, code, words: words(&problem) })
     }
 }
 
@@ -204,7 +218,7 @@ impl ApiError {
         match self {
             Self::Unanswered { .. } => true,
             Self::Refused { status, .. } => *status == StatusCode::SERVICE_UNAVAILABLE,
-            Self::Unreadable { .. } | Self::NotEmpty { .. } => false,
+            Self::Unreadable { .. } | Self::NotEmpty { .. } | Self::Doubtful(_) => false,
         }
     }
 }
@@ -232,4 +246,28 @@ fn words(problem: &Object) -> String {
         words.push_str(&format!("\n    {}: {}", text(error, "field"), text(error, "message")));
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_was_done_where_the_control_plane_says_so() {
+        for (status, code, is_refusal) in [
+            (StatusCode::BAD_REQUEST, "fields-invalid", true),
+            (StatusCode::CONFLICT, "name-taken", true),
+            (StatusCode::PRECONDITION_FAILED, "precondition-failed", true),
+            (StatusCode::CONFLICT, "idempotency-key-in-use", false),
+            (StatusCode::REQUEST_TIMEOUT, "request-timeout", false),
+            (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", false),
+            (StatusCode::BAD_GATEWAY, "", false),
+        ] {
+            let (call, code) = ("POST /api/v1/products".to_owned(), code.to_owned());
+            let error = ApiError::Refused { call, status, code, words: String::new() };
+
+            assert_eq!(error.is_refusal(), is_refusal, "{error}");
+            assert!(!ApiError::Doubtful(Box::new(error)).is_refusal());
+        }
+    }
 }
