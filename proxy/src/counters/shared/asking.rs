@@ -175,7 +175,7 @@ fn keys(entry: &Entry, ask: &Ask) -> [String; 3] {
     ]
 }
 
-fn roll_key(bucket: usize) -> String {
+pub(super) fn roll_key(bucket: usize) -> String {
     format!("tollgate:{{{bucket}}}:roll")
 }
 

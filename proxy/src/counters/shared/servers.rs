@@ -1,28 +1,24 @@
 //! The servers that hold the shared counters: one, a master that sentinels know, or a cluster.
 //!
-//! Owns the connection and how it is made anew. A server that fails, hangs or is not the master any
-//! more is let go, so that the next question finds the one that is.
+//! Asks them, and says once what is wrong. A server that fails, hangs or is not the master any more is
+//! let go, so that the next question finds the one that is.
+
+mod connection;
+mod fitness;
+mod way;
 
 use std::io;
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use redis::aio::MultiplexedConnection;
-use redis::cluster::ClusterClient;
-use redis::cluster_async::ClusterConnection;
-use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
-use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo,
-    RedisError, TlsCertificates, TlsMode,
-};
-use secrecy::ExposeSecret;
-use tokio::sync::Mutex as AsyncMutex;
+use redis::RedisError;
 use tokio::time::timeout;
 use tollgate_config::RedisUrl;
 use tollgate_config::settings::CountersSettings;
-use tollgate_config::value::{Host, Servers as Kind};
 
+use self::connection::Connection;
+use self::way::{Line, Way};
 use crate::counters::lease::exchange::Senseless;
 
 #[derive(Debug, thiserror::Error)]
@@ -41,9 +37,6 @@ pub enum ServersError {
     Certificates { path: String, source: io::Error },
 }
 
-/// Between two tries to connect, whoever asks: thousands of leases may want to.
-const CONNECT_PAUSE: Duration = Duration::from_millis(100);
-
 #[derive(Clone, Copy, Debug)]
 pub enum Script {
     Draw,
@@ -51,47 +44,32 @@ pub enum Script {
 }
 
 pub struct Servers {
-    way: Way,
+    connection: Arc<Connection>,
     answer_max: Duration,
     draw: redis::Script,
     beat: redis::Script,
-    /// And how many there were before it.
-    current: Mutex<(Option<Line>, u64)>,
-    /// One connects at a time. Why it failed last, and when.
-    connecting: AsyncMutex<Option<(Instant, String)>>,
-    /// What was complained of last, so that it is said once.
-    complaint: Mutex<Option<String>>,
+    complaints: Arc<Complaints>,
 }
 
-enum Way {
-    Single(Client),
-    Sentinel(AsyncMutex<SentinelClient>),
-    Cluster(ClusterClient),
-}
-
-#[derive(Clone)]
-enum Line {
-    Direct(MultiplexedConnection),
-    Cluster(ClusterConnection),
-}
+/// What was complained of since the servers were well, so that it is said once: by its code, which are
+/// few, since the texts of an error differ by what was asked.
+#[derive(Default)]
+struct Complaints(Mutex<Vec<String>>);
 
 impl Servers {
     pub fn new(url: &RedisUrl, settings: &CountersSettings) -> Result<Self, ServersError> {
-        // rustls wants one to be chosen; another part of the process may have done so.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let certificates = settings.redis_ca.as_deref().map(read).transpose()?;
+        let complaints = Arc::<Complaints>::default();
+        let way = Way::new(url, settings)?;
         Ok(Self {
-            way: way(url, settings, certificates)?,
+            connection: Arc::new(Connection::new(way, settings.answer_max, complaints.clone())),
             answer_max: settings.answer_max,
             draw: redis::Script::new(include_str!("draw.lua")),
             beat: redis::Script::new(include_str!("beat.lua")),
-            current: Mutex::new((None, 0)),
-            connecting: AsyncMutex::new(None),
-            complaint: Mutex::new(None),
+            complaints,
         })
     }
 
-    /// Runs a script and waits for its numbers, no longer than an answer may take.
+    /// Runs a script and waits for its numbers, no longer than an answer may take. The first key is a roll.
     pub async fn run(
         &self,
         script: Script,
@@ -111,240 +89,84 @@ impl Servers {
         }
         let mut number = 0;
         let asked = async {
-            let (line, at) = self.line().await?;
+            let (line, at) = self.connection.line().await?;
             number = at;
             let numbers = match line {
-                Line::Direct(mut line) => invocation.invoke_async(&mut line).await,
+                Line::Direct(mut line, _) => invocation.invoke_async(&mut line).await,
                 Line::Cluster(mut line) => invocation.invoke_async(&mut line).await,
             };
             numbers.map_err(ServersError::from)
         };
-        let answer = timeout(self.answer_max, asked).await;
-        match answer {
-            Ok(Ok(numbers)) => Ok(numbers),
-            Ok(Err(error)) => {
-                if matches!(&error, ServersError::Redis(error) if lets_go(error)) {
-                    self.let_go(number);
-                }
-                Err(error)
-            }
-            Err(_) => {
-                self.let_go(number);
-                Err(ServersError::TooSlow)
-            }
+        let answer = timeout(self.answer_max, asked).await.unwrap_or(Err(ServersError::TooSlow));
+        if let Err(error) = &answer {
+            self.connection.failed(number, &keys[0], error);
         }
-    }
-
-    async fn line(&self) -> Result<(Line, u64), ServersError> {
-        if let (Some(line), number) = &*self.current.lock() {
-            return Ok((line.clone(), *number));
-        }
-        let mut failed = self.connecting.lock().await;
-        if let (Some(line), number) = &*self.current.lock() {
-            return Ok((line.clone(), *number));
-        }
-        if let Some((at, why)) = &*failed
-            && at.elapsed() < CONNECT_PAUSE
-        {
-            return Err(ServersError::Away(why.clone()));
-        }
-        // Whoever gives up while it connects leaves a reason too.
-        *failed = Some((Instant::now(), "no answer in time".to_owned()));
-        let connected = match self.connect().await {
-            Ok(line) => fitness(line).await,
-            Err(error) => Err(error.into()),
-        };
-        *failed = connected.as_ref().err().map(|error| (Instant::now(), error.to_string()));
-        let line = connected?;
-        let mut current = self.current.lock();
-        current.1 += 1;
-        current.0 = Some(line.clone());
-        Ok((line, current.1))
-    }
-
-    async fn connect(&self) -> Result<Line, RedisError> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.answer_max))
-            .set_response_timeout(Some(self.answer_max));
-        Ok(match &self.way {
-            Way::Single(client) => {
-                Line::Direct(client.get_multiplexed_async_connection_with_config(&config).await?)
-            }
-            Way::Sentinel(client) => {
-                Line::Direct(client.lock().await.get_async_connection_with_config(&config).await?)
-            }
-            Way::Cluster(client) => Line::Cluster(client.get_async_connection().await?),
-        })
-    }
-
-    /// The next question makes a new connection, unless another has made one meanwhile.
-    fn let_go(&self, number: u64) {
-        let mut current = self.current.lock();
-        if current.1 == number {
-            current.0 = None;
-        }
+        answer
     }
 
     /// Says once what is wrong.
     pub fn complain(&self, error: &ServersError) {
-        let text = error.to_string();
-        let mut complaint = self.complaint.lock();
-        if complaint.as_ref() != Some(&text) {
-            tracing::warn!(error = text, "the shared counters do not answer");
-            *complaint = Some(text);
-        }
+        self.complaints.complain(error);
     }
 
     pub fn is_well(&self) {
-        *self.complaint.lock() = None;
+        self.complaints.0.lock().clear();
     }
 }
 
-/// Sees that the servers never drop a counter to make room. One that was dropped would be counted anew
-/// from the ledger, but what was held of it meanwhile could pass twice.
-async fn fitness(mut line: Line) -> Result<Line, ServersError> {
-    let mut info = redis::cmd("INFO");
-    info.arg("memory");
-    let answer = match &mut line {
-        Line::Direct(line) => info.query_async::<redis::Value>(line).await,
-        Line::Cluster(line) => info.query_async::<redis::Value>(line).await,
-    };
-    match answer {
-        Ok(answer) => match evicts(&answer) {
-            Some(policy) => Err(ServersError::Evicts(policy)),
-            None => Ok(line),
-        },
-        Err(error) if error.code() == Some("NOPERM") => {
-            tracing::info!("INFO is not permitted: whether counters may be evicted is not known");
-            Ok(line)
+impl Complaints {
+    fn complain(&self, error: &ServersError) {
+        if self.is_new(error) {
+            tracing::warn!(%error, "the shared counters do not answer");
         }
-        Err(error) => Err(error.into()),
     }
-}
 
-/// The policy by which one of the servers would drop keys when its memory is full.
-fn evicts(answer: &redis::Value) -> Option<String> {
-    use redis::Value::{Array, BulkString, Map, SimpleString, VerbatimString};
-    match answer {
-        Map(pairs) => pairs.iter().find_map(|(_, answer)| evicts(answer)),
-        Array(answers) => answers.iter().find_map(evicts),
-        BulkString(text) => policy(&String::from_utf8_lossy(text)),
-        SimpleString(text) | VerbatimString { text, .. } => policy(text),
-        _ => None,
-    }
-}
-
-fn policy(info: &str) -> Option<String> {
-    let value =
-        |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    let is_bounded = value("maxmemory").is_some_and(|bytes| bytes.trim() != "0");
-    let policy = value("maxmemory_policy")?.trim();
-    (is_bounded && policy != "noeviction").then(|| policy.to_owned())
-}
-
-/// Whether another connection may do better.
-fn lets_go(error: &RedisError) -> bool {
-    error.is_connection_dropped()
-        || error.is_unrecoverable_error()
-        || error.is_timeout()
-        || matches!(error.code(), Some("READONLY" | "MASTERDOWN" | "LOADING"))
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, ServersError> {
-    std::fs::read(path).map_err(|source| {
-        let path = path.display().to_string();
-        ServersError::Certificates { path, source }
-    })
-}
-
-fn way(
-    url: &RedisUrl,
-    settings: &CountersSettings,
-    certificates: Option<Vec<u8>>,
-) -> Result<Way, RedisError> {
-    let certificates =
-        certificates.map(|root| TlsCertificates { client_tls: None, root_cert: Some(root) });
-    let hosts = url.hosts.iter().map(|host| address(host, url.tls));
-    Ok(match &url.servers {
-        Kind::Single => {
-            let host = hosts.into_iter().next().expect("a URL has a host");
-            let info = host.into_connection_info()?.set_redis_settings(login(url));
-            Way::Single(match certificates {
-                Some(certificates) => Client::build_with_tls(info, certificates)?,
-                None => Client::open(info)?,
-            })
+    fn is_new(&self, error: &ServersError) -> bool {
+        let Some(code) = code(error) else { return false };
+        let mut complaints = self.0.lock();
+        let is_new = !complaints.contains(&code);
+        if is_new {
+            complaints.push(code);
         }
-        Kind::Sentinel { master } => {
-            Way::Sentinel(AsyncMutex::new(sentinels(url, master, settings, certificates)?))
+        is_new
+    }
+}
+
+/// What tells an error from others; None: it says what was complained of already.
+fn code(error: &ServersError) -> Option<String> {
+    match error {
+        ServersError::Redis(error) if !error.is_timeout() => {
+            Some(error.code().map_or_else(|| format!("{:?}", error.kind()), str::to_owned))
         }
-        Kind::Cluster => {
-            let mut cluster = ClusterClient::builder(hosts)
-                .connection_timeout(settings.answer_max)
-                .response_timeout(settings.answer_max);
-            if url.tls {
-                cluster = cluster.tls(TlsMode::Secure);
-            }
-            if let Some(user) = &url.user {
-                cluster = cluster.username(user);
-            }
-            if let Some(password) = &url.password {
-                cluster = cluster.password(password.expose_secret());
-            }
-            if let Some(certificates) = certificates {
-                cluster = cluster.certs(certificates);
-            }
-            Way::Cluster(cluster.build()?)
-        }
-    })
-}
-
-fn sentinels(
-    url: &RedisUrl,
-    master: &str,
-    settings: &CountersSettings,
-    certificates: Option<TlsCertificates>,
-) -> Result<SentinelClient, RedisError> {
-    let hosts = url.hosts.iter().map(|host| address(host, url.tls));
-    let mut builder = SentinelClientBuilder::new(hosts, master, SentinelServerType::Master)?;
-    builder = builder.set_client_to_redis_db(i64::from(url.database));
-    if url.tls {
-        builder = builder
-            .set_client_to_redis_tls_mode(TlsMode::Secure)
-            .set_client_to_sentinel_tls_mode(TlsMode::Secure);
-    }
-    if let Some(user) = &url.user {
-        builder = builder.set_client_to_redis_username(user);
-    }
-    if let Some(password) = &url.password {
-        builder = builder.set_client_to_redis_password(password.expose_secret());
-    }
-    if let Some(password) = &settings.sentinel_password {
-        builder = builder.set_client_to_sentinel_password(password.expose_secret());
-    }
-    if let Some(certificates) = certificates {
-        builder = builder
-            .set_client_to_redis_certificates(certificates.clone())
-            .set_client_to_sentinel_certificates(certificates);
-    }
-    builder.build()
-}
-
-fn address(host: &Host, tls: bool) -> ConnectionAddr {
-    if tls {
-        let (host, port) = (host.name.clone(), host.port);
-        ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
-    } else {
-        ConnectionAddr::Tcp(host.name.clone(), host.port)
+        ServersError::Redis(_) | ServersError::TooSlow => Some("slow".to_owned()),
+        ServersError::Senseless(_) => Some("senseless".to_owned()),
+        ServersError::Evicts(_) => Some("evicts".to_owned()),
+        ServersError::Certificates { .. } => Some("certificates".to_owned()),
+        ServersError::Away(_) => None,
     }
 }
 
-fn login(url: &RedisUrl) -> RedisConnectionInfo {
-    let mut login = RedisConnectionInfo::default().set_db(i64::from(url.database));
-    if let Some(user) = &url.user {
-        login = login.set_username(user);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str) -> ServersError {
+        let reply = redis::parse_redis_value(format!("-{text}\r\n").as_bytes()).unwrap();
+        reply.extract_error().unwrap_err().into()
     }
-    if let Some(password) = &url.password {
-        login = login.set_password(password.expose_secret());
+
+    #[test]
+    fn what_is_wrong_is_said_once_until_the_servers_are_well() {
+        let complaints = Complaints::default();
+        let slow = || ServersError::Redis(io::Error::from(io::ErrorKind::TimedOut).into());
+        let new = |error: ServersError| complaints.is_new(&error);
+
+        assert!(new(said("NOREPLICAS Not enough good replicas to write. script: 1c")));
+        assert!(!new(said("NOREPLICAS Not enough good replicas to write. script: f0")));
+        assert!(new(ServersError::TooSlow));
+        assert!(!new(slow()));
+        assert!(!new(ServersError::Away("no answer in time".to_owned())));
+        assert!(!new(said("NOREPLICAS")));
+        assert!(new(said("LOADING Redis is loading the dataset in memory")));
     }
-    login
 }

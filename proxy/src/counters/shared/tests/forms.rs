@@ -8,6 +8,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::test_certificates::Authority;
 
+/// Looks at those whose server does not hang: twice as long as a new connection is tried beside it.
+const LOOKS_WHILE_HUNG: usize = 100;
+
 fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -167,6 +170,45 @@ async fn a_master_that_is_gone_is_followed_by_another_and_the_quota_stays_one() 
     assert_eq!(counted(&watched.replica, 1), QUOTA as i64);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sentinel_that_hangs_keeps_nobody_from_the_master_that_another_knows() {
+    let mut watched = Watched::start();
+    watched.is_copied().await;
+    // It listens, and never answers.
+    let hung = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let hosts = format!("{},{}", hung.local_addr().unwrap(), watched.sentinel.address());
+    let url = url(&format!("redis-sentinel://{hosts}/counters"));
+    let counting = Counting::start(&url, &settings(), OutageMode::Strict).await;
+    counting.is_available(true).await;
+
+    watched.master.kill();
+    counting.is_available(false).await;
+
+    counting.is_available(true).await;
+    counting.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_that_is_cut_off_from_its_replicas_is_left_for_the_one_that_sentinels_know() {
+    let watched = Watched::start();
+    watched.is_copied().await;
+    let url = url(&format!("redis-sentinel://{}/counters", watched.sentinel.address()));
+    let counting = Counting::start(&url, &settings(), OutageMode::Strict).await;
+    counting.is_available(true).await;
+    let say = |server: &RedisServer, command: &str| assert_eq!(server.tell(command), "+OK");
+    let port = watched.replica.address().port();
+
+    say(&watched.master, "CONFIG SET min-replicas-to-write 1");
+    say(&watched.replica, "REPLICAOF NO ONE");
+    counting.is_available(false).await;
+    counting.draws(1, Verdict::Unavailable).await;
+    say(&watched.sentinel, "SENTINEL REMOVE counters");
+    say(&watched.sentinel, &format!("SENTINEL MONITOR counters 127.0.0.1 {port} 1"));
+
+    counting.is_available(true).await;
+    counting.cancel.cancel();
+}
+
 /// Three masters that have all slots between them.
 struct Cluster {
     nodes: Vec<RedisServer>,
@@ -278,4 +320,40 @@ async fn a_cluster_counts_and_goes_on_where_slots_move() {
     for number in 1..=SUBSCRIPTIONS {
         assert_eq!(cluster.counted(number), 2, "subscription {number}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_of_a_cluster_that_hangs_takes_nothing_from_the_others() {
+    let cluster = Cluster::start().await;
+    cluster.age();
+    let counting = Counting::start(&cluster.url(), &settings(), OutageMode::Strict).await;
+    counting.is_available(true).await;
+    for number in 1..=SUBSCRIPTIONS {
+        counting.draws(number, Verdict::Admitted).await;
+    }
+    let [hung, others @ ..] = <&[RedisServer; 3]>::try_from(&cluster.nodes[..]).unwrap();
+    let has = |node: &RedisServer, number| counted(node, number) > 0;
+    let lost = (1..=SUBSCRIPTIONS).find(|number| has(hung, *number)).unwrap();
+    let kept = others
+        .each_ref()
+        .map(|node| (1..=SUBSCRIPTIONS).find(|number| has(node, *number)).unwrap());
+
+    hung.signal("STOP");
+    counting.draws(lost, Verdict::Unavailable).await;
+
+    for _ in 0..LOOKS_WHILE_HUNG {
+        for number in kept {
+            counting.draws(number, Verdict::Admitted).await;
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    let (url, settings) = (cluster.url(), settings());
+    let newcomer = Counting::start_as(process(2), &url, &settings, OutageMode::Strict).await;
+    for number in kept {
+        let passes = async || newcomer.draw(number).await == Verdict::Admitted;
+        eventually("a gateway that starts meanwhile is served", passes).await;
+    }
+    hung.signal("CONT");
+    let passes = async || counting.draw(lost).await == Verdict::Admitted;
+    eventually("what was lost is back", passes).await;
 }
