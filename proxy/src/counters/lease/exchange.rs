@@ -89,8 +89,13 @@ pub struct RateAsk {
     pub lease_ns: u64,
     /// Passed without the counters, and to be paid back.
     pub owed_ns: u64,
-    /// The debt as it was last seen, in case it is forgotten.
+    /// How long ago the first of that passed.
+    pub apart_ns: u64,
+    /// The debt as this gateway has it, with its part weighed as that of all: in case it is forgotten, or all
+    /// were without the counters.
     pub seen_ns: u64,
+    /// Neither makes the debt more than this.
+    pub debt_max_ns: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,11 +209,17 @@ impl Arguments {
             want: 0,
             lease_ns: 0,
             owed_ns: 0,
+            apart_ns: 0,
             seen_ns: 0,
+            debt_max_ns: 0,
         };
         let rate = rate.unwrap_or(&none);
         self.text(rate.interval_ns).text(rate.window_ns).text(rate.need).text(rate.want);
-        self.text(rate.lease_ns).text(rate.owed_ns).text(rate.seen_ns);
+        self.text(rate.lease_ns)
+            .text(rate.owed_ns)
+            .text(rate.apart_ns)
+            .text(rate.seen_ns)
+            .text(rate.debt_max_ns);
     }
 }
 

@@ -40,11 +40,16 @@ pub struct RateLease {
     pub refused_until_ns: u64,
     /// Answers in a row that gave less than was wanted.
     short: u32,
+    /// The debt as this gateway has it, of that what the counters know, and when it was that much. Time pays
+    /// what they know first: the rest is not paid twice.
     debt_ns: u64,
+    known_ns: u64,
     seen_at_ns: u64,
-    /// Debt of calls that passed without the counters, and when it was that much.
-    owed_ns: u64,
-    owed_at_ns: u64,
+    /// What a call that passes without the counters weighs in the debt: as many times its interval as there
+    /// are parts. 0: none has passed.
+    parts: u64,
+    /// When the first of those passed that the counters do not know of.
+    apart_at_ns: u64,
     /// Drawn ahead again when fewer are in hand.
     pub low: u64,
 }
@@ -83,7 +88,9 @@ impl RateLease {
             want: need.max((waiting + ahead).saturating_sub(in_hand)),
             lease_ns,
             owed_ns: self.owed(now_ns),
+            apart_ns: now_ns.saturating_sub(self.apart_at_ns),
             seen_ns: self.debt(now_ns),
+            debt_max_ns: self.debt_max(terms),
         }
     }
 
@@ -103,9 +110,10 @@ impl RateLease {
             true => ns,
             false => rescaled(ns, ask.window_ns as f64, window_ns),
         };
-        (self.debt_ns, self.seen_at_ns) = (of_now(reply.debt_ns), now_ns);
-        self.owed_ns = self.owed(now_ns).saturating_sub(of_now(ask.owed_ns));
-        self.owed_at_ns = now_ns;
+        let owed_ns = self.owed(now_ns).saturating_sub(of_now(ask.owed_ns));
+        self.known_ns = of_now(reply.debt_ns);
+        self.debt_ns = self.known_ns + self.parts * owed_ns;
+        (self.seen_at_ns, self.apart_at_ns) = (now_ns, asked_at_ns);
         if reply.calls == 0 {
             return;
         }
@@ -132,8 +140,9 @@ impl RateLease {
     /// The counters have taken down what passed without them, and grant nothing yet.
     pub fn told(&mut self, ask: Option<&RateAsk>, now_ns: u64) {
         if let Some(ask) = ask {
-            self.owed_ns = self.owed(now_ns).saturating_sub(ask.owed_ns);
-            self.owed_at_ns = now_ns;
+            let known_ns = self.known(now_ns) + self.parts * ask.owed_ns;
+            self.debt_ns = self.debt(now_ns);
+            (self.known_ns, self.seen_at_ns) = (known_ns.min(self.debt_ns), now_ns);
         }
     }
 
@@ -152,8 +161,8 @@ impl RateLease {
         (self.refused_until_ns, self.short) = (0, 0);
         if let (Some(before), Some(terms)) = (before, terms) {
             let anew = |debt_ns| rescaled(debt_ns, before.window_ns as f64, terms.window_ns);
-            (self.debt_ns, self.seen_at_ns) = (anew(self.debt(now_ns)), now_ns);
-            (self.owed_ns, self.owed_at_ns) = (anew(self.owed(now_ns)), now_ns);
+            (self.debt_ns, self.known_ns) = (anew(self.debt(now_ns)), anew(self.known(now_ns)));
+            self.seen_at_ns = now_ns;
         }
     }
 
@@ -186,16 +195,33 @@ impl RateLease {
         self.debt_ns.saturating_sub(now_ns.saturating_sub(self.seen_at_ns))
     }
 
-    fn owed(&self, now_ns: u64) -> u64 {
-        self.owed_ns.saturating_sub(now_ns.saturating_sub(self.owed_at_ns))
+    fn known(&self, now_ns: u64) -> u64 {
+        self.known_ns.saturating_sub(now_ns.saturating_sub(self.seen_at_ns))
     }
 
-    /// Lets a call pass without the counters, whatever the rate.
+    /// Debt of calls that passed without the counters: of a part, that many times less than it weighs here.
+    fn owed(&self, now_ns: u64) -> u64 {
+        (self.debt(now_ns) - self.known(now_ns)) / self.parts.max(1)
+    }
+
+    /// What passed without the counters counts as a window at the most. Parts do not add up to more, but the
+    /// first gateway that is back may draw what others have had, and a burst may be less than a call weighs.
+    fn debt_max(&self, terms: &RateTerms) -> u64 {
+        match self.parts {
+            0 | 1 => terms.window_ns,
+            parts => 2 * terms.window_ns.max(parts * terms.interval_ns),
+        }
+    }
+
+    /// Lets a call pass without the counters, whatever the rate. All that is owed is a window at the most.
     pub fn owe(&mut self, terms: &RateTerms, parts: u64, now_ns: u64) {
-        self.debt_ns = self.debt(now_ns).saturating_add(parts * terms.interval_ns);
-        self.seen_at_ns = now_ns;
-        let owed_ns = self.owed(now_ns) + terms.interval_ns;
-        (self.owed_ns, self.owed_at_ns) = (owed_ns.min(terms.window_ns), now_ns);
+        if self.owed(now_ns) == 0 {
+            self.apart_at_ns = now_ns;
+        }
+        let (debt_ns, known_ns) = (self.debt(now_ns), self.known(now_ns));
+        self.debt_ns =
+            (debt_ns + parts * terms.interval_ns).min(known_ns + parts * terms.window_ns);
+        (self.known_ns, self.seen_at_ns, self.parts) = (known_ns, now_ns, parts);
     }
 
     /// Whether a call fits where this gateway has one of so many equal parts of the rate: each

@@ -1,9 +1,14 @@
-//! What of a limit passes while an answer is late.
+//! What of a limit passes while an answer is late, or there is none.
 
 use tollgate_common::catalog::OutageMode;
+use tollgate_common::ids::NodeId;
 use tollgate_common::time::Timestamp;
 
-use super::terms::QuotaTerms;
+use super::exchange::Process;
+use super::muster::beat_arguments;
+use super::roll::{Heard, Roll};
+use super::simulation::server::{Script, Server};
+use super::terms::{QuotaTerms, RateTerms};
 use super::*;
 
 const NODES: u64 = 3;
@@ -181,4 +186,79 @@ fn a_part_that_nobody_would_hear_of_in_time_is_not_taken() {
     lease.answer(ask.seq, &counting, 0, 0);
 
     assert_eq!(lease.draw_apart(1, NODES, 1_450 * MS), Verdict::Unavailable);
+}
+
+/// A gateway that counts a rate with others, and is called all the time.
+struct Gateway {
+    lease: Lease,
+    roll: Roll,
+    process: Process,
+}
+
+impl Gateway {
+    fn beat(&mut self, server: &Server) {
+        let word = self.roll.next_word();
+        let arguments = beat_arguments(&format!("{}:1", self.process.node), word);
+        let numbers = server.run(Script::Beat, &["roll".to_owned()], &arguments);
+        self.roll.hear(word, Heard::read(&numbers).unwrap());
+    }
+
+    /// A call, over counters that answer or not.
+    fn call(&mut self, server: Option<&Server>, nodes: u64, now_ns: u64) -> Verdict {
+        match self.lease.draw(1, now_ns) {
+            Step::Decided(verdict) => return verdict,
+            Step::Dry if self.lease.stands_apart(now_ns) => {
+                return self.lease.draw_apart(1, nodes, now_ns);
+            }
+            Step::Dry => self.lease.wait(Ticket(1), 1),
+        }
+        let ask = self.lease.ask(nodes, &Arc::from([]), now_ns).expect("a call waits");
+        let mut decided = Vec::new();
+        match server {
+            Some(server) => {
+                let keys = ["roll", "quota", "rate"].map(str::to_owned);
+                let arguments = ask.arguments(&self.process, self.roll.next_word());
+                let reply = Reply::read(&server.run(Script::Draw, &keys, &arguments)).unwrap();
+                decided = self.lease.answer(ask.seq, &reply, 0, now_ns);
+            }
+            None => self.lease.failed(ask.seq, now_ns),
+        }
+        decided.extend(self.lease.forsake(nodes, now_ns));
+        decided[0].1
+    }
+}
+
+#[test]
+fn a_rate_gives_no_burst_again_each_time_the_counters_are_back() {
+    const SECOND_NS: u64 = 1_000 * MS;
+    let (limit, burst, seconds) = (600, 100, 70);
+    let rate = RateTerms::new(limit.try_into().unwrap(), burst.try_into().unwrap());
+    let terms = Terms { rate: Some(rate), outage: OutageMode::Share, ..Terms::NONE };
+    for nodes in [1, 3] {
+        let server = Server::new();
+        server.set("roll", "since", 0);
+        let gateway = |node| Gateway {
+            lease: Lease::new(terms, 0),
+            roll: Roll::default(),
+            process: Process { node: NodeId::from_bytes([node; 16]), epoch: 1 },
+        };
+        let mut gateways: Vec<Gateway> = (0..nodes).map(gateway).collect();
+        let mut passed = 0;
+        for now_ns in (SECOND_NS..seconds * SECOND_NS).step_by(20 * MS as usize) {
+            server.set_clock((now_ns / 1_000) as i64 + 10_000_000);
+            // Every other ten seconds they hang.
+            let reached = (now_ns / (10 * SECOND_NS) % 2 == 0).then_some(&server);
+            for gateway in &mut gateways {
+                if now_ns % (400 * MS) == 0 && reached.is_some() {
+                    gateway.beat(&server);
+                }
+                let verdict = gateway.call(reached, u64::from(nodes), now_ns);
+                passed += u64::from(verdict == Verdict::Admitted);
+            }
+        }
+
+        let by_rule = u64::from(burst) + u64::from(limit) * (seconds - 1) / 60;
+        // They are not back in the same moment.
+        assert!(passed <= by_rule + 10, "{passed} of {by_rule} with {nodes} gateways");
+    }
 }

@@ -1,7 +1,7 @@
 -- A gateway says that it is there, in one bucket.
 --
--- KEYS  1 the bucket's roll: since when it is kept, since when the ledger is asked, who was there when, and how
---       many were counted when
+-- KEYS  1 the bucket's roll: since when it is kept, since when the ledger is asked, who was there when, how
+--       many were counted when, and until when nobody was there
 -- ARGV  1 node:epoch, 2 the number of this beat, 3 of the last word that was acknowledged before, 4 since when
 --       the roll of that was kept, 5 silence in ms after which a gateway is not there, 6 silence in ms after
 --       which it is forgotten, 7 ms for which a count holds, 8 ms without a count after which nobody was there
@@ -63,6 +63,10 @@ if not there or not known[2] or now_ms < counted_ms or now_ms - counted_ms >= co
   there = count()
   fields[#fields + 1] = 'counted'
   fields[#fields + 1] = there .. ' ' .. string.format('%.0f', now_ms)
+end
+if counted_ms and now_ms - counted_ms >= alone_ms then
+  fields[#fields + 1] = 'away'
+  fields[#fields + 1] = string.format('%.0f', now_ms)
 end
 if is_new then
   fields[#fields + 1] = 'since'

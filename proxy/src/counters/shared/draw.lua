@@ -1,6 +1,7 @@
 -- One draw of one gateway: from the rate and the quota of a subscription together, or from neither.
 --
--- KEYS  1 the bucket's roll: since when it is kept, since when the ledger is asked, and who was there when, 2 the quota of one period, 3 the rate; all of one slot
+-- KEYS  1 the bucket's roll: since when it is kept, since when the ledger is asked, who was there when, and until
+--       when nobody was, 2 the quota of one period, 3 the rate; all of one slot
 -- ARGV  in the order in which they are taken below
 --
 -- What a gateway has used it states as a whole, never as a difference, so that a repeat changes
@@ -43,7 +44,7 @@ local unused_until_ms, expires_ms = number(), number()
 local past, past_is_whole = number(), text() == '1'
 local interval_ns, window_ns = number(), number()
 local calls_need, calls_want, lease_ns = number(), number(), number()
-local owed_ns, seen_ns = number(), number()
+local owed_ns, apart_ns, seen_ns, debt_max_ns = number(), number(), number(), number()
 local alive, alive_words = {}, {}
 for i = 1, number() do
   alive_words[i] = text()
@@ -62,7 +63,7 @@ local function parts(field)
 end
 
 local own, own_beat = 'p:' .. node .. ':' .. epoch, 'b:' .. node .. ':' .. epoch
-local roll = redis.call('HMGET', KEYS[1], 'since', own_beat, 'asked', 'counted')
+local roll = redis.call('HMGET', KEYS[1], 'since', own_beat, 'asked', 'counted', 'away')
 local since_ms = tonumber(roll[1])
 -- What the ledger said before is not believed.
 local asked_ms = tonumber(roll[3]) or since_ms
@@ -273,13 +274,15 @@ if interval_ns > 0 then
       -- Of another rate, the same part of the burst is used.
       debt_ns = math.min(window_ns, math.ceil(debt_ns / window_before_ns * window_ns))
     end
-  else
-    debt_ns = seen_ns
   end
-  if is_put_back or is_young then
-    debt_ns = math.max(debt_ns, seen_ns)
+  debt_ns = math.max(debt_ns, math.min(debt_ns + owed_ns, debt_max_ns))
+  local away_ms = now_ms - counted_ms >= alone_ms and now_ms or tonumber(roll[5]) or 0
+  local were_all_apart = owed_ns > 0 and now_ms - apart_ns / 1000000 <= away_ms
+  if not rate[2] or is_put_back or is_young or were_all_apart then
+    -- Others have had their parts, or have drawn what is forgotten: the debt is as this gateway has it. One
+    -- that was apart alone owes what it let pass and no more.
+    debt_ns = math.max(debt_ns, math.min(seen_ns, debt_max_ns))
   end
-  debt_ns = math.max(debt_ns, math.min(debt_ns + owed_ns, window_ns))
   if status == DONE and can_pay and calls_want > 0 then
     local function room(from_ns)
       return math.max(0, math.floor((window_ns - from_ns) / interval_ns))

@@ -292,7 +292,9 @@ impl Step {
             want: need + more,
             lease_ns: if leases { 1_800_000_000_000 } else { 0 },
             owed_ns: 0,
+            apart_ns: 0,
             seen_ns: 0,
+            debt_max_ns: 0,
         });
         ask
     }
