@@ -90,6 +90,11 @@ impl Lease {
             && told.is_none_or(|told| self.quota.is_asked_for(told, units))
     }
 
+    /// Whether a gateway that is cut off alone uses more than it holds.
+    pub fn goes_on_apart(&self) -> bool {
+        self.terms.outage != OutageMode::Strict
+    }
+
     /// Begins to ask the ledger what others have used, where it is to be asked in the place of the counters:
     /// parts are of what was left, and that may be long ago.
     pub fn begins_to_look(&mut self, now_ns: u64) -> bool {

@@ -136,6 +136,8 @@ pub struct Reply {
     pub left: u64,
     /// Units that gateways hold which do not speak any more: free once the ledger has been asked.
     pub freeable: u64,
+    /// A gateway that has drawn of this does not speak any more: the ledger may know what it has used since.
+    pub is_missed: bool,
 }
 
 /// An answer that this version's script does not give.
@@ -262,6 +264,7 @@ impl Reply {
             counting_ms: unsigned(9)?,
             left: unsigned(10)?,
             freeable: unsigned(11)?,
+            is_missed: unsigned(12)? == 1,
         })
     }
 }

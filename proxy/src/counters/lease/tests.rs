@@ -47,6 +47,7 @@ fn granted(units: u64, limit: u64) -> Reply {
         counting_ms: 0,
         left: limit - units,
         freeable: 0,
+        is_missed: false,
     }
 }
 

@@ -142,7 +142,10 @@ async fn put(asking: Arc<Asking>, question: Question) {
             match reply.status {
                 Status::Done => {
                     desk.tell_curious();
-                    if reply.freeable > 0 && !std::mem::replace(&mut desk.is_freeing, true) {
+                    let is_missed = reply.is_missed && desk.lease.goes_on_apart();
+                    if (reply.freeable > 0 || is_missed)
+                        && !std::mem::replace(&mut desk.is_freeing, true)
+                    {
                         drop(tokio::spawn(free(asking.clone(), entry.clone())));
                     }
                 }
@@ -179,7 +182,8 @@ pub(super) fn roll_key(bucket: usize) -> String {
     format!("tollgate:{{{bucket}}}:roll")
 }
 
-/// Asks the ledger once what each gateway has used, so that what dead ones hold can be told from that.
+/// Asks the ledger once what each gateway has used, so that what dead ones hold can be told from that, and what
+/// those use that are only cut off is known to the others.
 async fn free(asking: Arc<Asking>, entry: Arc<Entry>) {
     let period = entry.desk.lock().lease.period();
     let answer = timeout(LOOK_MAX, asking.node_totals(&entry, period)).await;

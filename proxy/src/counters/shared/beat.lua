@@ -1,7 +1,7 @@
 -- A gateway says that it is there, in one bucket.
 --
 -- KEYS  1 the bucket's roll: since when it is kept, since when the ledger is asked, who was there when, how
---       many were counted when, and until when nobody was there
+--       many were counted when, until when nobody was there, and when one spoke last that is silent
 -- ARGV  1 node:epoch, 2 the number of this beat, 3 of the last word that was acknowledged before, 4 since when
 --       the roll of that was kept, 5 silence in ms after which a gateway is not there, 6 silence in ms after
 --       which it is forgotten, 7 ms for which a count holds, 8 ms without a count after which nobody was there
@@ -35,15 +35,18 @@ if known[3] then
 end
 
 local function count()
-  local others, gone = 0, {}
+  local others, gone, silent_last_ms = 0, {}, 0
   local all = redis.call('HGETALL', KEYS[1])
   for i = 1, #all, 2 do
     local name, value = all[i], all[i + 1]
     if string.sub(name, 1, 2) == 'b:' and name ~= own then
-      local silence_ms = now_ms - tonumber(string.match(value, ' (%d+)$'))
+      local spoke_ms = tonumber(string.match(value, ' (%d+)$'))
+      local silence_ms = now_ms - spoke_ms
       if silence_ms <= silent_ms then
         others = others + 1
-      elseif silence_ms > forgotten_ms and #gone < FORGOTTEN_AT_ONCE then
+      elseif silence_ms <= forgotten_ms then
+        silent_last_ms = math.max(silent_last_ms, spoke_ms)
+      elseif #gone < FORGOTTEN_AT_ONCE then
         gone[#gone + 1] = name
       end
     end
@@ -51,7 +54,7 @@ local function count()
   if #gone > 0 then
     redis.call('HDEL', KEYS[1], unpack(gone))
   end
-  return others + 1
+  return others + 1, silent_last_ms
 end
 
 local is_new = not since_ms
@@ -60,9 +63,12 @@ since_ms = since_ms or now_ms
 local fields = { own, string.format('%.0f %.0f', math.max(number, last), now_ms) }
 -- A clock that ran back leaves a count from later than now.
 if not there or not known[2] or now_ms < counted_ms or now_ms - counted_ms >= count_ms then
-  there = count()
+  local silent_last_ms
+  there, silent_last_ms = count()
   fields[#fields + 1] = 'counted'
   fields[#fields + 1] = there .. ' ' .. string.format('%.0f', now_ms)
+  fields[#fields + 1] = 'silent'
+  fields[#fields + 1] = string.format('%.0f', silent_last_ms)
 end
 if counted_ms and now_ms - counted_ms >= alone_ms then
   fields[#fields + 1] = 'away'

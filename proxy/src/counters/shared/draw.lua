@@ -1,7 +1,7 @@
 -- One draw of one gateway: from the rate and the quota of a subscription together, or from neither.
 --
--- KEYS  1 the bucket's roll: since when it is kept, since when the ledger is asked, who was there when, and until
---       when nobody was, 2 the quota of one period, 3 the rate; all of one slot
+-- KEYS  1 the bucket's roll: since when it is kept, since when the ledger is asked, who was there when, until
+--       when nobody was, and when one spoke last that is silent, 2 the quota of one period, 3 the rate; all of one slot
 -- ARGV  in the order in which they are taken below
 --
 -- What a gateway has used it states as a whole, never as a difference, so that a repeat changes
@@ -13,10 +13,16 @@
 --   a:<node>            those of them that still draw beside it, with commas
 --   l:<node>            what the ledger says of a node, where that is more than what is known from itself
 --   revision limit at   the newest limit that anyone has stated, and when
+--   looked              "when grew": when it was looked whether gateways are silent that have drawn of this, and whether
+--                       the ledger had more of one since
 --
 -- Everything is read before anything is written, so that a key of a wrong type changes nothing.
 
 local DONE, STALE, UNKNOWN, UNSEEDED, COUNTING, RELIEVED = 0, 1, 2, 3, 4, 5
+
+-- How often it is looked whether gateways are silent; and where the ledger has no more of them, after what part of
+-- their silence.
+local LOOK_MS, LOOK_PART = 2000, 8
 
 local taken = 0
 local function text()
@@ -63,7 +69,7 @@ local function parts(field)
 end
 
 local own, own_beat = 'p:' .. node .. ':' .. epoch, 'b:' .. node .. ':' .. epoch
-local roll = redis.call('HMGET', KEYS[1], 'since', own_beat, 'asked', 'counted', 'away')
+local roll = redis.call('HMGET', KEYS[1], 'since', own_beat, 'asked', 'counted', 'away', 'silent')
 local since_ms = tonumber(roll[1])
 -- What the ledger said before is not believed.
 local asked_ms = tonumber(roll[3]) or since_ms
@@ -78,7 +84,7 @@ end
 local quota, rate = {}, {}
 if counts then
   quota = redis.call('HMGET', KEYS[2], 'used', 'held', 'seeded', 'revision', 'limit', 'at', own,
-    'n:' .. node, 'a:' .. node, 'l:' .. node)
+    'n:' .. node, 'a:' .. node, 'l:' .. node, 'looked')
 end
 if interval_ns > 0 then
   rate = redis.call('HMGET', KEYS[3], 'debt', 'at', own, 'window')
@@ -123,6 +129,8 @@ local status = DONE
 local used, held, granted = 0, 0, 0
 -- Whether the ledger was asked under this roll; what would be free if it were asked.
 local is_seeded, freeable = false, 0
+-- Whether the ledger may know more of gateways that do not speak any more.
+local is_missed, looked = false, quota[11]
 local limited_at = now_ms
 local set, gone = {}, {}
 local function put(name, value)
@@ -183,6 +191,27 @@ local function free_held(is_asked)
   return sum
 end
 
+-- Whether one that has drawn of this is silent. It may be cut off from here alone, and go on by itself.
+local function misses_one()
+  local silent_ms_last = tonumber(roll[6]) or 0
+  local last_ms, grew = string.match(looked or '0 0', '^(%d+) (%d)$')
+  local wait_ms = LOOK_MS
+  if grew == '0' then
+    wait_ms = math.max(wait_ms, (now_ms - silent_ms_last) / LOOK_PART)
+  end
+  if silent_ms_last == 0 or math.abs(now_ms - tonumber(last_ms)) < wait_ms then
+    return false
+  end
+  looked = whole(now_ms) .. ' 0'
+  for _, process in ipairs(each('p:')) do
+    local beat = process[1] ~= own and redis.call('HGET', KEYS[1], 'b:' .. process[2])
+    if beat and tonumber(string.match(beat, ' (%d+)$')) <= silent_ms_last then
+      return true
+    end
+  end
+  return false
+end
+
 if counts then
   used, held = tonumber(quota[1]) or 0, tonumber(quota[2]) or 0
   is_seeded = is_whole or tonumber(quota[3]) == asked_ms
@@ -232,6 +261,7 @@ if counts then
         if more > 0 then
           used = used - beyond(other, said) + more
           put('l:' .. other, whole(units))
+          looked = whole(now_ms) .. ' 1'
         end
       end
     end
@@ -256,6 +286,7 @@ if counts then
       -- Too little for the call that waits is left to others.
       granted = 0
     end
+    is_missed = want > 0 and seeds < 0 and misses_one()
   end
 end
 if not counts and is_young then
@@ -318,6 +349,9 @@ if counts then
   put('revision', whole(revision))
   put('limit', whole(limit))
   put('at', whole(limited_at))
+  if looked ~= quota[11] then
+    put('looked', looked)
+  end
   put(own, whole(total + spent) .. ' ' .. whole(hold + granted - spent) .. ' ' .. whole(seq))
   if #gone > 0 then
     redis.call('HDEL', KEYS[2], unpack(gone))
@@ -335,4 +369,4 @@ if interval_ns > 0 then
 end
 return {status, was_seq, used, held, granted, calls, debt_ns, wait_ns, is_leased,
   math.max(0, since_ms + roll_ms - now_ms), limit >= 0 and math.max(0, limit - used) or 0,
-  seeds < 0 and freeable or 0}
+  seeds < 0 and freeable or 0, is_missed and 1 or 0}

@@ -29,7 +29,7 @@ pub(super) struct Desk {
     pub is_watched: bool,
     /// The ledger is being asked.
     pub is_seeding: bool,
-    /// It is being asked for what dead gateways hold.
+    /// It is being asked for what silent gateways hold or use.
     pub is_freeing: bool,
 }
 

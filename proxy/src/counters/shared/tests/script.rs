@@ -7,6 +7,7 @@ use tollgate_common::time::Timestamp;
 
 use super::*;
 use crate::counters::lease::exchange::{Ask, Meeting, QuotaAsk, RateAsk, Reply, Status};
+use crate::counters::lease::muster::beat_arguments;
 use crate::counters::lease::roll::{Roll, Word};
 use crate::counters::lease::simulation::server::{Script as Simulated, Server};
 
@@ -227,6 +228,45 @@ fn what_a_gateway_that_was_killed_held_is_free_after_a_minute_but_for_what_it_ha
     assert_eq!((granted.used, granted.units, granted.freeable), (380, 50, 0));
     let back = put(&server, 2, word(2, 1), 1_000, ask(2, 140, 0, 0));
     assert_eq!(back.used, 390);
+}
+
+#[test]
+fn what_a_gateway_lets_pass_that_is_cut_off_alone_counts_as_the_ledger_says() {
+    let server = simulated();
+    let after = |seconds: i64| server.set_clock(NOW_US + seconds * 1_000_000);
+    let beats = |number| {
+        let gateway = format!("{}:1", process(1).node);
+        let arguments = beat_arguments(&gateway, word(number, number - 1));
+        server.run(Simulated::Beat, &["roll".to_owned()], &arguments);
+    };
+    put(&server, 2, word(1, 0), 1_000, meeting(with_seeds(ask(1, 100, 30, 0), &[]), 0, &[]));
+    put(&server, 1, word(1, 0), 1_000, meeting(with_seeds(ask(1, 200, 0, 0), &[]), 0, &[]));
+    let draw = |seq| put(&server, 1, word(seq, seq - 1), 1_000, ask(seq, 200, 0, 1));
+    let told = |seq, units| {
+        let ask = with_seeds(ask(seq, 200, 0, 1), &[(1, 200), (2, units)]);
+        put(&server, 1, word(seq, seq - 1), 1_000, ask)
+    };
+
+    after(4);
+    beats(2);
+    assert!(!draw(3).is_missed, "it was there just now");
+    after(6);
+    beats(4);
+    assert!(draw(5).is_missed);
+    assert!(!draw(6).is_missed, "it is looked again after a while");
+    assert_eq!(told(7, 160).used, 361);
+    after(9);
+    assert!(draw(8).is_missed);
+    assert_eq!(told(9, 160).used, 361);
+    after(64);
+    assert!(draw(10).is_missed);
+    after(71);
+    assert!(!draw(11).is_missed, "less often where it used nothing more");
+    // It is back, and speaks for itself.
+    let back = put(&server, 2, word(2, 1), 1_000, ask(2, 170, 0, 0));
+    beats(12);
+    after(99);
+    assert_eq!((back.used, draw(13).is_missed), (371, false));
 }
 
 #[test]
