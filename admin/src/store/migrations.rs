@@ -123,10 +123,10 @@ const STEPS: &[Step] = &[
         postgres: include_str!("../../migrations/postgres/0018_records.sql"),
     },
     Step {
-        version: 20,
+        version: 19,
         description: "own end of rotated keys",
-        sqlite: include_str!("../../migrations/sqlite/0020_own_end.sql"),
-        postgres: include_str!("../../migrations/postgres/0020_own_end.sql"),
+        sqlite: include_str!("../../migrations/sqlite/0019_own_end.sql"),
+        postgres: include_str!("../../migrations/postgres/0019_own_end.sql"),
     },
 ];
 
@@ -241,7 +241,7 @@ mod tests {
             .unwrap();
         }
 
-        let step = STEPS.iter().find(|step| step.version == 20).unwrap();
+        let step = STEPS.iter().find(|step| step.version == 19).unwrap();
         let sql = match db.dialect() {
             Dialect::Sqlite => step.sqlite,
             Dialect::Postgres => step.postgres,

@@ -21,10 +21,10 @@ use tollgate_config::value::{Host, Servers as Kind};
 use super::ServersError;
 
 pub enum Way {
-    Single(Client),
+    Single(Box<Client>),
     /// Each asks one of the sentinels, so that one that hangs holds up none of the others.
     Sentinel(Vec<AsyncMutex<SentinelClient>>),
-    Cluster(ClusterClient),
+    Cluster(Box<ClusterClient>),
 }
 
 #[derive(Clone)]
@@ -98,10 +98,10 @@ fn way(
         Kind::Single => {
             let host = hosts.next().expect("a URL has a host");
             let info = host.into_connection_info()?.set_redis_settings(login(url));
-            Way::Single(match certificates {
+            Way::Single(Box::new(match certificates {
                 Some(certificates) => Client::build_with_tls(info, certificates)?,
                 None => Client::open(info)?,
-            })
+            }))
         }
         Kind::Sentinel { master } => {
             let sentinel = |host| sentinel(host, url, master, settings, certificates.clone());
@@ -124,7 +124,7 @@ fn way(
             if let Some(certificates) = certificates {
                 cluster = cluster.certs(certificates);
             }
-            Way::Cluster(cluster.build()?)
+            Way::Cluster(Box::new(cluster.build()?))
         }
     })
 }
