@@ -335,7 +335,11 @@ impl AnswerBody for Source {
         loop {
             let frame = if self.ends_here { None } else { self.body.frame().await };
             let Some(frame) = frame else {
-                return Ok(Piece { data: Bytes::new(), last: true });
+                // A server may reset a stream without an error once its answer is whole (RFC 9113, section
+                // 8.1); hyper takes any such reset for an end.
+                let is_whole = self.ends_here || self.body.is_end_stream();
+                let end = Piece { data: Bytes::new(), last: true };
+                return if is_whole { Ok(end) } else { Err(AnswerBroken) };
             };
             match frame.map_err(|_| AnswerBroken)?.into_data() {
                 Ok(data) => return Ok(Piece { data, last: self.body.is_end_stream() }),

@@ -280,7 +280,24 @@ async fn echo(
         let mut stream = respond.send_response(head, false).unwrap();
         return stream.send_data(Bytes::from_static(b"HTTP/1.1 200 OK\r\n\r\n"), true).unwrap();
     }
+    if let Some(length) = head.uri.path().strip_prefix("/given-up/") {
+        let (mut parts, ()) = response.into_parts();
+        if let Ok(length) = length.parse::<u64>() {
+            parts.headers.insert("content-length", length.into());
+        }
+        let head = Response::from_parts(parts, ());
+        let mut stream = respond.send_response(head, false).unwrap();
+        stream.send_data(Bytes::from_static(b"half"), false).unwrap();
+        // The caller ends its request once this has come.
+        while let Some(Ok(_)) = body.data().await {}
+        return stream.send_reset(h2::Reason::NO_ERROR);
+    }
     let mut stream = respond.send_response(response, false).unwrap();
+    if head.uri.path() == "/early" {
+        // What is still on its way here is reset without an error.
+        stream.send_data(Bytes::from_static(b"no more"), true).unwrap();
+        return;
+    }
     if head.uri.path() == "/large" {
         send_all(&mut stream, letters(LARGE), true).await;
         return;
@@ -517,6 +534,53 @@ async fn an_http_1_caller_is_served_by_an_http_2_upstream() {
     assert_eq!(client.chunk().await.unwrap(), "hello");
     assert_eq!(client.chunk().await.unwrap(), "");
     assert_eq!(client.trailers().await.unwrap(), ["grpc-status: 0"]);
+}
+
+#[tokio::test]
+async fn an_answer_that_an_http_2_upstream_gives_up_without_an_error_is_not_whole() {
+    let house = House::open().await;
+    let upstream = Grpc::start().await;
+    let offer = sell_grpc(&house, &upstream).await;
+    let mut over_http2 = connect(&house).await;
+
+    for path in ["/grpc/given-up/8", "/grpc/given-up/unsaid"] {
+        let mut over_http1 = house.connect().await;
+        let key = &offer.key;
+        let head = "HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n";
+        over_http1.send(format!("POST {path} {head}X-API-Key: {key}\r\n\r\n")).await;
+        assert_eq!(over_http1.head().await.unwrap().0, 200);
+        over_http1.send("hi").await;
+        let rest = String::from_utf8(over_http1.rest().await).unwrap();
+        assert!(["half", "4\r\nhalf\r\n"].contains(&&*rest), "{path}: {rest}");
+        over_http2 = over_http2.ready().await.unwrap();
+        let call = request("POST", path, key);
+        let (answer, mut stream) = over_http2.send_request(call, false).unwrap();
+        let mut body = answer.await.unwrap().into_body();
+        stream.send_data(Bytes::from_static(b"hi"), true).unwrap();
+        assert!(read_all(&mut body).await.is_err(), "{path}");
+    }
+
+    let records = house.has_recorded(4).await;
+    assert!(records.iter().all(|record| record.truncated), "{records:?}");
+}
+
+#[tokio::test]
+async fn an_http_2_upstream_may_answer_before_it_has_read_the_body() {
+    let house = House::open().await;
+    let upstream = Grpc::start().await;
+    let offer = sell_grpc(&house, &upstream).await;
+    let mut client = house.connect().await;
+    let key = &offer.key;
+    let head = format!(
+        "POST /grpc/early HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nContent-Length: {LARGE}\r\n\r\n"
+    );
+    client.send(head + "the beginning").await;
+
+    let answer = client.answer().await.unwrap();
+
+    assert_eq!((answer.status, answer.text().as_str()), (200, "no more"));
+    let records = house.has_recorded(1).await;
+    assert!(!records[0].truncated, "{records:?}");
 }
 
 #[tokio::test]
