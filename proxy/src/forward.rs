@@ -44,7 +44,7 @@ pub struct Call<'a> {
 pub enum Failure {
     /// The caller has left, or does not take the answer.
     CallerGone,
-    /// The caller's body breaks a rule.
+    /// The caller's body breaks a rule, or its target.
     Refused(Refusal),
     UpstreamUnreachable,
     /// No connection came about in time.

@@ -181,9 +181,10 @@ fn request(
     let uri = Uri::builder()
         .scheme(upstream.endpoint().scheme.text())
         .authority(host(call, upstream))
-        .path_and_query(target)
+        .path_and_query(encoded(target))
         .build()
-        .map_err(|_| Failure::UpstreamUnreachable)?;
+        // Everything else was vetted; the length may be more than hyper has room for.
+        .map_err(|_| Failure::Refused(Refusal::UriTooLong))?;
     let mut request = Request::new(body);
     *request.method_mut() = call.head.method.clone();
     *request.uri_mut() = uri;
@@ -202,6 +203,23 @@ fn request(
         fields.insert(http::header::TE, HeaderValue::from_static("trailers"));
     }
     Ok(request)
+}
+
+/// The target as a URI has it: it knows these only encoded (RFC 3986, section 2). Browsers do the same.
+fn encoded(target: Vec<u8>) -> Vec<u8> {
+    let is_foreign = |byte: &u8| matches!(byte, b'"' | b'<' | b'>' | b'`');
+    if !target.iter().any(is_foreign) {
+        return target;
+    }
+    let mut encoded = Vec::with_capacity(2 * target.len());
+    for byte in target {
+        if is_foreign(&byte) {
+            encoded.extend_from_slice(format!("%{byte:02X}").as_bytes());
+        } else {
+            encoded.push(byte);
+        }
+    }
+    encoded
 }
 
 /// Adds a field; what HTTP/2 has no form for was refused where the request was read.
@@ -356,5 +374,27 @@ impl AnswerBody for Source {
 
     fn trailers(&self) -> Option<&Fields> {
         self.trailers.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::uri::PathAndQuery;
+
+    use super::*;
+    use crate::target::Target;
+
+    #[test]
+    fn every_target_that_is_read_has_a_form_in_http_2() {
+        for byte in u8::MIN..=u8::MAX {
+            for text in [[b"/a", &[byte][..], b"b"].concat(), [b"/a?", &[byte][..], b"b"].concat()]
+            {
+                let mut target = Target::default();
+                if target.read(&text).is_ok() {
+                    PathAndQuery::try_from(encoded(text)).unwrap();
+                }
+            }
+        }
+        assert_eq!(encoded(b"/<\"?`>".to_vec()), b"/%3C%22?%60%3E");
     }
 }

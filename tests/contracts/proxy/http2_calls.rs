@@ -584,6 +584,19 @@ async fn an_http_2_upstream_may_answer_before_it_has_read_the_body() {
 }
 
 #[tokio::test]
+async fn a_target_that_is_no_uri_reaches_an_http_2_upstream_encoded() {
+    let house = House::open().await;
+    let upstream = Grpc::start().await;
+    let offer = sell_grpc(&house, &upstream).await;
+    let mut client = house.connect().await;
+
+    let answer = client.get("/grpc/<a>`\"?b=<>`\"", &offer.key).await.unwrap();
+
+    assert_eq!(answer.status, 200);
+    assert_eq!(upstream.received.lock().unwrap()[0].path, "/%3Ca%3E%60%22");
+}
+
+#[tokio::test]
 async fn a_cookie_that_comes_in_crumbs_goes_on_as_one() {
     let house = House::open().await;
     let mut client = connect(&house).await.ready().await.unwrap();
