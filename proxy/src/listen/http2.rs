@@ -123,9 +123,9 @@ impl Streams {
         let mut wait = first;
         loop {
             let opened = self.opened.load(Ordering::Relaxed);
+            let is_idle = self.open.load(Ordering::Relaxed) == 0;
             tokio::time::sleep(wait).await;
-            let is_unchanged = opened == self.opened.load(Ordering::Relaxed);
-            if is_unchanged && self.open.load(Ordering::Relaxed) == 0 {
+            if is_idle && opened == self.opened.load(Ordering::Relaxed) {
                 return;
             }
             wait = later;
