@@ -292,7 +292,8 @@ impl World {
             Running { sender: running.sender.after(Some(now)), ..running }
         });
         self.holders = 4;
-        for batch in self.batches[batches_known..].to_vec() {
+        let delivered_again = self.batches[batches_known..].to_vec();
+        for batch in delivered_again {
             // What is known so far is decided on in between.
             self.turns(4).await;
             self.ledger.apply(batch, now).await.unwrap();

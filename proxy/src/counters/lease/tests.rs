@@ -248,7 +248,7 @@ fn a_rate_gives_no_burst_again_each_time_the_counters_are_back() {
         for now_ns in (SECOND_NS..seconds * SECOND_NS).step_by(20 * MS as usize) {
             server.set_clock((now_ns / 1_000) as i64 + 10_000_000);
             // Every other ten seconds they hang.
-            let reached = (now_ns / (10 * SECOND_NS) % 2 == 0).then_some(&server);
+            let reached = (now_ns / (10 * SECOND_NS)).is_multiple_of(2).then_some(&server);
             for gateway in &mut gateways {
                 if now_ns % (400 * MS) == 0 && reached.is_some() {
                     gateway.beat(&server);
