@@ -28,10 +28,13 @@ pub struct Demo {
     process: Process,
     guide: Guide,
     directory: TempDir,
+    /// It was started with `nohup`.
+    outlives_terminal: bool,
 }
 
 impl Demo {
     pub fn start() -> Result<(Self, Flush), Failure> {
+        let outlives_terminal = ignores_hang_up();
         let directory = tempfile::Builder::new().prefix("tollgate-demo-").tempdir()?;
         let token = data_encoding::HEXLOWER.encode(&rand::random::<[u8; 16]>());
         let settings = settings(&directory, token.as_str().into());
@@ -39,7 +42,7 @@ impl Demo {
         let process = Process::start(settings, Role::Run)?;
         process.announce();
         let guide = process.runtime().block_on(open(&process, token, &directory))?;
-        Ok((Self { process, guide, directory }, flush))
+        Ok((Self { process, guide, directory, outlives_terminal }, flush))
     }
 
     pub fn guide(&self) -> &Guide {
@@ -49,18 +52,27 @@ impl Demo {
     /// Serves until Ctrl-C, or until its terminal is closed: a service reads its certificates again then,
     /// and a demo has none.
     pub fn serve(self) -> ExitCode {
-        self.process.runtime().spawn(async {
-            let mut hang_up = signal(SignalKind::hangup())?;
-            hang_up.recv().await;
-            kill_process(getpid(), Signal::TERM)?;
-            Ok::<_, std::io::Error>(())
-        });
+        if !self.outlives_terminal {
+            self.process.runtime().spawn(async {
+                signal(SignalKind::hangup())?.recv().await;
+                kill_process(getpid(), Signal::TERM)?;
+                Ok::<_, std::io::Error>(())
+            });
+        }
         let code = self.process.serve();
         if let Err(error) = self.directory.close() {
             tracing::warn!(%error, "the demo's directory is left");
         }
         code
     }
+}
+
+/// Whether whoever started the process had it ignore SIGHUP, which is the first bit (proc(5)).
+fn ignores_hang_up() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 == 1)
 }
 
 /// Free ports of loopback, upstreams there too, and a log that leaves the guide in view.

@@ -119,7 +119,7 @@ fn overlay(
                 let path: Vec<&str> = setting.split('.').collect();
                 root.set(&path, &place, &text);
             }
-        } else if !is_kubernetes_service(key) {
+        } else if is_of_section(&setting, &known) || !is_kubernetes_service(key) {
             let message = unknown(&setting, &known);
             mistakes.push(Mistake { place, setting, message });
         }
@@ -132,12 +132,16 @@ fn overlay(
     }
 }
 
+/// Whether a name that is no setting stands in a section of settings.
+fn is_of_section(setting: &str, known: &[&str]) -> bool {
+    let section = |setting: &str| setting.split_once('.').map(|(section, _)| section.to_owned());
+    let of = section(setting);
+    of.is_some() && known.iter().any(|known| section(known) == of)
+}
+
 /// Kubernetes gives each container the addresses of services: for one that is called `tollgate`
-/// or `tollgate-admin`, in variables that begin like settings. Only a setting has `__` in its name.
+/// or `tollgate-admin`, in variables that begin like settings.
 fn is_kubernetes_service(key: &str) -> bool {
-    if key.contains("__") {
-        return false;
-    }
     let last = |suffix| key == suffix || key.ends_with(&format!("_{suffix}"));
     let numbered = |(_, rest): (&str, &str)| rest.starts_with(|char: char| char.is_ascii_digit());
     last("SERVICE_HOST")
@@ -427,6 +431,7 @@ mod tests {
             ("TOLLGATE_SERVICE_PORT_HTTP", "80"),
             ("TOLLGATE_PORT", "tcp://10.0.0.1:80"),
             ("TOLLGATE_ADMIN_PORT_9090_TCP_ADDR", "10.0.0.1"),
+            ("TOLLGATE_A__B_SERVICE_HOST", "10.0.0.1"),
         ];
 
         assert!(variables(&set_by_kubernetes).is_ok());

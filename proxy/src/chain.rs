@@ -15,10 +15,9 @@ pub fn believed_chain(settings: &Settings, peer: IpAddr, fields: &Fields) -> Vec
     if !is_in(peer, &settings.trusted_proxies) {
         return Vec::new();
     }
-    // A name with `_` is a caller's: a proxy writes the real one.
-    let lines = fields
-        .iter()
-        .filter(|field| field.known == Known::ForwardedFor && !field.name().contains(&b'_'));
+    // A name in disguise is a caller's: a proxy writes the real one.
+    let lines =
+        fields.iter().filter(|field| field.known == Known::ForwardedFor && !field.is_disguised());
     let entries: Vec<&[u8]> = lines.flat_map(|field| list_members(field.value())).collect();
     let first = entries.len().saturating_sub(settings.trusted_hops);
     let addresses = entries[first..].iter().filter(|entry| address(entry).is_some());
@@ -88,9 +87,11 @@ mod tests {
 
     #[test]
     fn a_name_in_disguise_is_not_believed() {
-        let lines = [("X-Forwarded-For", "203.0.113.7"), ("x_forwarded_for", "6.6.6.6")];
+        for disguised in ["x_forwarded_for", "X.Forwarded.For"] {
+            let lines = [("X-Forwarded-For", "203.0.113.7"), (disguised, "6.6.6.6")];
 
-        assert_eq!(chain(1, &lines).1, "203.0.113.7");
+            assert_eq!(chain(1, &lines).1, "203.0.113.7", "{disguised}");
+        }
     }
 
     #[test]

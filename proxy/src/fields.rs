@@ -40,6 +40,12 @@ impl<'a> Field<'a> {
     pub fn value(&self) -> &'a [u8] {
         &self.line[self.name_length + SEPARATOR.len()..self.line.len() - LINE_END.len()]
     }
+
+    /// Whether another byte stands for `-` in its name: the next server may take it for the real one, or may
+    /// not.
+    pub fn is_disguised(&self) -> bool {
+        self.name().iter().any(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-')
+    }
 }
 
 /// Fields in the order in which they came. Kept by a connection and cleared for each message, so
@@ -193,11 +199,9 @@ impl Fields {
         self.kinds & known.bit() != 0
     }
 
-    /// Whether a field that says where the message ends is written with another byte for `-`: the next
-    /// server may take it for the real one, or may not.
+    /// Whether a field that says where the message ends is in disguise.
     pub fn frames_in_disguise(&self) -> bool {
-        let is_odd = |byte: &u8| !byte.is_ascii_alphanumeric() && *byte != b'-';
-        let is_disguised = |known| self.of_kind(known).any(|field| field.name().iter().any(is_odd));
+        let is_disguised = |known| self.of_kind(known).any(|field| field.is_disguised());
         is_disguised(Known::ContentLength) || is_disguised(Known::TransferEncoding)
     }
 

@@ -109,8 +109,7 @@ async fn refuse_call(
 ) -> std::io::Result<()> {
     let gateway = &core.gateway;
     let Refused { product, limits, .. } = refused;
-    let is_flood = is_flood(core, peer, fields, now, refused.refusal);
-    let refusal = if is_flood { Refusal::Overloaded } else { refused.refusal };
+    let refusal = unless_flood(core, peer, fields, now, refused.refusal);
     let metrics = product.as_ref().map_or(&gateway.metrics.unrouted, |product| &product.metrics);
     metrics.refused(refusal);
     let limits =
@@ -118,13 +117,19 @@ async fn refuse_call(
     refuse(refusal, limits, request, now.wall, responder).await
 }
 
-/// Whether an address has come with too many unknown keys. Whom a proxy brings is looked for only where it
-/// matters.
-fn is_flood(core: &Core, peer: &Peer, fields: &Fields, now: Now, refusal: Refusal) -> bool {
+/// The refusal, or another where an address has come with too many unknown keys. Whom a proxy brings is looked
+/// for only where it matters.
+fn unless_flood(core: &Core, peer: &Peer, fields: &Fields, now: Now, refusal: Refusal) -> Refusal {
     let gateway = &core.gateway;
     let caller = || caller_address(&gateway.settings, peer.address.ip(), fields);
-    matches!(refusal, Refusal::CredentialMissing | Refusal::CredentialInvalid)
-        && gateway.flood.too_many(caller(), now.monotonic_ns)
+    match refusal {
+        Refusal::CredentialMissing | Refusal::CredentialInvalid
+            if gateway.flood.too_many(caller(), now.monotonic_ns) =>
+        {
+            Refusal::Overloaded
+        }
+        _ => refusal,
+    }
 }
 
 /// `GET /.tollgate/usage`: the caller's own limits, whatever product they are for.
@@ -142,8 +147,7 @@ async fn serve_own(
     let (caller, plan) = match found {
         Ok(found) => found,
         Err(refusal) => {
-            let is_flood = is_flood(core, peer, &head.fields, now, refusal);
-            let refusal = if is_flood { Refusal::Overloaded } else { refusal };
+            let refusal = unless_flood(core, peer, &head.fields, now, refusal);
             gateway.metrics.unrouted.refused(refusal);
             return refuse(refusal, None, request, now.wall, responder).await;
         }

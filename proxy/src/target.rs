@@ -165,7 +165,8 @@ fn read_query(query: &[u8], text: &mut String) -> Result<(), Refusal> {
     }
 }
 
-fn percent_pair(rest: &[u8]) -> Result<(u8, &[u8]), Refusal> {
+/// The byte that two digits spell, and what is behind them.
+pub fn percent_pair(rest: &[u8]) -> Result<(u8, &[u8]), Refusal> {
     let ([high, low], tail) = rest.split_first_chunk().ok_or(Refusal::RequestMalformed)?;
     let digit = |byte: u8| char::from(byte).to_digit(16).ok_or(Refusal::RequestMalformed);
     let value = digit(*high)? * 16 + digit(*low)?;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr2_iter, memmem};
 
 use super::Call;
 use crate::fields::{Field, Fields, Known, write_field};
@@ -11,6 +11,7 @@ use crate::http1::WEBSOCKET;
 use crate::http1::response::write_number;
 use crate::pass;
 use crate::request::{Framing, RequestHead};
+use crate::target::percent_pair;
 use crate::upstream::Upstream;
 
 /// What stands where a key stood.
@@ -101,14 +102,16 @@ fn find(value: &[u8], key: &[u8]) -> Option<Range<usize>> {
     if memchr(b'%', value).is_none() {
         return memmem::find(value, key).map(|at| at..at + key.len());
     }
-    (0..value.len()).find_map(|at| {
+    memchr2_iter(*key.first()?, b'%', value).find_map(|at| {
         let mut rest = &value[at..];
         for byte in key {
-            rest = rest.strip_prefix(&[*byte]).or_else(|| {
-                let (spelled, rest) = rest.strip_prefix(b"%")?.split_at_checked(2)?;
-                let spelled = u8::from_str_radix(str::from_utf8(spelled).ok()?, 16).ok()?;
-                (spelled == *byte).then_some(rest)
-            })?;
+            rest = match rest {
+                [plain, behind @ ..] if plain == byte => behind,
+                [b'%', pair @ ..] => {
+                    percent_pair(pair).ok().filter(|(spelled, _)| spelled == byte)?.1
+                }
+                _ => return None,
+            };
         }
         Some(at..value.len() - rest.len())
     })

@@ -17,8 +17,7 @@ pub struct HeadLimits {
     pub target_bytes_max: usize,
 }
 
-/// More fields than this no setting allows. The room for them stands on the stack, and what is not
-/// needed of it is not touched.
+/// More fields than this no setting allows. The room for them stands on the stack.
 pub const FIELDS_MAX: usize = 1_000;
 
 /// Whether `bytes` are worth reading as a head: what has come in one piece is, and what comes in

@@ -54,10 +54,7 @@ pub async fn serve_connection<S>(
         match connection.serve_one(core, peer, keep, drain).await {
             After::Keep => {}
             After::Close => break,
-            After::Linger => {
-                connection.linger().await;
-                break;
-            }
+            After::Linger => return connection.linger().await,
         }
     }
     connection.shutdown().await;

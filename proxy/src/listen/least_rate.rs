@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::http1::patience::{Elapsed, Patience};
 
-/// A sender may pause this long; over it, the average rate counts.
+/// A sender may pause this long where the silence allowed is no shorter; over it, the average rate counts.
 const WINDOW: Duration = Duration::from_secs(10);
 
 /// How far a body has come, and since when it is waited for.

@@ -44,10 +44,10 @@ const MAGIC: &[u8; 8] = b"tollgate";
 const READY: u8 = b'R';
 const DATA: &str = "data_dir";
 
-/// Far more than a process listens on, and what the kernel passes at once is 253.
-const SOCKETS_MAX: usize = 64;
+/// One for each core, and a few: the kernel passes 253 at once.
+const SOCKETS_MAX: usize = 253;
 /// Room for that many names.
-const NAMES_BYTES_MAX: usize = 8 << 10;
+const NAMES_BYTES_MAX: usize = 16 << 10;
 
 /// The other side answers from memory.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
