@@ -21,6 +21,8 @@ pub struct LagBoard {
 #[derive(Clone, Copy, Debug)]
 struct Progress {
     admitted_newest: Option<Timestamp>,
+    /// When it was first looked at while the ledger had no call.
+    looked_at: Option<Timestamp>,
     /// Records that the node says it still holds; None before it has said so.
     pending: Option<u64>,
 }
@@ -62,7 +64,10 @@ impl LagBoard {
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         let behind = |progress: &mut Progress| match progress.pending {
             Some(0) | None => 0,
-            Some(_) => progress.admitted_newest.get_or_insert(now).seconds_until(now),
+            Some(_) => {
+                let newest = progress.admitted_newest;
+                newest.unwrap_or_else(|| *progress.looked_at.get_or_insert(now)).seconds_until(now)
+            }
         };
         nodes
             .iter_mut()
@@ -75,7 +80,7 @@ impl LagBoard {
         if nodes.len() >= NODES_MAX && !nodes.contains_key(&node) {
             return;
         }
-        let fresh = Progress { admitted_newest: None, pending: None };
+        let fresh = Progress { admitted_newest: None, looked_at: None, pending: None };
         change(nodes.entry(node).or_insert(fresh));
     }
 }

@@ -355,6 +355,9 @@ impl Lease {
         let took_ns = now_ns.saturating_sub(asked.at_ns);
         self.answer_ns = (3 * self.answer_ns + took_ns) / 4;
         (self.failures, self.is_late, self.is_unseeded, self.vain_looks) = (0, false, false, 0);
+        if reply.is_kept() {
+            self.rate.answered = seq;
+        }
         let had = asked.quota.as_ref().map(|told| self.quota.take(told, reply, asked.at_ns));
         match reply.status {
             Status::Done => {}

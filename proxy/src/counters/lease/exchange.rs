@@ -89,6 +89,8 @@ pub struct RateAsk {
     pub lease_ns: u64,
     /// Passed without the counters, and to be paid back.
     pub owed_ns: u64,
+    /// The last question whose answer was heard: what later ones have stated of that is stated again.
+    pub answered: u64,
     /// How long ago the first of that passed.
     pub apart_ns: u64,
     /// The debt as this gateway has it, with its part weighed as that of all: in case it is forgotten, or all
@@ -211,6 +213,7 @@ impl Arguments {
             want: 0,
             lease_ns: 0,
             owed_ns: 0,
+            answered: 0,
             apart_ns: 0,
             seen_ns: 0,
             debt_max_ns: 0,
@@ -219,6 +222,7 @@ impl Arguments {
         self.text(rate.interval_ns).text(rate.window_ns).text(rate.need).text(rate.want);
         self.text(rate.lease_ns)
             .text(rate.owed_ns)
+            .text(rate.answered)
             .text(rate.apart_ns)
             .text(rate.seen_ns)
             .text(rate.debt_max_ns);

@@ -50,6 +50,8 @@ pub struct RateLease {
     parts: u64,
     /// When the first of those passed that the counters do not know of.
     apart_at_ns: u64,
+    /// The last question whose answer was heard.
+    pub answered: u64,
     /// Drawn ahead again when fewer are in hand.
     pub low: u64,
 }
@@ -88,6 +90,7 @@ impl RateLease {
             want: need.max((waiting + ahead).saturating_sub(in_hand)),
             lease_ns,
             owed_ns: self.owed(now_ns),
+            answered: self.answered,
             apart_ns: now_ns.saturating_sub(self.apart_at_ns),
             seen_ns: self.debt(now_ns),
             debt_max_ns: self.debt_max(terms),
@@ -218,9 +221,9 @@ impl RateLease {
         if self.owed(now_ns) == 0 {
             self.apart_at_ns = now_ns;
         }
-        let (debt_ns, known_ns) = (self.debt(now_ns), self.known(now_ns));
-        self.debt_ns =
-            (debt_ns + parts * terms.interval_ns).min(known_ns + parts * terms.window_ns);
+        let known_ns = self.known(now_ns);
+        let owed_ns = (self.owed(now_ns) + terms.interval_ns).min(terms.window_ns);
+        self.debt_ns = known_ns + parts * owed_ns;
         (self.known_ns, self.seen_at_ns, self.parts) = (known_ns, now_ns, parts);
     }
 

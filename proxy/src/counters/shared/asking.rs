@@ -313,6 +313,7 @@ async fn beat(asking: Arc<Asking>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let name = format!("{}:{}", inner.process.node, inner.process.epoch);
     let mut muster = Muster::new(inner.nodes());
+    let mut was_well = true;
     loop {
         ticks.tick().await;
         let words = inner.rolls.each_ref().map(|roll| roll.lock().next_word());
@@ -322,7 +323,7 @@ async fn beat(asking: Arc<Asking>) {
             async move { servers.run(Script::Beat, &[roll_key(bucket)], &arguments).await }
         });
         let answers = join_all(beats).await;
-        let mut nodes = None;
+        let (mut nodes, mut is_well) = (None, true);
         for (bucket, answer) in answers.into_iter().enumerate() {
             match answer.map(|numbers| Heard::read(&numbers)) {
                 Ok(Some(heard)) => {
@@ -336,15 +337,21 @@ async fn beat(asking: Arc<Asking>) {
                 Ok(None) => {
                     tracing::warn!(bucket, "a roll answers with numbers that make no sense")
                 }
-                Err(error) => asking.servers.complain(&error),
+                Err(error) => {
+                    is_well = false;
+                    asking.servers.complain(&error);
+                }
             }
         }
+        if is_well && !was_well {
+            asking.servers.is_well();
+        }
+        was_well = is_well;
         let believed = muster.hear(nodes, inner.clock.monotonic_ns());
         inner.nodes.store(believed, Ordering::Relaxed);
         let was_available = inner.is_available.swap(nodes.is_some(), Ordering::Relaxed);
         if nodes.is_some() && !was_available {
             tracing::info!(nodes, "the shared counters answer");
-            asking.servers.is_well();
             asking.come_back();
         }
     }

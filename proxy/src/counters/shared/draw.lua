@@ -50,7 +50,7 @@ local unused_until_ms, expires_ms = number(), number()
 local past, past_is_whole = number(), text() == '1'
 local interval_ns, window_ns = number(), number()
 local calls_need, calls_want, lease_ns = number(), number(), number()
-local owed_ns, apart_ns, seen_ns, debt_max_ns = number(), number(), number(), number()
+local owed_ns, answered, apart_ns, seen_ns, debt_max_ns = number(), number(), number(), number(), number()
 local alive, alive_words = {}, {}
 for i = 1, number() do
   alive_words[i] = text()
@@ -68,7 +68,7 @@ local function parts(field)
   return tonumber(field_total), tonumber(field_hold), tonumber(field_seq)
 end
 
-local own, own_beat = 'p:' .. node .. ':' .. epoch, 'b:' .. node .. ':' .. epoch
+local own, own_beat, own_owed = 'p:' .. node .. ':' .. epoch, 'b:' .. node .. ':' .. epoch, 'o:' .. node .. ':' .. epoch
 local roll = redis.call('HMGET', KEYS[1], 'since', own_beat, 'asked', 'counted', 'away', 'silent')
 local since_ms = tonumber(roll[1])
 -- What the ledger said before is not believed.
@@ -87,7 +87,7 @@ if counts then
     'n:' .. node, 'a:' .. node, 'l:' .. node, 'looked')
 end
 if interval_ns > 0 then
-  rate = redis.call('HMGET', KEYS[3], 'debt', 'at', own, 'window')
+  rate = redis.call('HMGET', KEYS[3], 'debt', 'at', own, 'window', 'ahead', own_owed)
 end
 
 local was_total, was_hold, was_seq = 0, 0, 0
@@ -152,16 +152,20 @@ local function each(prefix)
 end
 -- What the ledger has of a node beyond what is known from the node itself, hold included.
 local freed, said_of = {}, {}
+local known
 local function beyond(name, ledger)
-  local known = -(freed[name] or 0)
-  for _, process in ipairs(each('p:' .. name .. ':')) do
-    local process_total, process_hold = parts(process[3])
-    known = known + process_total + process_hold
+  if not known then
+    known = {}
+    for _, process in ipairs(each('p:')) do
+      local process_total, process_hold = parts(process[3])
+      local of = string.match(process[2], '^(.*):%d+$')
+      known[of] = (known[of] or 0) + process_total + process_hold
+    end
+    for _, before in ipairs(each('n:')) do
+      known[before[2]] = (known[before[2]] or 0) + tonumber(string.match(before[3], '^(%-?%d+) '))
+    end
   end
-  for _, before in ipairs(each('n:' .. name)) do
-    known = known + tonumber(string.match(before[3], '^(%-?%d+) '))
-  end
-  return math.max(0, ledger - known)
+  return math.max(0, ledger - (known[name] or 0) + (freed[name] or 0))
 end
 -- What a process holds that does not speak any more is free again once the ledger has said how much of it was
 -- used. Says how much that is.
@@ -294,11 +298,12 @@ if not counts and is_young then
 end
 local can_pay = not counts or limit < 0 or hold + granted >= first
 
-local calls, wait_ns, debt_ns, is_leased = 0, 0, 0, 0
+local calls, wait_ns, debt_ns, is_leased, ahead_ns = 0, 0, 0, 0, 0
 if interval_ns > 0 then
+  local elapsed_ns = 0
   if rate[2] then
     -- A clock that ran back lets no time pass, and takes none away.
-    local elapsed_ns = math.max(0, now_us - tonumber(rate[2])) * 1000
+    elapsed_ns = math.max(0, now_us - tonumber(rate[2])) * 1000
     debt_ns = math.max(0, tonumber(rate[1]) - elapsed_ns)
     local window_before_ns = tonumber(rate[4]) or window_ns
     if window_before_ns ~= window_ns then
@@ -306,13 +311,23 @@ if interval_ns > 0 then
       debt_ns = math.min(window_ns, math.ceil(debt_ns / window_before_ns * window_ns))
     end
   end
-  debt_ns = math.max(debt_ns, math.min(debt_ns + owed_ns, debt_max_ns))
+  -- Of what is owed, a question that nobody heard the answer of has stated a part.
+  local stated_seq, stated_ns = string.match(rate[6] or '0 0', '^(%d+) (%d+)$')
+  local stated_again_ns = tonumber(stated_seq) > answered and math.max(0, tonumber(stated_ns) - elapsed_ns) or 0
+  local unstated_ns = math.max(0, owed_ns - stated_again_ns)
   local away_ms = now_ms - counted_ms >= alone_ms and now_ms or tonumber(roll[5]) or 0
   local were_all_apart = owed_ns > 0 and now_ms - apart_ns / 1000000 <= away_ms
-  if not rate[2] or is_put_back or is_young or were_all_apart then
+  local weighs = not rate[2] or is_put_back or is_young or were_all_apart
+  -- What one has stated for all is paid ahead for the others.
+  ahead_ns = math.min(tonumber(rate[5]) or 0, debt_ns)
+  local paid_ns = weighs and math.min(unstated_ns, ahead_ns) or 0
+  debt_ns = math.max(debt_ns, math.min(debt_ns + unstated_ns - paid_ns, debt_max_ns))
+  ahead_ns = ahead_ns - paid_ns
+  if weighs then
     -- Others have had their parts, or have drawn what is forgotten: the debt is as this gateway has it. One
     -- that was apart alone owes what it let pass and no more.
-    debt_ns = math.max(debt_ns, math.min(seen_ns, debt_max_ns))
+    local weighed_ns = math.max(debt_ns, math.min(seen_ns, window_ns))
+    debt_ns, ahead_ns = weighed_ns, ahead_ns + weighed_ns - debt_ns
   end
   if status == DONE and can_pay and calls_want > 0 then
     local function room(from_ns)
@@ -363,7 +378,7 @@ if counts then
 end
 if interval_ns > 0 then
   redis.call('HSET', KEYS[3], 'debt', whole(debt_ns), 'at', whole(now_us), 'window',
-    whole(window_ns), own, whole(seq))
+    whole(window_ns), own, whole(seq), 'ahead', whole(ahead_ns), own_owed, whole(seq) .. ' ' .. whole(owed_ns))
   -- A debt that is paid back is the same as none; the rest is for repeats that come late.
   redis.call('PEXPIRE', KEYS[3], whole(math.ceil(debt_ns / 1000000) + 60000))
 end

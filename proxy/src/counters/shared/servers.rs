@@ -1,7 +1,7 @@
 //! The servers that hold the shared counters: one, a master that sentinels know, or a cluster.
 //!
-//! Asks them, and says once what is wrong. A server that fails, hangs or is not the master any more is
-//! let go, so that the next question finds the one that is.
+//! Asks them, and says once what is wrong. A connection over which a server fails, hangs or is not the
+//! master any more is made anew; that to a cluster is kept until a better one is there.
 
 mod connection;
 mod fitness;

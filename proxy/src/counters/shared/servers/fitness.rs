@@ -25,22 +25,22 @@ pub async fn fitness(line: &Line) -> Result<(), ServersError> {
         }
     };
     let mut failure = None;
-    let mut is_known = false;
+    let (mut is_known, mut is_forbidden) = (false, false);
     for answer in answers {
         match answer {
             Ok(answer) => match evicts(&answer) {
                 Some(policy) => return Err(ServersError::Evicts(policy)),
                 None => is_known = true,
             },
+            Err(error) if error.code() == Some("NOPERM") => is_forbidden = true,
             Err(error) => failure = Some(error),
         }
     }
+    if is_forbidden {
+        tracing::info!("INFO is not permitted: whether counters may be evicted is not known");
+    }
     match failure {
-        Some(error) if error.code() == Some("NOPERM") => {
-            tracing::info!("INFO is not permitted: whether counters may be evicted is not known");
-            Ok(())
-        }
-        Some(error) if !is_known => Err(error.into()),
+        Some(error) if !is_known && !is_forbidden => Err(error.into()),
         Some(_) | None => Ok(()),
     }
 }

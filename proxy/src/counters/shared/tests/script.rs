@@ -326,6 +326,7 @@ impl Step {
             .map(|seeds| seeds.iter().map(|(node, units)| (process(*node).node, *units)).collect());
         // A call an hour: what passes while the test runs is far below one.
         ask.rate = self.calls.map(|(need, more, leases)| RateAsk {
+            answered: 0,
             interval_ns: 3_600_000_000_000,
             window_ns: 50 * 3_600_000_000_000,
             need,
