@@ -112,7 +112,8 @@ impl Door {
 }
 
 /// Goes on with a change to its end, also when the caller goes away or has waited for as long as a request
-/// may take. What ends very many things may take longer, and would be begun anew each time.
+/// may take; not past the end of the process. What ends very many things may take longer, and would be begun
+/// anew each time.
 pub async fn to_its_end<T: Send + 'static>(change: impl Future<Output = T> + Send + 'static) -> T {
     tokio::spawn(change).await.expect("a change does not panic and is not aborted")
 }

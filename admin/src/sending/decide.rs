@@ -252,8 +252,12 @@ pub async fn store(
         (Amounts::Added, Some(at)) => Progress::forgotten(at, now),
         (Amounts::Added, None) | (Amounts::Replacing, _) => Progress::frozen(now),
     };
-    // It is parked at once: an attempt would lose the whole request.
-    if is_too_old(&can, batch, now) && is_too_old(&can, batch, sweep::believed(db, now).await?) {
+    // It is parked at once: an attempt would lose the whole request. A total is alone in its own, and is parked
+    // at its turn: what is stated again for a dead letter must not be one within the same order.
+    if can.amounts == Amounts::Added
+        && is_too_old(&can, batch, now)
+        && is_too_old(&can, batch, sweep::believed(db, now).await?)
+    {
         progress = progress.parked(TOO_OLD.to_owned());
     }
     let draft = Draft { lane, body: &body, progress: &progress, created_at: now };

@@ -5,6 +5,7 @@ use tollgate_common::time::Timestamp;
 
 use super::{due, items};
 use crate::sending::capability::is_ahead;
+use crate::sending::decide::TOO_OLD;
 use crate::sending::destination::Frozen;
 use crate::sending::intent::{NEVER, Progress, State};
 use crate::sending::item::Item;
@@ -104,7 +105,8 @@ pub async fn refreeze(db: &mut Transaction, number: i64, body: &[u8]) -> Result<
     Ok(())
 }
 
-/// The first of each lane that is not acknowledged, where it is due.
+/// The first of each lane that is not acknowledged, where it is due. What only waits until it is sure that it is
+/// too old, of which nothing was sent, is passed by.
 pub async fn first_of_lanes(
     db: &mut Transaction,
     destination: DestinationId,
@@ -116,13 +118,15 @@ pub async fn first_of_lanes(
     let rows = query(
         "SELECT * FROM sending_intent WHERE (due_at <= $2 OR due_at > $3) AND id IN (
              SELECT MIN(id) FROM sending_intent
-             WHERE destination = $1 AND state IN ('frozen', 'ambiguous') GROUP BY lane)
+             WHERE destination = $1 AND (state = 'ambiguous' OR (state = 'frozen' AND NOT
+                 (COALESCE(reason, '') = $5 AND due_at > $2 AND due_at <= $3))) GROUP BY lane)
          ORDER BY due_at, id LIMIT $4",
     )
     .bind(destination.as_bytes().as_slice())
     .bind(until)
     .bind(put_off)
     .bind(limit)
+    .bind(TOO_OLD)
     .fetch_all(&mut *db)
     .await?;
     with_items(db, rows).await
@@ -175,12 +179,17 @@ pub async fn next_at(
              SELECT MIN(due_at) AS due_at FROM sending_intent
              WHERE destination = $1 AND state = 'acknowledged' AND $2 = 1
              UNION ALL
+             SELECT MIN(due_at) AS due_at FROM sending_intent
+             WHERE destination = $1 AND state = 'frozen' AND reason = $3
+             UNION ALL
              SELECT MIN(due_at) AS due_at FROM sending_intent WHERE id IN (
                  SELECT MIN(id) FROM sending_intent
-                 WHERE destination = $1 AND state IN ('frozen', 'ambiguous') GROUP BY lane)) AS due",
+                 WHERE destination = $1 AND (state = 'ambiguous'
+                     OR (state = 'frozen' AND COALESCE(reason, '') <> $3)) GROUP BY lane)) AS due",
     )
     .bind(destination.as_bytes().as_slice())
     .bind(i64::from(reads_back))
+    .bind(TOO_OLD)
     .fetch_one(db)
     .await?;
     Ok(at.map(Timestamp).filter(|at| *at < NEVER))

@@ -47,7 +47,8 @@ const STATEMENT_MAX: &str = "30s";
 /// ends only what waits for a server that is gone.
 const ANSWER_MAX: Duration = Duration::from_secs(45);
 
-/// How long a writer may think between two statements. It never thinks for more than milliseconds.
+/// How long a writer may think between two statements. It thinks for milliseconds, and of
+/// a very large change for seconds.
 const WRITER_IDLE_MAX: &str = "10s";
 
 /// How long a reader may think: as long as the slowest gateway takes a piece of the feed, and some.

@@ -1,6 +1,5 @@
 //! The audit: appended to, never changed, as the database's triggers see to.
 
-use futures_util::StreamExt;
 use sqlx::AssertSqlSafe;
 
 use crate::audit::AuditRecord;
@@ -9,6 +8,9 @@ use crate::store::catalog::{AuditLink, AuditPlace, CommitRecord, Page, is_full};
 use crate::store::column::{Columns, integer};
 use crate::store::query::{Query, ROWS_AT_ONCE, Row, is_kept, query};
 use crate::store::{StoreError, Transaction};
+
+/// Records that are read at once: of a statement that is given up, a server sends the rest all the same.
+const PORTION: u32 = 8;
 
 /// Adds a commit's records to the end of the chain. Whoever commits to the catalog holds its one turn,
 /// so nobody else can follow the same record.
@@ -74,18 +76,15 @@ pub async fn list(
     db: &mut Transaction,
     page: Page<AuditPlace>,
 ) -> Result<Vec<AuditLink>, StoreError> {
-    let (revision, position) = match page.after {
-        Some(place) => (integer(place.revision), integer(place.position)),
-        None => (i64::MAX, i64::MAX),
-    };
-    let links = query(
-        "SELECT * FROM audit WHERE (revision, position) < ($1, $2)
-         ORDER BY revision DESC, position DESC LIMIT $3",
-    )
-    .bind(revision)
-    .bind(position)
-    .bind(page.limit);
-    until_full(db, links).await
+    until_full(db, page, (i64::MAX, i64::MAX), |(revision, position)| {
+        query(
+            "SELECT * FROM audit WHERE (revision, position) < ($1, $2)
+             ORDER BY revision DESC, position DESC LIMIT $3",
+        )
+        .bind(revision)
+        .bind(position)
+    })
+    .await
 }
 
 /// Oldest first.
@@ -93,31 +92,41 @@ pub async fn list_from_start(
     db: &mut Transaction,
     page: Page<AuditPlace>,
 ) -> Result<Vec<AuditLink>, StoreError> {
-    let (revision, position) = match page.after {
-        Some(place) => (integer(place.revision), integer(place.position)),
-        None => (-1, -1),
-    };
-    let links = query(
-        "SELECT * FROM audit WHERE (revision, position) > ($1, $2)
-         ORDER BY revision, position LIMIT $3",
-    )
-    .bind(revision)
-    .bind(position)
-    .bind(page.limit);
-    until_full(db, links).await
+    until_full(db, page, (-1, -1), |(revision, position)| {
+        query(
+            "SELECT * FROM audit WHERE (revision, position) > ($1, $2)
+             ORDER BY revision, position LIMIT $3",
+        )
+        .bind(revision)
+        .bind(position)
+    })
+    .await
 }
 
-/// Reads records one by one up to the one that makes a page full.
-async fn until_full(db: &mut Transaction, links: Query<'_>) -> Result<Vec<AuditLink>, StoreError> {
-    let mut rows = links.fetch(db);
-    let mut page = Vec::new();
-    while let Some(row) = rows.next().await {
-        page.push(link(&row?)?);
-        if is_full(&page) {
-            break;
+/// Reads portions up to the record that makes a page full. `from` says what follows a place, whose third
+/// parameter is how many.
+async fn until_full(
+    db: &mut Transaction,
+    page: Page<AuditPlace>,
+    start: (i64, i64),
+    from: impl Fn((i64, i64)) -> Query<'static>,
+) -> Result<Vec<AuditLink>, StoreError> {
+    let mut links: Vec<AuditLink> = Vec::new();
+    loop {
+        let limit = PORTION.min(page.limit - links.len() as u32);
+        let after = links.last().map(|link| link.place).or(page.after);
+        let place = after.map_or(start, |place| (integer(place.revision), integer(place.position)));
+        let rows = from(place).bind(limit).fetch_all(db).await?;
+        for row in &rows {
+            links.push(link(row)?);
+            if is_full(&links) {
+                return Ok(links);
+            }
+        }
+        if links.len() as u32 >= page.limit || (rows.len() as u32) < limit {
+            return Ok(links);
         }
     }
-    Ok(page)
 }
 
 fn link(row: &Row) -> Result<AuditLink, StoreError> {
