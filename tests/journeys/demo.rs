@@ -14,7 +14,8 @@ struct Demo {
 }
 
 fn demo() -> Demo {
-    let command = tollgate::command(BINARY, &["demo"]);
+    // These tests may themselves run where SIGHUP is ignored, which a child inherits.
+    let command = tollgate::command("env", &["--default-signal=HUP", BINARY, "demo"]);
     let mut tollgate = Tollgate::start(command, &["proxy", "admin", "metrics"]);
     let mut guide = Vec::new();
     while !guide.last().is_some_and(|line: &String| line.starts_with("Ctrl-C ends the demo")) {

@@ -114,6 +114,52 @@ fn after_the_counters_were_emptied_in_an_upgrade_the_older_process_is_counted_ag
     assert_eq!((draining.status, draining.used, draining.held), (Status::Done, 135, 7));
 }
 
+/// The debt after each of these processes has stated what it owes.
+fn debts<const N: usize>(server: &Server, stated: [(u8, u64, RateAsk); N]) -> [u64; N] {
+    stated.map(|(node, seq, rate)| {
+        let ask = Ask { quota: None, rate: Some(rate), ..ask(seq, 0, 0, 0) };
+        run_simulated(server, &process(node), &ask).debt_ns
+    })
+}
+
+#[test]
+fn what_is_owed_is_stated_once_however_often_nobody_hears_the_answer() {
+    let server = simulated();
+    let owing = |answered| RateAsk { owed_ns: 5 * HOUR_NS, answered, ..AN_HOURLY_RATE };
+
+    let unheard = [(1, 1, owing(0)), (1, 2, owing(0)), (1, 3, owing(0)), (1, 4, owing(3))];
+
+    assert_eq!(debts(&server, unheard), [5, 5, 5, 10].map(|hours| hours * HOUR_NS));
+}
+
+#[test]
+fn an_outage_of_all_is_paid_once() {
+    let server = simulated();
+    server.set("roll", "away", NOW_US / 1_000);
+    // A third each, which weighs as that of all.
+    let owing = RateAsk { owed_ns: 5 * HOUR_NS, seen_ns: 15 * HOUR_NS, ..AN_HOURLY_RATE };
+
+    let back = [(1, 1, owing), (2, 1, owing), (3, 1, owing)];
+
+    assert_eq!(debts(&server, back), [15 * HOUR_NS; 3]);
+}
+
+const HOUR_NS: u64 = 3_600_000_000_000;
+
+/// A call an hour: what passes while a test runs is far below one.
+const AN_HOURLY_RATE: RateAsk = RateAsk {
+    interval_ns: HOUR_NS,
+    window_ns: 50 * HOUR_NS,
+    need: 0,
+    want: 0,
+    lease_ns: 0,
+    owed_ns: 0,
+    answered: 0,
+    apart_ns: 0,
+    seen_ns: 0,
+    debt_max_ns: 50 * HOUR_NS,
+};
+
 /// When the roll of [`simulated`] was begun, and its time.
 const SINCE_MS: i64 = 1_000_000_000_000;
 const NOW_US: i64 = 1_793_000_000_000_000;
@@ -324,18 +370,12 @@ impl Step {
         let seeds = self.seeds.as_ref();
         quota.seeds = seeds
             .map(|seeds| seeds.iter().map(|(node, units)| (process(*node).node, *units)).collect());
-        // A call an hour: what passes while the test runs is far below one.
         ask.rate = self.calls.map(|(need, more, leases)| RateAsk {
-            answered: 0,
-            interval_ns: 3_600_000_000_000,
-            window_ns: 50 * 3_600_000_000_000,
             need,
             want: need + more,
-            lease_ns: if leases { 1_800_000_000_000 } else { 0 },
-            owed_ns: 0,
-            apart_ns: 0,
-            seen_ns: 0,
+            lease_ns: if leases { HOUR_NS / 2 } else { 0 },
             debt_max_ns: 0,
+            ..AN_HOURLY_RATE
         });
         ask
     }
