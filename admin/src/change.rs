@@ -153,13 +153,13 @@ impl Change {
         let (frames, audit) = (self.frames, self.audit);
         let record = CommitRecord { revision, at: self.now, frames, audit };
         let (catalog, newest) = (self.catalog, self.newest);
-        let commit = tokio::spawn(async move {
+        let commit = async move {
             catalog.commit(record).await?;
             newest.send_modify(|known| *known = revision.max(*known));
             then();
             Ok::<(), StoreError>(())
-        });
-        commit.await.expect("a commit does not panic and is not aborted")?;
+        };
+        to_its_end(commit).await?;
         Ok(revision)
     }
 

@@ -11,6 +11,7 @@ use super::Change;
 use crate::audit::Deed;
 use crate::fresh;
 use crate::problem::{Code, Problem};
+use crate::store::catalog::is_in_force;
 
 /// A key and its text, which exists nowhere else and is shown once.
 pub struct NewKey {
@@ -130,10 +131,6 @@ impl Change {
         let before = before.map(KeyState::of);
         self.audit(deed, "key", key.id, before.as_ref(), Some(&KeyState::of(key)));
     }
-}
-
-fn is_in_force(key: &Key, now: Timestamp) -> bool {
-    key.revoked_at.is_none() && key.expires_at.is_none_or(|at| at > now)
 }
 
 /// A key as the audit keeps it: without the digest, by which calls could be told apart elsewhere.

@@ -93,6 +93,11 @@ pub fn is_full(page: &[AuditLink]) -> bool {
     page.iter().map(AuditLink::state_bytes).sum::<usize>() >= AUDIT_STATES_BYTES
 }
 
+/// Whether a key is neither revoked nor expired.
+pub fn is_in_force(key: &Key, now: Timestamp) -> bool {
+    key.revoked_at.is_none() && key.expires_at.is_none_or(|at| at > now)
+}
+
 /// The place of a record in the audit: which commit, and which record of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AuditPlace {

@@ -23,7 +23,7 @@ use tollgate_common::time::Timestamp;
 use super::StoreError;
 use super::catalog::{
     AuditLink, AuditPlace, CatalogRead, CatalogStore, CatalogWrite, CommitRecord,
-    CommittedRevision, KeptAnswer, Page, ProductFilter, SubscriptionFilter, is_full,
+    CommittedRevision, KeptAnswer, Page, ProductFilter, SubscriptionFilter, is_full, is_in_force,
 };
 use crate::access::Token;
 use crate::audit::chain::ChainHash;
@@ -312,10 +312,10 @@ impl CatalogRead for View {
         subscriptions: &[SubscriptionId],
         now: Timestamp,
     ) -> Result<Vec<Key>> {
-        let in_force = self.state.keys.values().filter(|key| {
-            let is_in_force = key.revoked_at.is_none() && key.expires_at.is_none_or(|at| at > now);
-            is_in_force && subscriptions.contains(&key.subscription_id)
-        });
+        let in_force =
+            self.state.keys.values().filter(|key| {
+                is_in_force(key, now) && subscriptions.contains(&key.subscription_id)
+            });
         let mut in_force: Vec<Key> = in_force.cloned().collect();
         in_force.sort_by_key(|key| (key.subscription_id, key.created_at, key.id));
         Ok(in_force)
@@ -326,9 +326,7 @@ impl CatalogRead for View {
         now: Timestamp,
         page: Page<KeyId>,
     ) -> Result<Vec<(KeyId, KeyRules)>> {
-        let in_force = page_of(&self.state.keys, page, |key| {
-            key.revoked_at.is_none() && key.expires_at.is_none_or(|at| at > now)
-        });
+        let in_force = page_of(&self.state.keys, page, |key| is_in_force(key, now));
         Ok(in_force.iter().map(|key| (key.id, KeyRules::from(key))).collect())
     }
 

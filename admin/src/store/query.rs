@@ -14,7 +14,7 @@ use sqlx::encode::Encode;
 use sqlx::postgres::{PgRow, Postgres};
 use sqlx::query::Query as Prepared;
 use sqlx::sqlite::{Sqlite, SqliteRow};
-use sqlx::{Database, Decode, FromRow, SqlSafeStr, SqlStr, Type};
+use sqlx::{AssertSqlSafe, Database, Decode, FromRow, SqlSafeStr, SqlStr, Type};
 
 use super::Transaction;
 use super::database::answered;
@@ -23,9 +23,24 @@ use super::database::answered;
 /// does not count, and far fewer parameters than either database takes (32,766 in SQLite).
 pub const ROWS_AT_ONCE: usize = 500;
 
-/// Whether a statement of so many rows is kept ready: one row, and as many as there may be.
-pub const fn is_kept(rows: usize) -> bool {
-    rows == 1 || rows == ROWS_AT_ONCE
+/// Runs a statement for all of some items, and says what rows it had. `statement` is made of the rows of
+/// parameters as they stand behind `VALUES`, to which `bind` adds an item at a time.
+pub async fn for_all<'q, I>(
+    db: &mut Transaction,
+    items: &'q [I],
+    columns: usize,
+    statement: impl Fn(&str) -> String,
+    bind: impl Fn(Query<'q>, &'q I) -> Query<'q>,
+) -> Result<Vec<Row>, sqlx::Error> {
+    let mut found = Vec::new();
+    for some in items.chunks(ROWS_AT_ONCE) {
+        let sql = statement(&db.dialect().rows(some.len(), columns));
+        // Kept ready: one row, and as many as there may be.
+        let is_kept = some.len() == 1 || some.len() == ROWS_AT_ONCE;
+        let query = query(AssertSqlSafe(sql)).persistent(is_kept);
+        found.extend(some.iter().fold(query, &bind).fetch_all(db).await?);
+    }
+    Ok(found)
 }
 
 /// The right side of `LIKE ... ESCAPE '!'` for what holds a text; None is in everything.

@@ -62,8 +62,8 @@ impl Piece {
         let page = Page { after, limit: LIMIT_MAX };
         let links = store.read().await?.audit_from_start(page).await?;
         let line = |link: &AuditLink| chain::line(link.place, &link.record, link.hash) + "\n";
-        let is_full = links.len() == LIMIT_MAX as usize || is_full(&links);
-        let last = links.last().filter(|_| is_full).map(|link| link.place);
+        let may_go_on = links.len() == LIMIT_MAX as usize || is_full(&links);
+        let last = links.last().filter(|_| may_go_on).map(|link| link.place);
         Ok(Self { text: links.iter().map(line).collect(), last })
     }
 }

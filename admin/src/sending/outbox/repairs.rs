@@ -187,15 +187,13 @@ async fn accept(
         | Cause::InDoubt
         | Cause::Quarantined => return Ok(()),
     };
-    let mut sent = of(db, id, order, &[State::Acknowledged]).await?;
+    let mut items = slots::items(db, id, &order.slot()).await?;
     if let ReadBack::Totals { .. } = destination.capabilities().read_back {
         // What the total of an hour is off by is listed at the first of its windows.
-        let known = slots::items(db, id, &order.slot()).await?;
-        let Some((item, _)) = known.first() else { return Ok(()) };
-        let of_hour = slots::items_of_hour(db, id, item).await?;
-        sent = with_intents(db, id, of_hour, &[State::Acknowledged]).await?;
+        let Some((item, _)) = items.first() else { return Ok(()) };
+        items = slots::items_of_hour(db, id, item).await?;
     }
-    for one in &sent {
+    for one in &with_intents(db, id, items, &[State::Acknowledged]).await? {
         take_out(db, id, destination, one, turn).await?;
     }
     Ok(())

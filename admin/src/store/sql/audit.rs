@@ -1,12 +1,10 @@
 //! The audit: appended to, never changed, as the database's triggers see to.
 
-use sqlx::AssertSqlSafe;
-
 use crate::audit::AuditRecord;
 use crate::audit::chain::ChainHash;
 use crate::store::catalog::{AuditLink, AuditPlace, CommitRecord, Page, is_full};
 use crate::store::column::{Columns, integer};
-use crate::store::query::{Query, ROWS_AT_ONCE, Row, is_kept, query};
+use crate::store::query::{Query, Row, for_all, query};
 use crate::store::{StoreError, Transaction};
 
 /// Records that are read at once: of a statement that is given up, a server sends the rest all the same.
@@ -25,10 +23,7 @@ pub async fn append(db: &mut Transaction, record: &CommitRecord) -> Result<(), S
         hash = hash.next(place, audited);
         links.push((place, audited, hash));
     }
-    for some in links.chunks(ROWS_AT_ONCE) {
-        insert(db, some).await?;
-    }
-    Ok(())
+    insert(db, &links).await
 }
 
 async fn last_hash(db: &mut Transaction) -> Result<Option<ChainHash>, StoreError> {
@@ -45,15 +40,15 @@ async fn insert(
     db: &mut Transaction,
     links: &[(AuditPlace, &AuditRecord, ChainHash)],
 ) -> Result<(), StoreError> {
-    let rows = db.dialect().rows(links.len(), 12);
-    let sql = format!(
-        "INSERT INTO audit (revision, position, at, actor, actor_name, request_id, action,
-             resource, resource_id, state_before, state_after, hash)
-         VALUES {rows}"
-    );
-    let mut query = query(AssertSqlSafe(sql)).persistent(is_kept(links.len()));
-    for (place, record, hash) in links {
-        query = query
+    let statement = |rows: &str| {
+        format!(
+            "INSERT INTO audit (revision, position, at, actor, actor_name, request_id, action,
+                 resource, resource_id, state_before, state_after, hash)
+             VALUES {rows}"
+        )
+    };
+    for_all(db, links, 12, statement, |query, (place, record, hash)| {
+        query
             .bind(integer(place.revision))
             .bind(integer(place.position))
             .bind(record.at.0)
@@ -65,9 +60,9 @@ async fn insert(
             .bind(&record.resource_id)
             .bind(&record.before)
             .bind(&record.after)
-            .bind(&hash.0[..]);
-    }
-    query.execute(db).await?;
+            .bind(&hash.0[..])
+    })
+    .await?;
     Ok(())
 }
 

@@ -1,13 +1,12 @@
 //! What happened: revisions and their frames, and answers that are kept for repeats.
 
-use sqlx::AssertSqlSafe;
 use tollgate_common::snapshot::Revision;
 use tollgate_common::time::Timestamp;
 
 use super::audit;
 use crate::store::catalog::{CommitRecord, CommittedRevision, KeptAnswer};
 use crate::store::column::{Columns, integer};
-use crate::store::query::{Dialect, ROWS_AT_ONCE, Row, is_kept, query, query_scalar};
+use crate::store::query::{Dialect, Row, for_all, query, query_scalar};
 use crate::store::{StoreError, Transaction};
 
 /// Frames that are kept for gateways that come back; one that was away for longer reads
@@ -93,15 +92,12 @@ pub async fn append(db: &mut Transaction, record: &CommitRecord) -> Result<(), S
     .execute(&mut *db)
     .await?;
     let numbered: Vec<_> = (0_i64..).zip(&record.frames).collect();
-    for some in numbered.chunks(ROWS_AT_ONCE) {
-        let rows = db.dialect().rows(some.len(), 3);
-        let sql = format!("INSERT INTO changes (revision, position, frame) VALUES {rows}");
-        let mut query = query(AssertSqlSafe(sql)).persistent(is_kept(some.len()));
-        for (position, frame) in some {
-            query = query.bind(revision).bind(*position).bind(&frame[..]);
-        }
-        query.execute(&mut *db).await?;
-    }
+    let statement =
+        |rows: &str| format!("INSERT INTO changes (revision, position, frame) VALUES {rows}");
+    for_all(db, &numbered, 3, statement, |query, (position, frame)| {
+        query.bind(revision).bind(*position).bind(&frame[..])
+    })
+    .await?;
     audit::append(db, record).await?;
     if db.dialect() == Dialect::Postgres {
         query("SELECT pg_notify($1, $2)")

@@ -7,9 +7,9 @@ use tollgate_common::snapshot::KeyRules;
 use tollgate_common::time::Timestamp;
 
 use super::packed::{self, DIGITS, ID_BYTES, PackedRow};
-use crate::store::catalog::Page;
+use crate::store::catalog::{Page, is_in_force};
 use crate::store::column::Columns;
-use crate::store::query::{ROWS_AT_ONCE, Row, is_kept, query, query_scalar};
+use crate::store::query::{Row, for_all, query, query_scalar};
 use crate::store::{StoreError, Transaction};
 
 /// Bytes of a key's digest.
@@ -54,20 +54,17 @@ pub async fn list_in_force_of(
     subscriptions: &[SubscriptionId],
     now: Timestamp,
 ) -> Result<Vec<Key>, StoreError> {
-    let mut found = Vec::new();
-    for some in subscriptions.chunks(ROWS_AT_ONCE) {
-        let rows = db.dialect().rows(some.len(), 1);
-        let sql = format!(
+    let statement = |rows: &str| {
+        format!(
             "SELECT k.* FROM (VALUES {rows}) AS asked
              JOIN api_keys k ON k.subscription_id = asked.column1
              WHERE k.revoked_at IS NULL"
-        );
-        let asked = query(AssertSqlSafe(sql)).persistent(is_kept(some.len()));
-        let asked = some.iter().fold(asked, |query, id| query.bind(id.as_bytes().as_slice()));
-        let rows = asked.fetch_all(db).await?;
-        found.extend(rows.iter().map(key).collect::<Result<Vec<_>, _>>()?);
-    }
-    found.retain(|key| key.expires_at.is_none_or(|at| at > now));
+        )
+    };
+    let rows = for_all(db, subscriptions, 1, statement, |query, id| query.bind(&id.as_bytes()[..]))
+        .await?;
+    let mut found = rows.iter().map(key).collect::<Result<Vec<_>, _>>()?;
+    found.retain(|key| is_in_force(key, now));
     found.sort_by_key(|key| (key.subscription_id, key.created_at, key.id));
     Ok(found)
 }
@@ -111,30 +108,28 @@ pub async fn list_in_force(
 }
 
 pub async fn save(db: &mut Transaction, keys: &[Key]) -> Result<(), StoreError> {
-    for some in keys.chunks(ROWS_AT_ONCE) {
-        let rows = db.dialect().rows(some.len(), 9);
-        let sql = format!(
+    let statement = |rows: &str| {
+        format!(
             "INSERT INTO api_keys (id, subscription_id, digest, prefix, created_at, expires_at,
                  own_expires_at, revoked_at, last_used_at)
              VALUES {rows}
              ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at,
                  revoked_at = excluded.revoked_at"
-        );
-        let mut query = query(AssertSqlSafe(sql)).persistent(is_kept(some.len()));
-        for key in some {
-            query = query
-                .bind(&key.id.as_bytes()[..])
-                .bind(&key.subscription_id.as_bytes()[..])
-                .bind(&key.digest.0[..])
-                .bind(&key.prefix)
-                .bind(key.created_at.0)
-                .bind(key.expires_at.map(|at| at.0))
-                .bind(key.own_expires_at.map(|at| at.0))
-                .bind(key.revoked_at.map(|at| at.0))
-                .bind(key.last_used_at.map(|at| at.0));
-        }
-        query.execute(db).await?;
-    }
+        )
+    };
+    for_all(db, keys, 9, statement, |query, key| {
+        query
+            .bind(&key.id.as_bytes()[..])
+            .bind(&key.subscription_id.as_bytes()[..])
+            .bind(&key.digest.0[..])
+            .bind(&key.prefix)
+            .bind(key.created_at.0)
+            .bind(key.expires_at.map(|at| at.0))
+            .bind(key.own_expires_at.map(|at| at.0))
+            .bind(key.revoked_at.map(|at| at.0))
+            .bind(key.last_used_at.map(|at| at.0))
+    })
+    .await?;
     Ok(())
 }
 

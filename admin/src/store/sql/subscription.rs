@@ -10,7 +10,7 @@ use super::left;
 use super::packed::{self, DIGITS, ID_BYTES, PackedRow};
 use crate::store::catalog::{Page, SubscriptionFilter};
 use crate::store::column::{Columns, word};
-use crate::store::query::{Query, ROWS_AT_ONCE, Row, Value, is_kept, query, query_scalar};
+use crate::store::query::{Query, Row, Value, for_all, query, query_scalar};
 use crate::store::{StoreError, Transaction};
 
 pub async fn find(
@@ -123,30 +123,28 @@ pub async fn keep_plan_left(
 }
 
 pub async fn save(db: &mut Transaction, subscriptions: &[Subscription]) -> Result<(), StoreError> {
-    for some in subscriptions.chunks(ROWS_AT_ONCE) {
-        let rows = db.dialect().rows(some.len(), 9);
-        let sql = format!(
+    let statement = |rows: &str| {
+        format!(
             "INSERT INTO subscriptions (id, consumer_id, product_id, plan_id, status, started_at,
                  canceled_at, created_at, updated_at)
              VALUES {rows}
              ON CONFLICT (id) DO UPDATE SET plan_id = excluded.plan_id, status = excluded.status,
                  canceled_at = excluded.canceled_at, updated_at = excluded.updated_at"
-        );
-        let mut query = query(AssertSqlSafe(sql)).persistent(is_kept(some.len()));
-        for subscription in some {
-            query = query
-                .bind(&subscription.id.as_bytes()[..])
-                .bind(&subscription.consumer_id.as_bytes()[..])
-                .bind(&subscription.product_id.as_bytes()[..])
-                .bind(&subscription.plan_id.as_bytes()[..])
-                .bind(word(subscription.status))
-                .bind(subscription.started_at.0)
-                .bind(subscription.canceled_at.map(|at| at.0))
-                .bind(subscription.created_at.0)
-                .bind(subscription.updated_at.0);
-        }
-        query.execute(db).await?;
-    }
+        )
+    };
+    for_all(db, subscriptions, 9, statement, |query, subscription| {
+        query
+            .bind(&subscription.id.as_bytes()[..])
+            .bind(&subscription.consumer_id.as_bytes()[..])
+            .bind(&subscription.product_id.as_bytes()[..])
+            .bind(&subscription.plan_id.as_bytes()[..])
+            .bind(word(subscription.status))
+            .bind(subscription.started_at.0)
+            .bind(subscription.canceled_at.map(|at| at.0))
+            .bind(subscription.created_at.0)
+            .bind(subscription.updated_at.0)
+    })
+    .await?;
     Ok(())
 }
 

@@ -100,6 +100,22 @@ pub struct RateAsk {
     pub debt_max_ns: u64,
 }
 
+impl RateAsk {
+    /// Of a plan without a rate.
+    pub const NONE: Self = Self {
+        interval_ns: 0,
+        window_ns: 0,
+        need: 0,
+        want: 0,
+        lease_ns: 0,
+        owed_ns: 0,
+        answered: 0,
+        apart_ns: 0,
+        seen_ns: 0,
+        debt_max_ns: 0,
+    };
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     Done,
@@ -206,19 +222,7 @@ impl Arguments {
     }
 
     fn rate(&mut self, rate: Option<&RateAsk>) {
-        let none = RateAsk {
-            interval_ns: 0,
-            window_ns: 0,
-            need: 0,
-            want: 0,
-            lease_ns: 0,
-            owed_ns: 0,
-            answered: 0,
-            apart_ns: 0,
-            seen_ns: 0,
-            debt_max_ns: 0,
-        };
-        let rate = rate.unwrap_or(&none);
+        let rate = rate.unwrap_or(&RateAsk::NONE);
         self.text(rate.interval_ns).text(rate.window_ns).text(rate.need).text(rate.want);
         self.text(rate.lease_ns)
             .text(rate.owed_ns)

@@ -150,14 +150,8 @@ const HOUR_NS: u64 = 3_600_000_000_000;
 const AN_HOURLY_RATE: RateAsk = RateAsk {
     interval_ns: HOUR_NS,
     window_ns: 50 * HOUR_NS,
-    need: 0,
-    want: 0,
-    lease_ns: 0,
-    owed_ns: 0,
-    answered: 0,
-    apart_ns: 0,
-    seen_ns: 0,
     debt_max_ns: 50 * HOUR_NS,
+    ..RateAsk::NONE
 };
 
 /// When the roll of [`simulated`] was begun, and its time.
