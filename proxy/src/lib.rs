@@ -8,6 +8,7 @@ pub mod server;
 pub mod chain;
 pub mod fields;
 pub mod http1;
+pub mod http2;
 pub mod listen;
 pub mod request;
 pub mod respond;

@@ -25,6 +25,7 @@ mod upgrades;
 
 mod http2;
 mod http2_calls;
+mod http2_shared;
 mod patience;
 mod retries;
 mod succession;

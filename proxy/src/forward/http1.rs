@@ -12,7 +12,7 @@ use super::answer::{AnswerBody, AnswerBroken, Piece, Relay};
 use super::fields::{write_head, write_without_key};
 use super::progress::{Progress, Stopped, hand_over};
 use super::{Broken, Call, Failure, Unseen};
-use crate::fields::Fields;
+use crate::fields::{Fields, Known};
 use crate::http1::body::{BodyDecoder, BodyMalformed, Decoded};
 use crate::http1::names_websocket;
 use crate::http1::patience::{Elapsed, Patience};
@@ -124,8 +124,19 @@ pub(super) async fn exchange(
         return Err(Broken { failure, unseen: unseen(is_cut && *reused) });
     }
     let keeps = line.head.keeps_connection && line.buffer.is_empty() && !tunnel;
+    let keeps = keeps && !is_authenticating(&call.head.fields);
     line.reused = true;
     Ok((keeps && progress.is_sent()).then_some(line))
+}
+
+/// Whether a server takes the connection for the caller's own from here on, as some do by these schemes (RFC 4559,
+/// section 6): no other caller may have it.
+fn is_authenticating(fields: &Fields) -> bool {
+    let scheme = fields
+        .first(Known::Authorization)
+        .and_then(|value| value.split(|byte| *byte == b' ').next());
+    let schemes = [&b"NTLM"[..], b"Negotiate"];
+    scheme.is_some_and(|scheme| schemes.iter().any(|bound| scheme.eq_ignore_ascii_case(bound)))
 }
 
 fn unseen(is_likely: bool) -> Option<Unseen> {

@@ -67,13 +67,18 @@ fn refusal_of(error: httparse::Error) -> Refusal {
 }
 
 fn read_method(method: &str, head: &mut RequestHead) -> Result<(), Refusal> {
-    let method = Method::from_bytes(method.as_bytes()).map_err(|_| Refusal::RequestMalformed)?;
-    // CONNECT asks for a tunnel to anywhere, TRACE would echo fields that the caller must not see.
-    if method == Method::CONNECT || method == Method::TRACE {
-        return Err(Refusal::MethodNotImplemented);
+    head.method = Method::from_bytes(method.as_bytes()).map_err(|_| Refusal::RequestMalformed)?;
+    match is_implemented(&head.method) {
+        true => Ok(()),
+        false => Err(Refusal::MethodNotImplemented),
     }
-    head.method = method;
-    Ok(())
+}
+
+/// CONNECT asks for a tunnel to anywhere, TRACE would echo fields that the caller must not see. Servers take
+/// either in any spelling.
+pub fn is_implemented(method: &Method) -> bool {
+    let refused = [Method::CONNECT, Method::TRACE];
+    !refused.iter().any(|refused| method.as_str().eq_ignore_ascii_case(refused.as_str()))
 }
 
 /// Exactly one `Host`, and one that is a name with an optional port (RFC 9112, section 3.2).

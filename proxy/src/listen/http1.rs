@@ -25,10 +25,10 @@ use crate::serve::{LastCall, Peer, Served, refuse_unread, serve};
 use crate::server::{Drain, LINGER};
 
 /// Bytes of an unread request body that are thrown away so that the answer before it arrives.
-const LINGER_BYTES_MAX: usize = 256 << 10;
+pub(super) const LINGER_BYTES_MAX: usize = 256 << 10;
 
 /// And for how long; as much time has the end of the sending side to be taken.
-const LINGER_WAIT: Duration = Duration::from_secs(2);
+pub(super) const LINGER_WAIT: Duration = Duration::from_secs(2);
 
 /// Serves a connection until one side ends it. `buffer` holds what was read to learn the protocol.
 pub async fn serve_connection<S>(

@@ -20,8 +20,9 @@ use tokio_util::sync::CancellationToken;
 use self::body::Http2Body;
 use self::responder::{AnswerStream, Http2Responder};
 use crate::core::Core;
+use crate::http2::WithoutVoid;
 use crate::listen::least_rate::LeastRate;
-use crate::request::RequestHead;
+use crate::request::{Framing, RequestHead};
 use crate::serve::{LastCall, Peer, refuse_unread, serve};
 use crate::server::Drain;
 
@@ -29,8 +30,18 @@ use crate::server::Drain;
 /// of those who share a connection, behind a load balancer say, uploads that are not taken hold up no other. Most
 /// streams that could fill it have a connection to an upstream, and of these there is a bound.
 const STREAM_WINDOW_BYTES: u32 = 64 << 10;
+/// At least so much: h2 ends a connection whose small frames that wait to be read cost more than half of the
+/// connection's window, 256 bytes each, and messages of gRPC are small. It is some 50 MiB of memory.
+const WINDOW_BYTES_MIN: u32 = 128 << 20;
 /// RFC 9113, section 6.9.1.
 const WINDOW_BYTES_MAX: u32 = (1 << 31) - 1;
+
+/// Frames that come for streams that h2 has reset and forgotten, before it ends the connection.
+const STRAY_FRAMES_MAX: usize = 1 << 16;
+
+/// Bodies that were cut off before their end after which a connection is to be renewed: what still comes of them h2
+/// counts for as long as it lasts.
+const WORN_BY: usize = 50;
 
 /// Bytes of an answer that wait to be sent, per stream.
 const SEND_BUFFER_BYTES_MAX: usize = 64 << 10;
@@ -62,18 +73,20 @@ where
         .max_concurrent_streams(settings.http2_streams_max)
         .max_header_list_size(settings.head.bytes_max as u32)
         .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
+        .max_local_error_reset_streams(STRAY_FRAMES_MAX)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(connection_window(settings.http2_streams_max))
         .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(WithoutVoid::of_caller(stream)), service);
     let mut connection = std::pin::pin!(connection);
     let idle = streams.idle(settings.header_timeout, settings.idle_timeout);
     let until = tokio::select! {
         biased;
         ended = connection.as_mut() => Until::Ended(ended),
         () = drain.started() => Until::Draining,
+        () = streams.worn.cancelled() => Until::Idle,
         () = idle => Until::Idle,
     };
     let ended = match until {
@@ -99,13 +112,15 @@ where
 }
 
 fn connection_window(streams_max: u32) -> u32 {
-    STREAM_WINDOW_BYTES.saturating_mul(streams_max).min(WINDOW_BYTES_MAX)
+    let all = STREAM_WINDOW_BYTES.saturating_mul(streams_max);
+    all.clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX)
 }
 
 /// What has happened to a connection.
 enum Until {
     Ended(hyper::Result<()>),
     Draining,
+    /// Or worn.
     Idle,
 }
 
@@ -114,9 +129,19 @@ enum Until {
 struct Streams {
     open: AtomicUsize,
     opened: AtomicUsize,
+    wear: AtomicUsize,
+    /// It has served its time: callers are to open another.
+    worn: CancellationToken,
 }
 
 impl Streams {
+    /// A body was cut off.
+    fn wear(&self) {
+        if self.wear.fetch_add(1, Ordering::Relaxed) + 1 == WORN_BY {
+            self.worn.cancel();
+        }
+    }
+
     /// Ends when no stream has been open for as long as a connection may be idle. The first must
     /// come as soon as a request head has to.
     async fn idle(&self, first: Duration, later: Duration) {
@@ -163,7 +188,7 @@ async fn serve_stream(
     streams: Arc<Streams>,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerStream>, AnswerCut> {
-    let open = OpenStream::new(streams);
+    let open = OpenStream::new(streams.clone());
     let (answer, answered) = oneshot::channel();
     let left = CancellationToken::new();
     let leaving = left.clone().drop_guard();
@@ -172,16 +197,20 @@ async fn serve_stream(
     let (parts, body) = request.into_parts();
     tokio::spawn(async move {
         let _open = open;
-        let mut head = RequestHead::default();
-        if let Err(refusal) = head::read(&parts, &body, &core.gateway.settings.head, &mut head) {
-            refuse_unread(&core, refusal, &mut responder).await;
-            return;
-        }
         let settings = &core.gateway.settings;
+        let mut head = RequestHead::default();
+        let is_read = head::read(&parts, &body, &settings.head, &mut head);
         let rate = LeastRate::new(settings.body_rate_min, settings.idle_timeout);
-        let mut body = Http2Body::new(body, head.framing, left, rate);
-        let mut last = LastCall::default();
-        serve(&core, &peer, &mut head, &mut last, &mut body, &mut responder).await;
+        let framing = if is_read.is_ok() { head.framing } else { Framing::Chunked };
+        let mut body = Http2Body::new(body, framing, left, rate, streams);
+        match is_read {
+            Ok(()) => {
+                let mut last = LastCall::default();
+                serve(&core, &peer, &mut head, &mut last, &mut body, &mut responder).await;
+            }
+            Err(refusal) => refuse_unread(&core, refusal, &mut responder).await,
+        }
+        body.linger().await;
     });
     let response = answered.await.map_err(|_| AnswerCut)?;
     // From here on it is the answer's body that tells of the caller leaving.

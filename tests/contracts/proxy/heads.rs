@@ -27,6 +27,7 @@ async fn only_http_1_1_with_one_host_is_spoken() {
         ),
         (good.replace("GET ", "CONNECT "), 501, "method-not-implemented"),
         (good.replace("GET ", "TRACE "), 501, "method-not-implemented"),
+        (good.replace("GET ", "Trace "), 501, "method-not-implemented"),
     ] {
         let mut client = house.connect().await;
         client.send(&bytes).await;

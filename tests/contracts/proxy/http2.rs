@@ -86,6 +86,7 @@ async fn what_http_1_could_read_differently_never_leaves_as_a_request() {
     };
     cases.push(("CONNECT", method(b"CONNECT")));
     cases.push(("TRACE", method(b"TRACE")));
+    cases.push(("trace", method(b"trace")));
     cases.push(("no method", method(b"")));
     cases.push(("a method with CR LF", method(b"GET / HTTP/1.1\r\nX: y")));
     let mut userinfo = plain(&[]);

@@ -20,23 +20,32 @@ use super::origin::{Step, send};
 
 const LARGE: usize = 8 << 20;
 
+/// Of the peers here, so that their h2 does not take offence at small frames.
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+
+/// Fifteen bytes each: somewhat less than a stream's window.
+const CRUMBS: usize = 8_000;
+
 /// For how long a caller may take nothing, where no setting says otherwise.
 const WRITE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 
-async fn connect(house: &House) -> SendRequest<Bytes> {
+pub async fn connect(house: &House) -> SendRequest<Bytes> {
     let stream = TcpStream::connect(house.proxy()).await.unwrap();
-    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    // As much as it likes: its own limits are not what is tried here.
+    let mut builder = h2::client::Builder::new();
+    builder.initial_connection_window_size(CONNECTION_WINDOW);
+    let (client, connection) = builder.handshake(stream).await.unwrap();
     tokio::spawn(connection);
     client
 }
 
-fn request(method: &str, path: &str, key: &str) -> Request<()> {
+pub fn request(method: &str, path: &str, key: &str) -> Request<()> {
     let uri = format!("http://a{path}");
     Request::builder().method(method).uri(uri).header("x-api-key", key).body(()).unwrap()
 }
 
 /// Sends all of a body, as fast as the other side takes it.
-async fn send_all(stream: &mut SendStream<Bytes>, mut body: Bytes, is_end: bool) {
+pub async fn send_all(stream: &mut SendStream<Bytes>, mut body: Bytes, is_end: bool) {
     while !body.is_empty() {
         stream.reserve_capacity(body.len());
         let room = std::future::poll_fn(|context| stream.poll_capacity(context)).await;
@@ -46,7 +55,7 @@ async fn send_all(stream: &mut SendStream<Bytes>, mut body: Bytes, is_end: bool)
     }
 }
 
-async fn read_all(body: &mut RecvStream) -> Result<Vec<u8>, h2::Error> {
+pub async fn read_all(body: &mut RecvStream) -> Result<Vec<u8>, h2::Error> {
     let mut all = Vec::new();
     while let Some(piece) = body.data().await {
         let piece = piece?;
@@ -230,14 +239,14 @@ struct Received {
 }
 
 /// Says each message back as it comes, and ends with trailers, as gRPC does.
-struct Grpc {
+pub struct Grpc {
     url: String,
     received: Arc<Mutex<Vec<Received>>>,
     server: JoinHandle<()>,
 }
 
 impl Grpc {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let received = Arc::<Mutex<Vec<Received>>>::default();
@@ -246,7 +255,9 @@ impl Grpc {
             while let Ok((socket, _)) = listener.accept().await {
                 let kept = kept.clone();
                 tokio::spawn(async move {
-                    let mut connection = h2::server::handshake(socket).await.unwrap();
+                    let mut builder = h2::server::Builder::new();
+                    builder.initial_connection_window_size(CONNECTION_WINDOW);
+                    let mut connection = builder.handshake(socket).await.unwrap();
                     while let Some(Ok((request, respond))) = connection.accept().await {
                         if request.uri().path() == "/leave" {
                             connection.graceful_shutdown();
@@ -298,6 +309,17 @@ async fn echo(
         stream.send_data(Bytes::from_static(b"no more"), true).unwrap();
         return;
     }
+    if head.uri.path() == "/crumbs" {
+        // As much as may be on its way of one answer, in small messages.
+        for _ in 0..CRUMBS {
+            send_all(&mut stream, Bytes::from_static(b"fifteen bytes. "), false).await;
+        }
+        return stream.send_data(Bytes::new(), true).unwrap();
+    }
+    if head.uri.path() == "/flush" {
+        stream.send_data(Bytes::new(), false).unwrap();
+        return stream.send_data(Bytes::from_static(b"flushed"), true).unwrap();
+    }
     if head.uri.path() == "/large" {
         send_all(&mut stream, letters(LARGE), true).await;
         return;
@@ -322,7 +344,7 @@ impl Drop for Grpc {
     }
 }
 
-async fn sell_grpc(house: &House, upstream: &Grpc) -> Offer {
+pub async fn sell_grpc(house: &House, upstream: &Grpc) -> Offer {
     let offer = house.owner.sell("grpc", &upstream.url, json!({})).await;
     let fields = json!({ "upstream": { "protocol": "http2" } });
     house.owner.patch("products/grpc", fields).await.ok();

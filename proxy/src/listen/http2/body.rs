@@ -1,15 +1,19 @@
 //! The body of a request that came by HTTP/2.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tollgate_common::refusal::Refusal;
 
+use super::Streams;
 use crate::fields::Fields;
 use crate::http1::patience::{Elapsed, Patience};
+use crate::listen::http1::{LINGER_BYTES_MAX, LINGER_WAIT};
 use crate::listen::least_rate::LeastRate;
 use crate::request::Framing;
 use crate::respond::{BodyEnd, RequestBody};
@@ -21,10 +25,17 @@ pub struct Http2Body {
     patience: Patience,
     rate: LeastRate,
     left: CancellationToken,
+    streams: Arc<Streams>,
 }
 
 impl Http2Body {
-    pub fn new(body: Incoming, framing: Framing, left: CancellationToken, rate: LeastRate) -> Self {
+    pub fn new(
+        body: Incoming,
+        framing: Framing,
+        left: CancellationToken,
+        rate: LeastRate,
+        streams: Arc<Streams>,
+    ) -> Self {
         Self {
             body,
             is_done: framing == Framing::Empty,
@@ -32,6 +43,25 @@ impl Http2Body {
             patience: Patience::default(),
             rate,
             left,
+            streams,
+        }
+    }
+
+    /// Throws away what still comes of a body that nobody reads, within bounds: what is on its way for a stream that
+    /// is reset costs the connection, which others may share.
+    pub async fn linger(&mut self) {
+        let deadline = Instant::now() + LINGER_WAIT;
+        let mut thrown = 0;
+        while !self.is_done && !self.body.is_end_stream() {
+            if thrown >= LINGER_BYTES_MAX {
+                return self.streams.wear();
+            }
+            match self.patience.by(deadline, self.body.frame()).await {
+                Ok(Some(Ok(frame))) => thrown += frame.data_ref().map_or(0, Bytes::len).max(1),
+                // It has ended, or the caller has left.
+                Ok(Some(Err(_)) | None) => return,
+                Err(Elapsed) => return self.streams.wear(),
+            }
         }
     }
 }

@@ -6,13 +6,13 @@
 
 use http::header::COOKIE;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue};
 use hyper::body::{Body, Incoming};
 use tollgate_common::refusal::Refusal;
 
 use crate::fields::Known;
 use crate::http1::head::{HeadLimits, content_length};
-use crate::http1::request::is_authority;
+use crate::http1::request::{is_authority, is_implemented};
 use crate::request::{Framing, RequestHead};
 
 pub fn read(
@@ -21,7 +21,7 @@ pub fn read(
     limits: &HeadLimits,
     head: &mut RequestHead,
 ) -> Result<(), Refusal> {
-    if matches!(parts.method, Method::CONNECT | Method::TRACE) {
+    if !is_implemented(&parts.method) {
         return Err(Refusal::MethodNotImplemented);
     }
     if parts.headers.len() > limits.fields_max {

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::ConnectError;
+use crate::http2::WithoutVoid;
 use crate::upstream::room::Claim;
 use crate::upstream::stream::UpstreamStream;
 
@@ -33,8 +34,12 @@ const LOOK_SAID: Duration = Duration::from_millis(128);
 /// Bytes that a server may send ahead of the caller's reading.
 const STREAM_WINDOW_BYTES: u32 = 128 << 10;
 /// Callers that do not read use up their own windows only: the calls of others, which share the
-/// connection, have as much room as before.
-const CONNECTION_WINDOW_BYTES: u32 = STREAM_WINDOW_BYTES * STREAMS_PER_CONNECTION_MAX as u32;
+/// connection, have as much room as before. And h2 ends a connection whose small frames that wait to be read
+/// cost more than half of this, 256 bytes each.
+const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
+/// Streams that callers have left, of which something may still be on its way: h2 takes what comes for one
+/// that it has forgotten for an error. All of them may leave at once.
+const LEFT_STREAMS_MAX: usize = 10 * STREAMS_PER_CONNECTION_MAX;
 /// Bytes of a request body that wait to be sent, per stream.
 const SEND_BUFFER_BYTES_MAX: usize = 64 << 10;
 /// Twice what we take from clients: servers add fields, and we are not theirs to attack.
@@ -43,7 +48,7 @@ const HEADER_BYTES_MAX: u32 = 64 << 10;
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
 /// What keeps a connection going.
-type Driven<B> = Pin<Box<Driver<TokioIo<UpstreamStream>, B, TokioExecutor>>>;
+type Driven<B> = Pin<Box<Driver<TokioIo<WithoutVoid<UpstreamStream>>, B, TokioExecutor>>>;
 
 /// A connection, and who is to be told of what changes on it.
 pub struct Shared<B> {
@@ -163,9 +168,12 @@ where
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .initial_max_send_streams(STREAMS_UNTIL_SAID)
+            .max_concurrent_reset_streams(LEFT_STREAMS_MAX)
+            // Against servers that are attacked: this is not one.
+            .max_local_error_reset_streams(None)
             .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
             .max_header_list_size(HEADER_BYTES_MAX)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(WithoutVoid::of_upstream(stream)))
             .await
             .map_err(|error| ConnectError::Unreachable(error.to_string()))?;
         let driver = Arc::new(Mutex::new(Box::pin(driver)));
