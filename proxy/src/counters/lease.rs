@@ -89,6 +89,8 @@ pub struct Lease {
     counting_until_ns: u64,
     /// The ledger is being asked in the place of the counters.
     is_looking: bool,
+    /// And has answered since they did last.
+    has_looked: bool,
     /// And did not answer, so often in a row.
     vain_looks: u32,
     /// The counters are to be asked although no call asks for anything.
@@ -124,6 +126,7 @@ impl Lease {
             is_unseeded: false,
             counting_until_ns: 0,
             is_looking: false,
+            has_looked: false,
             vain_looks: 0,
             must_ask: false,
         }
@@ -277,7 +280,7 @@ impl Lease {
             || self.quota.is_excessive(self.demand.units_ahead())
     }
 
-    /// Nothing is held, and the counters know all.
+    /// Nothing is held, the counters know all, and they have answered.
     pub fn is_at_rest(&mut self, now_ns: u64) -> bool {
         let is_told = self.terms.quota.is_none() || self.quota.is_told() || self.quota.is_unused();
         self.asked.is_none()
@@ -285,6 +288,8 @@ impl Lease {
             && self.is_idle(now_ns)
             && is_told
             && self.quota.hold == 0
+            && !self.must_ask
+            && !self.is_late
     }
 
     /// Whether calls were used in the period, or of the burst: if the counters forget, they have to be told.
@@ -312,6 +317,7 @@ impl Lease {
             return None;
         }
         self.must_ask = false;
+        self.quota.expire(now_ns);
         self.demand.look(now_ns);
         let units_ahead = self.demand.units_ahead();
         let is_idle = self.is_idle(now_ns);
@@ -354,7 +360,8 @@ impl Lease {
         let Some(asked) = self.asked.take_if(|asked| asked.seq == seq) else { return Vec::new() };
         let took_ns = now_ns.saturating_sub(asked.at_ns);
         self.answer_ns = (3 * self.answer_ns + took_ns) / 4;
-        (self.failures, self.is_late, self.is_unseeded, self.vain_looks) = (0, false, false, 0);
+        (self.failures, self.is_late, self.is_unseeded) = (0, false, false);
+        (self.has_looked, self.vain_looks) = (false, 0);
         if reply.is_kept() {
             self.rate.answered = seq;
         }

@@ -20,6 +20,7 @@ impl Lease {
     /// Decides on a call as the plan says for an outage. `nodes` is how many share the limits.
     pub fn draw_apart(&mut self, cost: u64, nodes: u64, now_ns: u64) -> Verdict {
         self.drawn_at_ns = now_ns;
+        self.quota.expire(now_ns);
         let nodes = nodes.max(1);
         match self.terms.outage {
             OutageMode::Strict => return Verdict::Unavailable,
@@ -67,7 +68,7 @@ impl Lease {
         if let Some(limit) = limit
             && self.quota.hold < cost
             && (now_ns < self.counting_until_ns
-                || self.is_looking && self.vain_looks == 0
+                || self.is_looking && !self.has_looked && self.vain_looks == 0
                 || !self.fits_quota_part(cost - self.quota.hold, limit, nodes))
         {
             let is_exhausted = self.quota.is_exhausted(limit);
@@ -114,7 +115,7 @@ impl Lease {
         self.is_looking = false;
         match others.filter(|_| period == self.quota.period) {
             Some(others) => {
-                self.vain_looks = 0;
+                (self.has_looked, self.vain_looks) = (true, 0);
                 self.quota.learn(others, now_ns);
             }
             None => {

@@ -239,7 +239,9 @@ impl QuotaLease {
     pub fn learn(&mut self, others: i64, now_ns: u64) {
         self.informed_at_ns = now_ns;
         let used = others + self.past + self.total;
-        self.used_seen = self.used_seen.max(Some(used));
+        // What has passed apart is taken from the part, and not of what was left as well.
+        let apart = i64::try_from(self.apart).unwrap_or(i64::MAX);
+        self.used_seen = self.used_seen.max(Some(used - apart));
         let before = used - i64::try_from(self.apart_since_grant).unwrap_or(0);
         self.used_at_grant = self.used_at_grant.max(Some(before));
     }

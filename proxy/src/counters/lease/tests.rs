@@ -73,6 +73,51 @@ fn once_there_was_no_answer_a_part_is_had_in_full() {
 }
 
 #[test]
+fn a_part_is_had_in_full_however_often_the_ledger_is_asked() {
+    let mut lease = lease(30);
+    let ask = ask_for_a_call(&mut lease, 1);
+    lease.failed(ask.seq, 2);
+    let period = lease.period();
+
+    let passes = |now_ns| {
+        let passes = lease.draw_apart(1, NODES, now_ns) == Verdict::Admitted;
+        lease.look(period, Some(0), now_ns);
+        passes
+    };
+
+    assert_eq!((3..33).map(passes).filter(|passes| *passes).count(), 10);
+}
+
+#[test]
+fn the_ledger_is_waited_for_once() {
+    let mut lease = lease(30);
+    let ask = ask_for_a_call(&mut lease, 1);
+    lease.failed(ask.seq, 2);
+    let [early, late] = [3, 6].map(|seconds| seconds * 1_000_000_000);
+
+    assert_eq!(lease.draw_apart(1, NODES, early), Verdict::Admitted);
+    assert!(lease.begins_to_look(early));
+    assert_eq!(lease.draw_apart(1, NODES, early), Verdict::Unavailable);
+    lease.look(lease.period(), Some(0), early);
+    assert_eq!(lease.draw_apart(1, NODES, late), Verdict::Admitted);
+    assert!(lease.begins_to_look(late));
+    assert_eq!(lease.draw_apart(1, NODES, late), Verdict::Admitted);
+}
+
+#[test]
+fn what_has_not_been_answered_is_not_at_rest() {
+    let mut lease = lease(30);
+    let ask = ask_for_a_call(&mut lease, 1);
+    lease.failed(ask.seq, 2);
+    let long_after = 100_000_000_000;
+
+    assert!(!lease.is_at_rest(long_after));
+    let ask = lease.ask(NODES, &Arc::from([]), long_after).unwrap();
+    lease.answer(ask.seq, &granted(0, 30), 0, long_after);
+    assert!(lease.is_at_rest(2 * long_after));
+}
+
+#[test]
 fn what_was_used_before_the_answer_is_paid_from_it() {
     let mut lease = lease(30);
     let ask = ask_for_a_call(&mut lease, 2);

@@ -271,6 +271,7 @@ if counts then
     end
   end
   is_seeded = is_seeded or seeds >= 0
+  local asks_hard = limit >= 0
   local known_revision = tonumber(quota[4])
   if known_revision and revision < known_revision and now_ms - tonumber(quota[6]) < 60000 then
     revision, limit, limited_at = known_revision, tonumber(quota[5]), tonumber(quota[6])
@@ -281,7 +282,7 @@ if counts then
     status = COUNTING
   elseif limit >= 0 then
     local left = math.max(0, limit - used)
-    if left < need and held > hold then
+    if (left < need or seeds >= 0) and held > hold then
       freeable = free_held(seeds >= 0)
       left = math.max(0, limit - used)
     end
@@ -291,6 +292,9 @@ if counts then
       granted = 0
     end
     is_missed = want > 0 and seeds < 0 and misses_one()
+  elseif asks_hard then
+    -- By the newer word nobody is refused any more.
+    granted = math.max(need, want)
   end
 end
 if not counts and is_young then
@@ -368,10 +372,13 @@ if counts then
     put('looked', looked)
   end
   put(own, whole(total + spent) .. ' ' .. whole(hold + granted - spent) .. ' ' .. whole(seq))
-  if #gone > 0 then
-    redis.call('HDEL', KEYS[2], unpack(gone))
+  -- Lua takes some thousand words at a time, and a fleet may have more processes than that in a period.
+  for i = 1, #gone, 1000 do
+    redis.call('HDEL', KEYS[2], unpack(gone, i, math.min(i + 999, #gone)))
   end
-  redis.call('HSET', KEYS[2], unpack(set))
+  for i = 1, #set, 1000 do
+    redis.call('HSET', KEYS[2], unpack(set, i, math.min(i + 999, #set)))
+  end
   if past or not quota[1] then
     redis.call('PEXPIREAT', KEYS[2], whole(expires_ms))
   end

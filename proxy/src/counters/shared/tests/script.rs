@@ -271,6 +271,35 @@ fn what_a_gateway_that_was_killed_held_is_free_after_a_minute_but_for_what_it_ha
 }
 
 #[test]
+fn what_a_gateway_that_was_killed_held_is_free_also_where_no_call_waits_any_more() {
+    let server = simulated();
+    put(&server, 2, word(1, 0), 1_000, meeting(with_seeds(ask(1, 100, 700, 0), &[]), 0, &[]));
+    put(&server, 1, word(1, 0), 1_000, meeting(with_seeds(ask(1, 200, 0, 0), &[]), 0, &[]));
+    server.set_clock(NOW_US + 61_000_000);
+
+    let seeds = [(1, 200), (2, 130)];
+    let told = put(&server, 1, word(2, 1), 1_000, with_seeds(ask(2, 200, 0, 0), &seeds));
+    let draw = put(&server, 1, word(3, 2), 1_000, ask(3, 200, 0, 50));
+
+    assert_eq!((told.used, told.held, told.freeable), (330, 0, 0));
+    assert_eq!((draw.used, draw.units), (380, 50));
+}
+
+#[test]
+fn a_limit_that_no_longer_refuses_refuses_nobody_who_has_not_heard_of_it() {
+    let server = simulated();
+    let mut soft = meeting(with_seeds(ask(1, 900, 0, 0), &[]), 0, &[]);
+    let terms = soft.quota.as_mut().unwrap();
+    (terms.limit, terms.revision) = (None, 2);
+    run_simulated(&server, &process(2), &soft);
+
+    let hard = meeting(with_seeds(ask(1, 900, 0, 5), &[]), 0, &[]);
+    let granted = run_simulated(&server, &process(1), &hard);
+
+    assert_eq!((granted.status, granted.units), (Status::Done, 5));
+}
+
+#[test]
 fn what_a_gateway_lets_pass_that_is_cut_off_alone_counts_as_the_ledger_says() {
     let server = simulated();
     let after = |seconds: i64| server.set_clock(NOW_US + seconds * 1_000_000);
