@@ -387,6 +387,13 @@ fn report(
     let (delivery, _) = watch::channel(DeliveryState::default());
     let journal = gateway.journal.clone();
     let deliver = deliver::run(control.clone(), journal.clone(), delivery, cancel.clone());
+    // What is said last is how things stand once all is delivered that can be.
+    let delivered = CancellationToken::new();
+    let end = delivered.clone().drop_guard();
+    let deliver = async move {
+        deliver.await;
+        drop(end);
+    };
     let identity = Identity {
         node: journal.node(),
         epoch: journal.epoch(),
@@ -400,7 +407,7 @@ fn report(
     };
     let refusals = gateway.refusals.clone();
     let beat =
-        heartbeat::run(control.clone(), identity, figures, feed.clone(), refusals, cancel.clone());
+        heartbeat::run(control.clone(), identity, figures, feed.clone(), refusals, delivered);
     [background.spawn(deliver), background.spawn(beat)]
 }
 

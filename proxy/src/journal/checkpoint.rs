@@ -116,7 +116,7 @@ impl Checkpoint {
     ) -> Result<(), FileError> {
         let known_newest = self.totals.keys().map(|(_, period_start)| *period_start).max();
         let folded = self.folded.entry(epoch).or_insert(0);
-        let mut newest = Timestamp(i64::MIN);
+        let mut earliest: Option<Timestamp> = None;
         for record in records {
             let (sequence, payload) = record?;
             if sequence <= *folded {
@@ -124,13 +124,15 @@ impl Checkpoint {
             }
             *folded = sequence;
             if let Some(record) = counted(&payload) {
-                newest = newest.max(record.admitted_at);
+                let admitted_at = record.admitted_at;
+                earliest = Some(earliest.map_or(admitted_at, |known| known.min(admitted_at)));
                 add(&mut self.totals, &record);
             }
         }
+        let Some(earliest) = earliest else { return Ok(()) };
         // A clock that was ahead for a call makes nothing old.
         let believed =
-            known_newest.map_or(newest, |known| newest.min(known.plus_ms(PERIOD_MS_MAX)));
+            known_newest.map_or(earliest, |known| earliest.min(known.plus_ms(PERIOD_MS_MAX)));
         let oldest = believed.plus_ms(-PERIOD_MS_MAX);
         self.totals.retain(|(_, period_start), _| *period_start >= oldest);
         Ok(())

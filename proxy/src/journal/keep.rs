@@ -152,28 +152,37 @@ impl Inner {
 
     pub(super) fn keep_lanes(&self) {
         let mut lanes = self.lanes.lock();
-        // Room is made first: on a full disk, the marks cannot be written before.
-        let mut held = lanes.held.iter_mut().enumerate().filter(|(_, lane)| lane.held.is_held());
-        let kept = held.try_for_each(|(index, lane)| {
-            self.fold(lane, index)?;
-            self.write_marks(lane, index)?;
-            if index == 0 || self.runs.lock().has_lane(index) {
-                let segment_bytes = self.options.segment_bytes;
-                return Checkpoint::keep_spare(&*self.disk, &lane.held.dir, segment_bytes);
-            }
-            // Nothing is left to be done there: the next process need not make a lane of its own.
-            Checkpoint::remove_spare(&*self.disk, &lane.held.dir)?;
-            lane.held.let_go();
-            Ok(())
-        });
+        let mut held: Vec<(usize, &mut Lane)> =
+            lanes.held.iter_mut().enumerate().filter(|(_, lane)| lane.held.is_held()).collect();
+        // Room is made first, in all of them: on a full disk, nothing can be written before.
+        let mut kept = Ok(());
+        for (index, lane) in &mut held {
+            kept = kept.and(self.fold(lane, *index));
+        }
+        for (index, lane) in &mut held {
+            kept = kept.and(self.keep_lane(lane, *index));
+        }
         self.keep_trouble.of(kept);
         let adopted = self.adopt(&mut lanes);
         self.adopt_trouble.of(adopted);
     }
 
+    fn keep_lane(&self, lane: &mut Lane, index: usize) -> Result<(), FileError> {
+        self.write_marks(lane, index)?;
+        if index == 0 || self.runs.lock().has_lane(index) {
+            let segment_bytes = self.options.segment_bytes;
+            return Checkpoint::keep_spare(&*self.disk, &lane.held.dir, segment_bytes);
+        }
+        // Nothing is left to be done there: the next process need not make a lane of its own.
+        Checkpoint::remove_spare(&*self.disk, &lane.held.dir)?;
+        lane.held.let_go();
+        Ok(())
+    }
+
     /// Notes when the oldest record that is not delivered was admitted.
     pub(super) fn look_at_oldest(&self) {
-        let oldest = self.undelivered(1).ok().flatten();
+        // What cannot be read is still there, and as old as it was.
+        let Ok(oldest) = self.undelivered(1) else { return };
         let record = oldest
             .and_then(|batch| batch.records.first_chunk().copied())
             .and_then(|payload| UsageRecord::decode(&payload).ok());
