@@ -76,6 +76,8 @@ pub struct Listeners {
     pub public: std::net::TcpListener,
     /// For a gateway in the same process, always in the clear.
     pub private: Option<std::net::TcpListener>,
+    /// The public one is served from when this is cancelled on. None: at once.
+    pub begins: Option<CancellationToken>,
 }
 
 /// A control plane that serves.
@@ -83,6 +85,7 @@ pub struct Running {
     address: SocketAddr,
     control: Arc<Control>,
     served: Vec<JoinHandle<()>>,
+    stop_public: CancellationToken,
     upkeep: [JoinHandle<()>; 4],
 }
 
@@ -99,6 +102,12 @@ impl Running {
     /// Whether the store can be reached, as far as is known.
     pub fn store_is_there(&self) -> watch::Receiver<bool> {
         self.control.replicas.store_is_there()
+    }
+
+    /// Leaves owners and gateways elsewhere to another control plane. The gateway in the same process is served
+    /// until the end.
+    pub fn stop_public(&self) {
+        self.stop_public.cancel();
     }
 
     /// Waits until the order to stop has been carried out.
@@ -122,7 +131,7 @@ pub async fn start(
     let address = options.listen;
     let public = std::net::TcpListener::bind(address)
         .map_err(|source| StartError::Listen { address, source })?;
-    start_on(Listeners { public, private: None }, options, registry, stop).await
+    start_on(Listeners { public, private: None, begins: None }, options, registry, stop).await
 }
 
 /// As [`start`], on sockets that listen already.
@@ -158,7 +167,7 @@ pub async fn start_on(
         tokio::spawn(sending::run::run(Arc::clone(&control), sent)),
     ];
     let connections_max = control.options.connections_max;
-    let serve = |listener, tls, per_address_max| {
+    let serve = |listener, tls, per_address_max, stop: &CancellationToken, begins| {
         let port = Port {
             http: http(control.options.header_timeout),
             router: router(Arc::clone(&control)),
@@ -167,12 +176,14 @@ pub async fn start_on(
             control: Arc::clone(&control),
         };
         let slots = Slots::new(connections_max, per_address_max, Vec::new());
-        tokio::spawn(accept(listener, Arc::new(port), Arc::new(slots)))
+        tokio::spawn(accept(listener, begins, Arc::new(port), Arc::new(slots)))
     };
     // One address, which may be that of a proxy with everyone behind it, leaves room for others.
-    let mut served = vec![serve(public, tls, connections_max.div_ceil(2))];
-    served.extend(private.map(|listener| serve(listener, None, connections_max)));
-    Ok(Running { address, control, served, upkeep })
+    let stop_public = stop.child_token();
+    let per_address = connections_max.div_ceil(2);
+    let mut served = vec![serve(public, tls, per_address, &stop_public, listeners.begins)];
+    served.extend(private.map(|listener| serve(listener, None, connections_max, &stop, None)));
+    Ok(Running { address, control, served, stop_public, upkeep })
 }
 
 /// What every connection shares.
@@ -184,7 +195,15 @@ struct Port {
     stop: CancellationToken,
 }
 
-async fn accept(listener: TcpListener, port: Arc<Port>, slots: Arc<Slots>) {
+async fn accept(
+    listener: TcpListener,
+    begins: Option<CancellationToken>,
+    port: Arc<Port>,
+    slots: Arc<Slots>,
+) {
+    if let Some(begins) = begins {
+        port.stop.run_until_cancelled(begins.cancelled()).await;
+    }
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {

@@ -61,7 +61,9 @@ pub fn start(ground: &Ground, registry: &mut Registry) -> Result<Admin, Failure>
     let private_address = private.as_ref().map(TcpListener::local_addr).transpose()?;
     let options = options(settings, terminator.as_ref(), &ground.node_token);
     let stop = CancellationToken::new();
-    let listeners = Listeners { public, private };
+    // Until this process serves, the one that it relieves answers on the socket that both have.
+    let begins = ground.relieves.then(|| ground.has_come_up.clone());
+    let listeners = Listeners { public, private, begins };
     // The store may wait for a server, or for another control plane that changes the schema.
     let start = server::start_on(listeners, options, registry, stop.clone());
     let started = ground.runtime.block_on(ground.told_to_stop.run_until_cancelled(start));
@@ -203,6 +205,12 @@ impl Admin {
                 tracing::error!(%file, %error, "the certificate was not reloaded, the old one stays");
             }
         }
+    }
+
+    /// Leaves all to the successor but the gateway of this process: that one's gateways hear of what is changed
+    /// there at once.
+    pub fn relieved(&self) {
+        self.running.stop_public();
     }
 
     /// Lets requests in flight end, and closes the store.

@@ -51,6 +51,9 @@ impl Process {
             // time, another can listen where it did.
             self.status_server.abort();
             self.sockets.close_all();
+            if let Some(admin) = &self.admin {
+                admin.relieved();
+            }
         }
         match (order, self.stop()) {
             // To be started again.
