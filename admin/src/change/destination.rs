@@ -30,6 +30,8 @@ pub struct DestinationFields {
     pub window: Window,
     /// None: from now on.
     pub starts_at: Option<Timestamp>,
+    /// What it takes whole, also where it starts from now on.
+    pub starts_with: Window,
     pub status: Status,
 }
 
@@ -49,6 +51,7 @@ impl Change {
         fields: DestinationFields,
     ) -> Result<Registration, Problem> {
         self.check_destination_name(&fields.name, None).await?;
+        let first = fields.starts_with.start_of(Minute::of(self.now));
         let registration = Registration {
             id: DestinationId(self.fresh_id()),
             name: fields.name,
@@ -56,7 +59,7 @@ impl Change {
             settings: fields.settings,
             meters: fields.meters,
             window: fields.window,
-            starts_at: fields.starts_at.unwrap_or_else(|| Minute::of(self.now).start()),
+            starts_at: fields.starts_at.unwrap_or_else(|| first.start()),
             status: fields.status,
             pause_reason: None,
             has_secret: fields.secret.is_some(),

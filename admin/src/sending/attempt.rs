@@ -26,6 +26,10 @@ const ANSWER_MAX: Duration = Duration::from_millis(ANSWER_MS_MAX.unsigned_abs())
 /// about.
 const OLD_LOOKS_MAX: u32 = 150;
 
+/// How often the total of an hour is stated again that is not shown as it was stated: at a meter that adds, each
+/// time would count.
+const RESTATEMENTS_MAX: u32 = 3;
+
 /// What the destination wants, beyond what became of the intent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wish {
@@ -167,6 +171,7 @@ impl Sender {
             }
         };
         let mut db = outbox::write(&self.database, post.fence).await?;
+        let findings = sure(&mut db, post, &intent, findings, now).await?;
         let intent = book(&mut db, post, intent, &findings, now).await?;
         let ends = findings.iter().map(|finding| intent.progress.found(finding, now, jitter));
         let groups = grouped(&intent.frozen.items, ends);
@@ -210,9 +215,7 @@ impl Sender {
         let progress = match can.amounts {
             Amounts::Added => {
                 let finding = match added(&intent, item, hour.acknowledged, total) {
-                    Finding::Absent if intent.progress.state == State::Acknowledged => {
-                        missed(&mut db, post, &intent, item, total, now).await?
-                    }
+                    Finding::Absent => missed(&mut db, post, &intent, item, total, now).await?,
                     finding => finding,
                 };
                 intent.progress.found(&finding, now, jitter)
@@ -261,11 +264,20 @@ impl Sender {
         if intent.progress.state != State::Acknowledged {
             return Ok(intent.progress.found(&Finding::Absent, now, jitter));
         }
+        let is_of_now = intent.known_since(now) > set_up_at(post);
+        if !is_of_now || intent.progress.losses >= RESTATEMENTS_MAX {
+            let reason = format!("the destination shows {total} where {} was stated", item.total);
+            return Ok(intent.progress.found(&Finding::Unclear(reason), now, jitter));
+        }
         let (registration, destination) = (post.registration, post.destination);
         let again = Item { quantity: 0, ..item.clone() };
         let lane = &intent.lane;
         let put_back_at = self.put_back_at;
-        decide::state_again(db, registration, destination, lane, again, put_back_at, now).await?;
+        let number =
+            decide::state_again(db, registration, destination, lane, again, put_back_at, now)
+                .await?;
+        let losses = intent.progress.losses.saturating_add(1);
+        intents::save(db, number, &Progress { losses, ..Progress::frozen(now) }).await?;
         let reason = format!("the destination showed {total}: stated again");
         let settled = intent.progress.found(&Finding::Present, now, jitter);
         Ok(Progress { reason: Some(reason), ..settled })
@@ -291,9 +303,9 @@ fn added(intent: &Intent, item: &Item, acknowledged: i64, total: i64) -> Finding
     }
 }
 
-/// What a total says that lacks what was acknowledged. It is sent again only where that cannot count
-/// twice: once the repeat is not taken for the first, and where the total is known to be that of the
-/// meter that it was sent to.
+/// What a total says that lacks what was acknowledged, or is in doubt. It is sent again only where that
+/// cannot count twice: where the total is known to be that of the meter that it was sent to, and what was
+/// acknowledged once the repeat is not taken for the first.
 async fn missed(
     db: &mut Transaction,
     post: &Post<'_>,
@@ -303,15 +315,57 @@ async fn missed(
     now: Timestamp,
 ) -> Result<Finding, OutboxError> {
     let can = post.destination.capabilities();
-    // Of what was sent by other settings the meter of now says nothing.
-    let since = post.registration.updated_at.plus_ms(CLOCK_SKEW_MS_MAX);
-    let attempted_at = intent.progress.attempted_at.filter(|at| *at > since);
-    let is_forgotten = attempted_at.is_some_and(|at| can.dedupe.has_forgotten(at, now));
-    let is_shown = total > 0 || items::is_shown(db, post.registration.id, item, since, now).await?;
-    Ok(match is_forgotten && is_shown {
+    let (id, progress) = (post.registration.id, &intent.progress);
+    let since = set_up_at(post);
+    let is_of_now = intent.known_since(now) > since;
+    let is_sure = match (progress.state, progress.attempted_at) {
+        (State::Acknowledged, Some(at)) if is_of_now && can.dedupe.has_forgotten(at, now) => {
+            total > 0 || items::is_shown(db, id, item, since, now).await?
+        }
+        (State::Acknowledged, _) => false,
+        _ => is_of_now && (total > 0 || items::is_meter_shown(db, id, item, since, now).await?),
+    };
+    Ok(match is_sure {
         true => Finding::Absent,
         false => Finding::Unclear(format!("the destination shows {total}, without it")),
     })
+}
+
+/// Since when what is decided is sent, and looked up, by the settings of now. Of what was decided by other ones
+/// a meter says nothing.
+fn set_up_at(post: &Post<'_>) -> Timestamp {
+    let registration = post.registration;
+    match registration.updated_at == registration.created_at {
+        true => Timestamp(i64::MIN),
+        false => registration.updated_at.plus_ms(CLOCK_SKEW_MS_MAX),
+    }
+}
+
+/// What is said of single items that were acknowledged. Where a repeat would count twice, a view that
+/// has shown nothing that was sent later may only be behind, and does not prove that something is gone.
+async fn sure(
+    db: &mut Transaction,
+    post: &Post<'_>,
+    intent: &Intent,
+    findings: Vec<Finding>,
+    now: Timestamp,
+) -> Result<Vec<Finding>, OutboxError> {
+    let can = post.destination.capabilities();
+    let Progress { state, attempted_at: Some(attempted_at), .. } = intent.progress else {
+        return Ok(findings);
+    };
+    let counts_again = state == State::Acknowledged && !can.dedupe.covers(attempted_at, now);
+    if !counts_again || !findings.contains(&Finding::Absent) {
+        return Ok(findings);
+    }
+    let settled_after = can.read_back.settled_after_ms().unwrap_or(0);
+    let since = attempted_at.plus_ms(settled_after);
+    if intents::is_later_shown(db, post.registration.id, intent, since, now).await? {
+        return Ok(findings);
+    }
+    let unclear = || Finding::Unclear("nothing that was sent later is shown either".to_owned());
+    let careful = |finding| if finding == Finding::Absent { unclear() } else { finding };
+    Ok(findings.into_iter().map(careful).collect())
 }
 
 /// Of what was sent before the store was put back, books what the destination shows in place of what

@@ -364,12 +364,12 @@ impl Progress {
     }
 
     /// Somebody did not find at the destination what it had acknowledged. It is sent again as if the
-    /// answer to the last attempt had been lost: only what is recognised, or shown not to be there.
+    /// answer had been lost: only what is recognised, or shown not to be there.
     pub fn doubted(&self, now: Timestamp) -> Self {
         Self {
             state: State::Ambiguous,
             attempts: 0,
-            doubt_since: self.attempted_at,
+            doubt_since: self.doubt_since.or(self.attempted_at),
             due_at: now,
             losses: 0,
             ..self.clone()

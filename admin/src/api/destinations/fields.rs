@@ -11,6 +11,7 @@ use crate::json::{Fields, Object, Text};
 use crate::ledger::window::{Minute, Window};
 use crate::options::AdminOptions;
 use crate::problem::Problem;
+use crate::sending::capability::Amounts;
 use crate::sending::kind::{Kind, Setup};
 use crate::sending::registration::{Registration, Status};
 
@@ -47,8 +48,13 @@ pub fn read(
         kept: present.registration.map(|registration| &registration.settings),
         ..options.setup(&name, secret.as_ref().or(present.secret))
     };
+    let mut starts_with = Window::Minute;
     if let Some(kind) = kind {
-        fields.object_defaulted("settings", |inner| kind.open(inner, &setup).is_some());
+        let opened = fields.object_defaulted("settings", |inner| kind.open(inner, &setup));
+        let amounts = opened.flatten().map(|destination| destination.capabilities().amounts);
+        if amounts == Some(Amounts::Replacing) {
+            starts_with = Window::Hour;
+        }
     } else {
         fields.free_object_defaulted("settings");
     }
@@ -60,6 +66,11 @@ pub fn read(
     let starts_at = fields.time_optional("starts_at").map(|at| Minute::of(at).start());
     let status = fields.word_defaulted("status").unwrap_or(Status::Active);
     check_kept(&mut fields, present, starts_at);
+    let is_first = |at: Timestamp| starts_with.start_from(at).start() == at;
+    if present.registration.is_none() && starts_at.is_some_and(|at| !is_first(at)) {
+        fields
+            .reject("starts_at", "must be where an hour begins, since hours are stated as totals");
+    }
     check_secret_is_not_led_away(&mut fields, present, &settings, secret.is_some());
     fields.finish()?;
     let settings = settings.as_object().cloned().unwrap_or_default();
@@ -71,6 +82,7 @@ pub fn read(
         meters,
         window,
         starts_at,
+        starts_with,
         status,
     })
 }

@@ -4,7 +4,10 @@
 //! event arrived, so there is at most one in doubt per customer and meter. A meter that keeps the
 //! newest event of an hour takes the hour's total instead, and repeats do no harm at all.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
+use serde_json::Value;
 use tollgate_common::catalog::{Consumer, Subscription};
 use tollgate_common::meter::Meter;
 use tollgate_common::time::Timestamp;
@@ -32,6 +35,9 @@ const LAG_MS: i64 = HOUR_MS;
 /// Well below the limit of 1000 calls a second.
 const AT_ONCE: usize = 16;
 
+/// What events are called that have no name of their own.
+const PREFIX: &str = "tollgate_";
+
 const KEY: Text = Text::line(1, 100);
 
 /// An integer that a floating point number holds exactly.
@@ -52,11 +58,14 @@ impl StripeV1 {
     pub fn open(fields: &mut Fields, setup: &Setup<'_>) -> Option<Self> {
         let url = setup.url(fields, Some("https://api.stripe.com"));
         let bearer = setup.bearer_required(fields);
-        let event_names = Names::read(fields, "event_names", Some("tollgate_"));
+        let event_names = Names::read(fields, "event_names", Some(PREFIX));
         let sums = Sums::read(fields);
         let customer_key = fields.text_defaulted("customer_key", KEY);
         let value_key = fields.text_defaulted("value_key", KEY);
         let is_hourly = fields.boolean_defaulted("hourly_totals").unwrap_or(false);
+        if let Some(kept) = setup.kept {
+            check_totals_stay(fields, kept, is_hourly, &event_names);
+        }
         Some(Self {
             url: url?,
             bearer: bearer?,
@@ -67,6 +76,25 @@ impl StripeV1 {
             value_key: value_key.unwrap_or_else(|| "value".to_owned()),
             is_hourly,
         })
+    }
+}
+
+/// An hour is stated as a whole: at another meter it would count there with what the first one has of it.
+fn check_totals_stay(
+    fields: &mut Fields,
+    kept: &BTreeMap<String, Value>,
+    is_hourly: bool,
+    event_names: &Names,
+) {
+    let mut kept = Fields::new(kept.clone().into_iter().collect());
+    let was_hourly = kept.boolean_defaulted("hourly_totals").unwrap_or(false);
+    let had = Names::read(&mut kept, "event_names", Some(PREFIX));
+    let message = "cannot be changed where hours are stated as totals: make another destination";
+    if is_hourly != was_hourly {
+        fields.reject("hourly_totals", message);
+    }
+    if was_hourly && Meter::ALL.into_iter().any(|meter| had.of(meter) != event_names.of(meter)) {
+        fields.reject("event_names", message);
     }
 }
 

@@ -4,7 +4,7 @@ use tollgate_common::ids::DestinationId;
 use tollgate_common::time::Timestamp;
 
 use super::{due, items};
-use crate::sending::capability::is_ahead;
+use crate::sending::capability::{CLOCK_SKEW_MS_MAX, is_ahead};
 use crate::sending::decide::TOO_OLD;
 use crate::sending::destination::Frozen;
 use crate::sending::intent::{NEVER, Progress, State};
@@ -168,6 +168,31 @@ pub async fn find(
     Ok(with_items(db, rows).await?.pop())
 }
 
+/// Whether the destination has shown something of the lane that was decided after an intent, and sent since
+/// a moment.
+pub async fn is_later_shown(
+    db: &mut Transaction,
+    destination: DestinationId,
+    intent: &Intent,
+    since: Timestamp,
+    now: Timestamp,
+) -> Result<bool, sqlx::Error> {
+    let shown: Option<(i64,)> = query_as(
+        "SELECT id FROM sending_intent
+         WHERE destination = $1 AND state = 'settled' AND lane = $2 AND id > $3
+             AND attempted_at > $4 AND attempted_at <= $5 AND reason IS NULL AND length(body) > 0
+         LIMIT 1",
+    )
+    .bind(destination.as_bytes().as_slice())
+    .bind(&intent.lane)
+    .bind(intent.frozen.number)
+    .bind(since.0)
+    .bind(now.plus_ms(CLOCK_SKEW_MS_MAX).0)
+    .fetch_optional(db)
+    .await?;
+    Ok(shown.is_some())
+}
+
 /// When the next of them is due; acknowledged ones only where the destination can be asked.
 pub async fn next_at(
     db: &mut Transaction,
@@ -179,8 +204,12 @@ pub async fn next_at(
              SELECT MIN(due_at) AS due_at FROM sending_intent
              WHERE destination = $1 AND state = 'acknowledged' AND $2 = 1
              UNION ALL
-             SELECT MIN(due_at) AS due_at FROM sending_intent
-             WHERE destination = $1 AND state = 'frozen' AND reason = $3
+             SELECT MIN(due_at) AS due_at FROM sending_intent old
+             WHERE destination = $1 AND state = 'frozen' AND reason = $3 AND NOT EXISTS (
+                 SELECT 1 FROM sending_intent first WHERE first.destination = old.destination
+                     AND first.lane = old.lane AND first.id < old.id
+                     AND (first.state = 'ambiguous'
+                         OR (first.state = 'frozen' AND COALESCE(first.reason, '') <> $3)))
              UNION ALL
              SELECT MIN(due_at) AS due_at FROM sending_intent WHERE id IN (
                  SELECT MIN(id) FROM sending_intent

@@ -224,6 +224,29 @@ pub async fn is_shown(
     Ok(shown > 0)
 }
 
+/// Whether the destination has shown anything of an item's meter that was sent since a moment.
+pub async fn is_meter_shown(
+    db: &mut Transaction,
+    destination: DestinationId,
+    item: &Item,
+    since: Timestamp,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let shown: Option<(i64,)> = query_as(
+        "SELECT n.id FROM sending_intent n JOIN sending_item i ON i.intent = n.id
+         WHERE n.destination = $1 AND n.state = 'settled' AND n.reason IS NULL
+             AND n.attempted_at > $3 AND n.attempted_at <= $4
+             AND i.meter = $2 AND i.quantity > 0 LIMIT 1",
+    )
+    .bind(destination.as_bytes().as_slice())
+    .bind(item.place.meter.label())
+    .bind(since.0)
+    .bind(now.plus_ms(CLOCK_SKEW_MS_MAX).0)
+    .fetch_optional(db)
+    .await?;
+    Ok(shown.is_some())
+}
+
 /// Dates attempts for an item's customer, meter and hour that a clock made which was ahead.
 pub async fn put_hour_right(
     db: &mut Transaction,

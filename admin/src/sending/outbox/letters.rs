@@ -142,6 +142,7 @@ impl Desk<'_> {
         item: Item,
     ) -> Result<(), OutboxError> {
         let Desk { registration, destination, put_back_at, now } = *self;
-        decide::state_again(db, registration, destination, lane, item, put_back_at, now).await
+        decide::state_again(db, registration, destination, lane, item, put_back_at, now).await?;
+        Ok(())
     }
 }

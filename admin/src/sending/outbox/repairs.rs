@@ -139,7 +139,13 @@ async fn send_what_is_missing(
     order: &RepairOrder,
 ) -> Result<(), OutboxError> {
     let (id, now) = (desk.registration.id, desk.now);
-    let sent = of(db, id, order, &[State::Acknowledged, State::Settled]).await?;
+    let mut sent = of(db, id, order, &[State::Acknowledged, State::Settled]).await?;
+    if let (ReadBack::Totals { .. }, Some((item, _))) =
+        (desk.destination.capabilities().read_back, sent.first())
+        && !desk.replaces()
+    {
+        sent = missing_of_hour(db, id, item, order.quantity).await?;
+    }
     if desk.replaces() {
         // Only the newest total of the hour counts.
         let Some((item, intent)) = sent.first() else { return Ok(()) };
@@ -149,6 +155,29 @@ async fn send_what_is_missing(
         take_out(db, id, desk.destination, one, |progress| progress.doubted(now)).await?;
     }
     Ok(())
+}
+
+/// What an hour lacks, where that can be told: all of it, the one item of so much that was not shown yet, or all
+/// that was not.
+async fn missing_of_hour(
+    db: &mut Transaction,
+    id: DestinationId,
+    item: &Item,
+    missing: i64,
+) -> Result<Vec<(Item, Intent)>, StoreError> {
+    let items = slots::items_of_hour(db, id, item).await?;
+    let mut sent = with_intents(db, id, items, &[State::Acknowledged, State::Settled]).await?;
+    sent.retain(|(_, intent)| !intent.is_booked());
+    let comes_to =
+        |sent: &[(Item, Intent)]| sent.iter().map(|(item, _)| item.quantity).sum::<i64>();
+    if missing == comes_to(&sent) {
+        return Ok(sent);
+    }
+    sent.retain(|(_, intent)| intent.progress.state == State::Acknowledged);
+    if let Some(one) = sent.iter().position(|(item, _)| item.quantity == missing) {
+        return Ok(vec![sent.swap_remove(one)]);
+    }
+    Ok(if missing == comes_to(&sent) { sent } else { Vec::new() })
 }
 
 /// States the total of an hour anew where a later one has in it what is never to be sent.

@@ -296,7 +296,7 @@ pub async fn items_of_hour(
     rows.iter().map(numbered).collect()
 }
 
-/// The first slot of all that make up the total of an item's customer, meter and hour.
+/// The first slot of all that was acknowledged of the total of an item's customer, meter and hour.
 pub async fn first_of_hour(
     db: &mut Transaction,
     destination: DestinationId,
@@ -304,10 +304,12 @@ pub async fn first_of_hour(
 ) -> Result<Option<Slot>, StoreError> {
     let from = item.hour() * 3_600_000;
     let row: Option<(Vec<u8>, Vec<u8>, i64)> = query_as(
-        "SELECT subscription, plan, window_start FROM sending_item
-         WHERE destination = $1 AND customer = $2 AND meter = $3
-             AND booked_at >= $4 AND booked_at < $5
-         ORDER BY subscription, plan, window_start LIMIT 1",
+        "SELECT i.subscription, i.plan, i.window_start
+         FROM sending_item i JOIN sending_intent n ON n.id = i.intent
+         WHERE i.destination = $1 AND i.customer = $2 AND i.meter = $3
+             AND i.booked_at >= $4 AND i.booked_at < $5
+             AND n.state IN ('acknowledged', 'settled') AND length(n.body) > 0
+         ORDER BY i.subscription, i.plan, i.window_start LIMIT 1",
     )
     .bind(destination.as_bytes().as_slice())
     .bind(&item.customer)

@@ -104,6 +104,16 @@ impl Air {
         self.state.lock().next = Some(Fate::Mishap(Mishap::AcknowledgeThenLose));
     }
 
+    /// What is acknowledged is there from here on.
+    pub fn keep_all(&self) {
+        self.state.lock().loses_acknowledged = false;
+    }
+
+    /// The next request arrives, and its answer does not.
+    pub fn lose_next_answer(&self) {
+        self.state.lock().next = Some(Fate::AnswerLost);
+    }
+
     /// The next request is refused for what is in it.
     pub fn reject_next(&self) {
         self.state.lock().next = Some(Fate::Fails { status: 400 });

@@ -32,6 +32,21 @@ async fn ids_of_other_meters_bill_nothing_twice() {
     }
 }
 
+#[tokio::test]
+async fn ids_of_other_meters_do_not_make_an_end_of_doubt() {
+    for seed in 0..SEEDS {
+        let other = systems::stripe_v1_elsewhere(seed);
+        let world = World::new(Kind::Sqlite, seed, systems::stripe_v1(seed)).await;
+        world.run_set_up_anew_in_doubt(&other).await;
+    }
+}
+
+#[tokio::test]
+async fn an_hour_is_not_stated_again_for_ever() {
+    let system = systems::stripe_v1_hourly_by_mistake(1);
+    World::new(Kind::Sqlite, 1, system).await.run_at_a_meter_that_adds().await;
+}
+
 #[rstest]
 #[case::stripe_v1(systems::stripe_v1)]
 #[case::stripe_v1_hourly(systems::stripe_v1_hourly)]

@@ -20,7 +20,9 @@ async fn what_was_sent_and_forgotten_is_looked_up_where_that_can_be_done(
     #[case] system: fn(u64) -> System,
 ) {
     for seed in 0..SEEDS {
-        World::new(Kind::Sqlite, seed, system(seed)).await.run_put_back().await.compare().await;
+        let mut world = World::new(Kind::Sqlite, seed, system(seed)).await.run_put_back().await;
+        world.go_on().await;
+        world.compare().await;
     }
 }
 

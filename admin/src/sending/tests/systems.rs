@@ -144,6 +144,15 @@ pub fn stripe_v1_hourly(seed: u64) -> System {
     }
 }
 
+/// The same, where the meter adds up.
+pub fn stripe_v1_hourly_by_mistake(seed: u64) -> System {
+    System {
+        billing: Box::new(Stripe::new(LAG_MS, false)),
+        loses_acknowledged: false,
+        ..stripe_v1_hourly(seed)
+    }
+}
+
 /// The same, at its word.
 pub fn stripe_v1_hourly_unseen(seed: u64) -> System {
     System {

@@ -6,7 +6,6 @@ use super::*;
 use crate::reconcile::cause::Repair;
 use crate::reconcile::order::RepairOrder;
 use crate::sending::order::{Decision, Order};
-use crate::sending::outbox::letters;
 use crate::store::Part;
 use crate::store::query::query;
 use crate::store::sql;
@@ -61,6 +60,47 @@ impl World {
         self.destination = other.open();
         self.finish().await;
         assert_eq!(named(self.air.bill()), self.expected().await);
+    }
+
+    /// The destination gets the ids of other meters while something is in doubt for longer than it recognises
+    /// repeats.
+    pub async fn run_set_up_anew_in_doubt(mut self, other: &System) {
+        self.air.heal();
+        self.use_minutes(self.hour_before(), 0..1).await;
+        self.air.pass(2 * HOUR_MS);
+        self.air.lose_next_answer();
+        self.turns(1).await;
+        self.air.turns(Weather::Outage);
+        self.turns(8).await;
+        self.air.pass(30 * HOUR_MS);
+        self.registration.updated_at = Timestamp(self.air.now_ms());
+        self.destination = other.open();
+        self.air.heal();
+        self.finish().await;
+        assert!(self.air.has_struck());
+        self.is_careful().await;
+    }
+
+    /// Hours are stated as totals at a meter that adds.
+    pub async fn run_at_a_meter_that_adds(mut self) {
+        self.air.heal();
+        let hour = self.hour_before();
+        for minute in 0..2 {
+            self.use_minutes(hour, minute..minute + 1).await;
+            self.air.pass(2 * HOUR_MS);
+            self.finish().await;
+        }
+        let bill = named(self.air.bill());
+        let calls: Vec<i64> = bill
+            .iter()
+            .filter(|((_, meter, _), _)| meter == "calls")
+            .map(|(_, sum)| *sum)
+            .collect();
+        assert_eq!(
+            calls,
+            [1 + 2 + 3 * 2],
+            "the first total, the second one, and that three times again"
+        );
     }
 
     /// A request is refused for good, usage of the same hour is sent, and then somebody decides.
