@@ -27,6 +27,7 @@ pub enum Code {
     HostTaken,
     PlanInUse,
     ConsumerInUse,
+    UsageHeld,
     ProductDraft,
     SubscriptionCanceled,
     KeyEnded,
@@ -48,7 +49,7 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Code; 29] = [
+    pub const ALL: [Code; 30] = [
         Self::RequestMalformed,
         Self::FieldsInvalid,
         Self::TokenMissing,
@@ -62,6 +63,7 @@ impl Code {
         Self::HostTaken,
         Self::PlanInUse,
         Self::ConsumerInUse,
+        Self::UsageHeld,
         Self::ProductDraft,
         Self::SubscriptionCanceled,
         Self::KeyEnded,
@@ -91,7 +93,7 @@ impl Code {
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::NameTaken | Self::HostTaken => StatusCode::CONFLICT,
             Self::PlanInUse | Self::ConsumerInUse | Self::ProductDraft => StatusCode::CONFLICT,
-            Self::SubscriptionCanceled | Self::KeyEnded => StatusCode::CONFLICT,
+            Self::UsageHeld | Self::SubscriptionCanceled | Self::KeyEnded => StatusCode::CONFLICT,
             Self::KeysTooMany | Self::IdempotencyKeyInUse => StatusCode::CONFLICT,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::ContentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -121,6 +123,7 @@ impl Code {
             Self::HostTaken => "host-taken",
             Self::PlanInUse => "plan-in-use",
             Self::ConsumerInUse => "consumer-in-use",
+            Self::UsageHeld => "usage-held",
             Self::ProductDraft => "product-draft",
             Self::SubscriptionCanceled => "subscription-canceled",
             Self::KeyEnded => "key-ended",
@@ -155,6 +158,7 @@ impl Code {
             Self::HostTaken => "The host belongs to another product",
             Self::PlanInUse => "The plan has live subscriptions",
             Self::ConsumerInUse => "The consumer has live subscriptions",
+            Self::UsageHeld => "Usage of the consumer is held back",
             Self::ProductDraft => "The product is a draft",
             Self::SubscriptionCanceled => "The subscription is canceled",
             Self::KeyEnded => "The key is revoked or expired",

@@ -60,6 +60,10 @@ impl Change {
         if !self.catalog.subscriptions(live, page).await?.is_empty() {
             return Err(Problem::new(Code::ConsumerInUse, "cancel its subscriptions first"));
         }
+        if let Some(why) = self.catalog.usage_held(consumer.id).await? {
+            let detail = format!("{why}, and usage waits for it; it goes out within a minute then");
+            return Err(Problem::new(Code::UsageHeld, detail));
+        }
         self.catalog.delete_consumer(consumer.id, self.now).await?;
         self.audit(Deed::Delete, "consumer", consumer.id, Some(consumer), None);
         Ok(())

@@ -41,7 +41,7 @@ impl Kind {
             Code::NameTaken | Code::HostTaken => Self::AlreadyExists,
             Code::PlanInUse | Code::ConsumerInUse => Self::FailedPrecondition,
             Code::ProductDraft | Code::SubscriptionCanceled => Self::FailedPrecondition,
-            Code::KeyEnded | Code::KeysTooMany => Self::FailedPrecondition,
+            Code::UsageHeld | Code::KeyEnded | Code::KeysTooMany => Self::FailedPrecondition,
             Code::PreconditionFailed | Code::IdempotencyKeyReused => Self::FailedPrecondition,
             Code::IdempotencyKeyInUse => Self::Aborted,
             Code::Internal => Self::Internal,

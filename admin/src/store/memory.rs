@@ -258,6 +258,11 @@ impl CatalogRead for View {
         Ok(is_known || self.state.known_at.contains(destination))
     }
 
+    /// Nothing is sent from memory.
+    async fn usage_held(&mut self, _consumer: ConsumerId) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     async fn subscription(&mut self, id: SubscriptionId) -> Result<Option<Subscription>> {
         Ok(self.state.subscriptions.get(&id).cloned())
     }

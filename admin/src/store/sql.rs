@@ -167,6 +167,10 @@ impl CatalogRead for View {
         consumer::is_known_at(&mut self.0, destination).await
     }
 
+    async fn usage_held(&mut self, consumer: ConsumerId) -> Result<Option<String>> {
+        consumer::usage_held(&mut self.0, consumer).await
+    }
+
     async fn subscription(&mut self, id: SubscriptionId) -> Result<Option<Subscription>> {
         subscription::find(&mut self.0, id).await
     }

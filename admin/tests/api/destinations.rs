@@ -136,6 +136,35 @@ async fn a_destination_is_paused_resumed_renamed_and_deleted() {
 }
 
 #[tokio::test]
+async fn hours_that_are_stated_as_totals_stay_at_their_meter_and_are_whole() {
+    let admin = Admin::start().await;
+    let hourly = |starts_at: Option<&str>| {
+        json!({
+            "name": "billing", "kind": "stripe_v1", "secret": "sk_test_1", "status": "paused",
+            "settings": { "hourly_totals": true, "meter_ids": { "calls": "mtr_1" } },
+            "starts_at": starts_at,
+        })
+    };
+
+    let refused = admin.post(DESTINATIONS, hourly(Some("2026-11-30T10:30:00Z"))).await;
+    let created = admin.post(DESTINATIONS, hourly(None)).await.expect(201);
+
+    assert_eq!(refused.bad_fields(), ["starts_at"]);
+    assert!(created["starts_at"].as_str().unwrap().contains(":00:00"), "{created}");
+    let edits = [
+        (json!({ "hourly_totals": false }), "settings.hourly_totals"),
+        (json!({ "event_names": { "calls": "other" } }), "settings.event_names"),
+    ];
+    for (settings, field) in edits {
+        let refused = admin.patch(&path(&created), json!({ "settings": settings })).await;
+        refused.expect_problem(400, "fields-invalid");
+        assert_eq!(refused.bad_fields(), [field]);
+    }
+    let same = json!({ "event_names": { "calls": "tollgate_calls" }, "meter_ids": { "calls": "mtr_2" } });
+    admin.patch(&path(&created), json!({ "settings": same })).await.expect(200);
+}
+
+#[tokio::test]
 async fn a_destination_that_consumers_are_known_at_is_not_renamed() {
     let admin = Admin::start().await;
     let created = admin.post(DESTINATIONS, lago("billing")).await.expect(201);
@@ -542,6 +571,39 @@ async fn who_leaves_is_billed_for_what_was_used_until_then() {
     deliveries(&admin, &destination, |items| items[0]["state"] == "acknowledged").await;
     let key = ("cus_1".to_owned(), "tollgate_calls".to_owned(), at.0.div_euclid(HOUR_MS));
     assert_eq!(billing.bill(), BTreeMap::from([(key, 5)]));
+}
+
+#[tokio::test]
+async fn who_cannot_be_billed_yet_stays() {
+    let admin = sending().await;
+    let (subscription, at) = used(&admin, 5).await;
+    let consumer = format!("/api/v1/consumers/{}", subscription["consumer_id"].as_str().unwrap());
+    admin.patch(&consumer, json!({ "external_ids": { "billing": null } })).await.expect(200);
+    let id = subscription["id"].as_str().unwrap();
+    admin.post(&format!("/api/v1/subscriptions/{id}/cancel"), json!({})).await.expect(200);
+    let body = json!({
+        "name": "billing", "kind": "stripe_v1", "secret": "sk_test_1",
+        "starts_at": at.plus_ms(-HOUR_MS).to_string(),
+    });
+    let destination = admin.post(DESTINATIONS, body).await.expect(201);
+    let is_held = async || {
+        let standing = admin.get(&format!("{}/standing", path(&destination))).await.expect(200);
+        standing["held_since"].is_string()
+    };
+    let held = async {
+        while !is_held().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, held).await.expect("usage without an id is held back");
+
+    let refused = admin.delete(&consumer).await;
+
+    refused.expect_problem(409, "usage-held");
+    assert!(refused.body["detail"].as_str().unwrap().contains("external id \"billing\""));
+    admin.get(&consumer).await.expect(200);
+    admin.delete(&path(&destination)).await.expect(204);
+    admin.delete(&consumer).await.expect(204);
 }
 
 #[tokio::test]

@@ -13,7 +13,8 @@ use crate::idempotency::Repeatable;
 use crate::problem::{Problem, ProblemBody};
 use crate::request::RequestId;
 
-/// Deletes a consumer who has no live subscriptions, and forgets who it was.
+/// Deletes a consumer who has no live subscriptions and no usage that waits for an id at a destination, and
+/// forgets who it was.
 #[utoipa::path(
     delete, path = "/api/v1/consumers/{id}", tag = "consumers", operation_id = "delete_consumer",
     params(("id" = uuid::Uuid, Path), ("If-Match" = Option<String>, Header)),

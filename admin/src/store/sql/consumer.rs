@@ -6,7 +6,7 @@ use tollgate_common::time::Timestamp;
 
 use crate::store::catalog::Page;
 use crate::store::column::{Columns, json};
-use crate::store::query::{Row, pattern, query};
+use crate::store::query::{Row, pattern, query, query_as};
 use crate::store::{StoreError, Transaction};
 
 pub async fn find(db: &mut Transaction, id: ConsumerId) -> Result<Option<Consumer>, StoreError> {
@@ -58,6 +58,27 @@ pub async fn is_known_at(db: &mut Transaction, destination: &str) -> Result<bool
         .fetch_optional(db)
         .await?;
     Ok(row.is_some())
+}
+
+/// Usage of a consumer that is not sent for want of something, by what the last look at it found.
+pub async fn usage_held(
+    db: &mut Transaction,
+    id: ConsumerId,
+) -> Result<Option<String>, StoreError> {
+    let held: Option<(String,)> = query_as(
+        "SELECT held FROM sending_due
+         WHERE held IS NOT NULL
+             AND destination IN (SELECT id FROM destinations WHERE deleted_at IS NULL)
+             AND series IN (
+                 SELECT ledger_series.id FROM ledger_series
+                 JOIN subscriptions ON subscriptions.id = ledger_series.subscription
+                 WHERE subscriptions.consumer_id = $1)
+         LIMIT 1",
+    )
+    .bind(&id.as_bytes()[..])
+    .fetch_optional(db)
+    .await?;
+    Ok(held.map(|(why,)| why))
 }
 
 pub async fn save(db: &mut Transaction, consumer: &Consumer) -> Result<(), StoreError> {
