@@ -13,6 +13,7 @@ const HEADER_BYTES: usize = 9;
 const PREFACE_BYTES: usize = 24;
 
 const END_STREAM: u8 = 0x1;
+const PADDED: u8 = 0x8;
 
 /// A connection of which DATA frames are not read that have nothing in them and are not the last of their
 /// stream. They mean nothing, and h2 ends a connection at the 101st of them, with all of its calls.
@@ -74,9 +75,11 @@ impl<S> WithoutVoid<S> {
 
 /// How long a frame is behind its header; None: it means nothing.
 fn meant_length(header: &[u8; HEADER_BYTES]) -> Option<usize> {
-    let [a, b, c, kind, flags, ..] = *header;
+    let [a, b, c, kind, flags, stream @ ..] = *header;
     let length = u32::from_be_bytes([0, a, b, c]) as usize;
-    let is_void = length == 0 && kind == 0 && flags & END_STREAM == 0;
+    // Of no stream, or padded without its padding, it is an error.
+    let is_right = flags & PADDED == 0 && stream != [0; 4];
+    let is_void = length == 0 && kind == 0 && flags & END_STREAM == 0 && is_right;
     (!is_void).then_some(length)
 }
 

@@ -31,8 +31,8 @@ use crate::server::Drain;
 /// streams that could fill it have a connection to an upstream, and of these there is a bound.
 const STREAM_WINDOW_BYTES: u32 = 64 << 10;
 /// At least so much: h2 ends a connection whose small frames that wait to be read cost more than half of the
-/// connection's window, 256 bytes each, and messages of gRPC are small. It is some 50 MiB of memory.
-const WINDOW_BYTES_MIN: u32 = 128 << 20;
+/// connection's window, 256 bytes each, and messages of gRPC are small. So many take some 30 MiB of memory.
+const WINDOW_BYTES_MIN: u32 = 48 << 20;
 /// RFC 9113, section 6.9.1.
 const WINDOW_BYTES_MAX: u32 = (1 << 31) - 1;
 
@@ -86,7 +86,7 @@ where
         biased;
         ended = connection.as_mut() => Until::Ended(ended),
         () = drain.started() => Until::Draining,
-        () = streams.worn.cancelled() => Until::Idle,
+        () = streams.worn.cancelled() => Until::Worn,
         () = idle => Until::Idle,
     };
     let ended = match until {
@@ -105,6 +105,15 @@ where
                 () = streams.idle(FAREWELL_WAIT, settings.idle_timeout) => Ok(()),
             }
         }
+        // What was answered may still be on its way to callers that take it slowly.
+        Until::Worn => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                biased;
+                ended = connection => ended,
+                () = streams.idle(settings.idle_timeout, settings.idle_timeout) => Ok(()),
+            }
+        }
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "an HTTP/2 connection of a caller ended");
@@ -120,8 +129,8 @@ fn connection_window(streams_max: u32) -> u32 {
 enum Until {
     Ended(hyper::Result<()>),
     Draining,
-    /// Or worn.
     Idle,
+    Worn,
 }
 
 /// The streams of one connection.

@@ -324,7 +324,9 @@ impl QuotaLease {
     }
 
     pub fn is_exhausted(&self, limit: u64) -> bool {
-        self.used_seen.is_some_and(|used| used >= i64::try_from(limit).unwrap_or(i64::MAX))
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let apart = i64::try_from(self.apart).unwrap_or(i64::MAX);
+        self.used_seen.is_some_and(|used| used.saturating_add(apart) >= limit)
     }
 
     /// Used by all, without what is only held.

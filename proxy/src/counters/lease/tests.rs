@@ -89,6 +89,20 @@ fn a_part_is_had_in_full_however_often_the_ledger_is_asked() {
 }
 
 #[test]
+fn a_quota_that_is_used_up_apart_is_exceeded() {
+    let mut lease = lease(30);
+    let ask = ask_for_a_call(&mut lease, 1);
+    lease.failed(ask.seq, 2);
+    let period = lease.period();
+    lease.look(period, Some(0), 3);
+
+    let alone: Vec<Verdict> = (0..31).map(|_| lease.draw_apart(1, 1, 4)).collect();
+
+    assert_eq!(alone[..30], [Verdict::Admitted; 30]);
+    assert_eq!(alone[30], Verdict::QuotaExceeded);
+}
+
+#[test]
 fn the_ledger_is_waited_for_once() {
     let mut lease = lease(30);
     let ask = ask_for_a_call(&mut lease, 1);

@@ -132,6 +132,7 @@ local is_seeded, freeable = false, 0
 -- Whether the ledger may know more of gateways that do not speak any more.
 local is_missed, looked = false, quota[11]
 local limited_at = now_ms
+local asks_hard = counts and limit >= 0
 local set, gone = {}, {}
 local function put(name, value)
   set[#set + 1] = name
@@ -271,7 +272,6 @@ if counts then
     end
   end
   is_seeded = is_seeded or seeds >= 0
-  local asks_hard = limit >= 0
   local known_revision = tonumber(quota[4])
   if known_revision and revision < known_revision and now_ms - tonumber(quota[6]) < 60000 then
     revision, limit, limited_at = known_revision, tonumber(quota[5]), tonumber(quota[6])
@@ -355,6 +355,14 @@ if interval_ns > 0 then
   end
 end
 
+local function left_for_all()
+  if limit >= 0 then
+    return math.max(0, limit - used)
+  end
+  -- Whoever still asks for a share of a limit that no longer refuses is not to take it for used up.
+  return asks_hard and math.max(need, want, 1) or 0
+end
+
 -- Of words that overtake each other the later one stays.
 redis.call('HSET', KEYS[1], 'since', whole(since_ms), 'asked', whole(asked_ms),
   own_beat, whole(math.max(word, last_word)) .. ' ' .. whole(now_ms))
@@ -390,5 +398,5 @@ if interval_ns > 0 then
   redis.call('PEXPIRE', KEYS[3], whole(math.ceil(debt_ns / 1000000) + 60000))
 end
 return {status, was_seq, used, held, granted, calls, debt_ns, wait_ns, is_leased,
-  math.max(0, since_ms + roll_ms - now_ms), limit >= 0 and math.max(0, limit - used) or 0,
+  math.max(0, since_ms + roll_ms - now_ms), left_for_all(),
   seeds < 0 and freeable or 0, is_missed and 1 or 0}

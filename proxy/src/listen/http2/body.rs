@@ -18,6 +18,9 @@ use crate::listen::least_rate::LeastRate;
 use crate::request::Framing;
 use crate::respond::{BodyEnd, RequestBody};
 
+/// A caller that sends nothing for so long has nothing on its way.
+const LINGER_SILENCE: Duration = Duration::from_millis(250);
+
 pub struct Http2Body {
     body: Incoming,
     is_done: bool,
@@ -53,14 +56,13 @@ impl Http2Body {
         let deadline = Instant::now() + LINGER_WAIT;
         let mut thrown = 0;
         while !self.is_done && !self.body.is_end_stream() {
-            if thrown >= LINGER_BYTES_MAX {
+            if thrown >= LINGER_BYTES_MAX || Instant::now() >= deadline {
                 return self.streams.wear();
             }
-            match self.patience.by(deadline, self.body.frame()).await {
+            match self.patience.within(LINGER_SILENCE, self.body.frame()).await {
                 Ok(Some(Ok(frame))) => thrown += frame.data_ref().map_or(0, Bytes::len).max(1),
-                // It has ended, or the caller has left.
-                Ok(Some(Err(_)) | None) => return,
-                Err(Elapsed) => return self.streams.wear(),
+                // It has ended, or the caller has left, or nothing is on its way.
+                Ok(Some(Err(_)) | None) | Err(Elapsed) => return,
             }
         }
     }

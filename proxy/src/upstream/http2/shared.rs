@@ -35,8 +35,11 @@ const LOOK_SAID: Duration = Duration::from_millis(128);
 const STREAM_WINDOW_BYTES: u32 = 128 << 10;
 /// Callers that do not read use up their own windows only: the calls of others, which share the
 /// connection, have as much room as before. And h2 ends a connection whose small frames that wait to be read
-/// cost more than half of this, 256 bytes each.
-const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
+/// cost more than half of this, 256 bytes each; so many take some 130 MiB of memory.
+const CONNECTION_WINDOW_BYTES: u32 = 256 << 20;
+const _: () = assert!(
+    CONNECTION_WINDOW_BYTES as usize >= STREAM_WINDOW_BYTES as usize * STREAMS_PER_CONNECTION_MAX
+);
 /// Streams that callers have left, of which something may still be on its way: h2 takes what comes for one
 /// that it has forgotten for an error. All of them may leave at once.
 const LEFT_STREAMS_MAX: usize = 10 * STREAMS_PER_CONNECTION_MAX;

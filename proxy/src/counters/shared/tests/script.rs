@@ -295,8 +295,10 @@ fn a_limit_that_no_longer_refuses_refuses_nobody_who_has_not_heard_of_it() {
 
     let hard = meeting(with_seeds(ask(1, 900, 0, 5), &[]), 0, &[]);
     let granted = run_simulated(&server, &process(1), &hard);
+    let told = run_simulated(&server, &process(1), &ask(2, 905, 0, 0));
 
     assert_eq!((granted.status, granted.units), (Status::Done, 5));
+    assert!(told.left > 0, "{told:?}");
 }
 
 #[test]
