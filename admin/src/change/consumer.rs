@@ -8,6 +8,7 @@ use tollgate_common::ids::ConsumerId;
 use super::Change;
 use crate::audit::Deed;
 use crate::problem::{Code, Problem};
+use crate::sending::registration::Registration;
 use crate::store::catalog::{Page, SubscriptionFilter};
 
 /// What an owner sets.
@@ -60,12 +61,28 @@ impl Change {
         if !self.catalog.subscriptions(live, page).await?.is_empty() {
             return Err(Problem::new(Code::ConsumerInUse, "cancel its subscriptions first"));
         }
-        if let Some(why) = self.catalog.usage_held(consumer.id).await? {
-            let detail = format!("{why}, and usage waits for it; it goes out within a minute then");
-            return Err(Problem::new(Code::UsageHeld, detail));
-        }
+        self.refuse_unbilled(consumer).await?;
         self.catalog.delete_consumer(consumer.id, self.now).await?;
         self.audit(Deed::Delete, "consumer", consumer.id, Some(consumer), None);
+        Ok(())
+    }
+
+    /// What somebody has used is billed by an id that nobody can give once the consumer is gone.
+    async fn refuse_unbilled(&mut self, consumer: &Consumer) -> Result<(), Problem> {
+        for id in self.catalog.awaiting_usage(consumer.id).await? {
+            let destination = self.catalog.destination(id).await?;
+            let lacks_id = |known: &Registration| {
+                known.kind.requires_external_id()
+                    && !consumer.external_ids.contains_key(&known.name)
+            };
+            if let Some(destination) = destination.filter(lacks_id) {
+                let name = destination.name;
+                let detail = format!(
+                    "it has no external id \"{name}\", and usage is to be sent there by it"
+                );
+                return Err(Problem::new(Code::UsageHeld, detail));
+            }
+        }
         Ok(())
     }
 }

@@ -114,10 +114,12 @@ pub fn judge(compared: &Compared) -> Vec<Difference> {
     let sent = compared.sent.as_ref();
     let acknowledged = sent.map_or(0, |sent| sent.acknowledged);
     let is_all_settled = sent.is_some_and(|sent| sent.settled == sent.acknowledged);
+    // Of nothing, as where a total is stated again that is not shown, it may be.
+    let is_doubted = sent.is_some_and(|sent| sent.reason.is_some());
     let read_back = match &compared.shown {
         Some(Sight::Counted { quantity, .. }) => Some(*quantity),
         Some(Sight::Unclear(_)) => None,
-        None => is_all_settled.then_some(acknowledged),
+        None => (is_all_settled && !is_doubted).then_some(acknowledged),
     };
     let part = |cause, quantity, reason: Option<&String>| Difference {
         slot: compared.slot,
@@ -160,7 +162,7 @@ pub fn judge(compared: &Compared) -> Vec<Difference> {
         }
         Some(Sight::Unclear(reason)) => parts.push(part(Cause::NotShown, 0, Some(reason))),
         // The sender looked, and was not shown it.
-        None if !is_all_settled && parts.is_empty() && sent.reason.is_some() => {
+        None if is_doubted && parts.is_empty() => {
             parts.push(part(Cause::NotShown, 0, sent.reason.as_ref()));
         }
         Some(Sight::Counted { .. }) | None => {}

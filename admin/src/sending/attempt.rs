@@ -28,7 +28,7 @@ const OLD_LOOKS_MAX: u32 = 150;
 
 /// How often the total of an hour is stated again that is not shown as it was stated: at a meter that adds, each
 /// time would count.
-const RESTATEMENTS_MAX: u32 = 3;
+const RESTATEMENTS_MAX: i64 = 3;
 
 /// What the destination wants, beyond what became of the intent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,7 +153,7 @@ impl Sender {
             }
         };
         let mut db = outbox::write(&self.database, post.fence).await?;
-        divide(&mut db, post, &intent, groups, now).await?;
+        divide(&mut db, post, &intent, groups).await?;
         db.commit().await?;
         Ok(wish)
     }
@@ -175,7 +175,7 @@ impl Sender {
         let intent = book(&mut db, post, intent, &findings, now).await?;
         let ends = findings.iter().map(|finding| intent.progress.found(finding, now, jitter));
         let groups = grouped(&intent.frozen.items, ends);
-        divide(&mut db, post, &intent, groups, now).await?;
+        divide(&mut db, post, &intent, groups).await?;
         db.commit().await?;
         Ok(Wish::GoOn)
     }
@@ -265,7 +265,8 @@ impl Sender {
             return Ok(intent.progress.found(&Finding::Absent, now, jitter));
         }
         let is_of_now = intent.known_since(now) > set_up_at(post);
-        if !is_of_now || intent.progress.losses >= RESTATEMENTS_MAX {
+        let restated = items::restated(db, post.registration.id, item).await?;
+        if !is_of_now || restated >= RESTATEMENTS_MAX {
             let reason = format!("the destination shows {total} where {} was stated", item.total);
             return Ok(intent.progress.found(&Finding::Unclear(reason), now, jitter));
         }
@@ -273,11 +274,7 @@ impl Sender {
         let again = Item { quantity: 0, ..item.clone() };
         let lane = &intent.lane;
         let put_back_at = self.put_back_at;
-        let number =
-            decide::state_again(db, registration, destination, lane, again, put_back_at, now)
-                .await?;
-        let losses = intent.progress.losses.saturating_add(1);
-        intents::save(db, number, &Progress { losses, ..Progress::frozen(now) }).await?;
+        decide::state_again(db, registration, destination, lane, again, put_back_at, now).await?;
         let reason = format!("the destination showed {total}: stated again");
         let settled = intent.progress.found(&Finding::Present, now, jitter);
         Ok(Progress { reason: Some(reason), ..settled })
@@ -416,7 +413,6 @@ async fn divide(
     post: &Post<'_>,
     intent: &Intent,
     mut groups: Vec<Group>,
-    now: Timestamp,
 ) -> Result<(), OutboxError> {
     let number = intent.frozen.number;
     groups.sort_by_key(|(progress, _)| !progress.state.is_open());
@@ -431,7 +427,8 @@ async fn divide(
             continue;
         }
         let body = post.destination.freeze(members);
-        let draft = Draft { lane: &intent.lane, body: &body, progress, created_at: now };
+        let created_at = intent.created_at;
+        let draft = Draft { lane: &intent.lane, body: &body, progress, created_at };
         let other = intents::insert(db, post.registration.id, &draft).await?;
         for (position, item) in members.iter().enumerate() {
             items::move_to(db, item, other, position).await?;

@@ -206,7 +206,7 @@ fn may_have_been_sent(item: &Item, put_back_at: Timestamp) -> bool {
 }
 
 /// States the total of an hour once more, in the name of one of its places, with a quantity that was
-/// not decided on before. Says which intent does it.
+/// not decided on before.
 pub async fn state_again(
     db: &mut Transaction,
     registration: &Registration,
@@ -215,7 +215,7 @@ pub async fn state_again(
     item: Item,
     put_back_at: Option<Timestamp>,
     now: Timestamp,
-) -> Result<i64, OutboxError> {
+) -> Result<(), OutboxError> {
     let version = items::version(db, registration.id, &item.place).await? + 1;
     let id = item.place.item_id(registration.id, version);
     let again = Item { version, id, ..item };
@@ -224,7 +224,7 @@ pub async fn state_again(
 }
 
 /// Stores one intent with its items, as one that may have been sent before the store was put back
-/// where a moment is given. Says which one.
+/// where a moment is given.
 pub async fn store(
     db: &mut Transaction,
     registration: &Registration,
@@ -233,7 +233,7 @@ pub async fn store(
     batch: &mut [Item],
     put_back_at: Option<Timestamp>,
     now: Timestamp,
-) -> Result<i64, OutboxError> {
+) -> Result<(), OutboxError> {
     let can = destination.capabilities();
     if can.amounts == Amounts::Replacing {
         for item in batch.iter_mut() {
@@ -265,7 +265,7 @@ pub async fn store(
     for (position, item) in batch.iter().enumerate() {
         items::insert(db, registration.id, intent, position, item).await?;
     }
-    Ok(intent)
+    Ok(())
 }
 
 pub const TOO_OLD: &str = "it is older than what the destination takes";

@@ -70,6 +70,18 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// Whether a consumer is billed there by an id that it has there, and by no other.
+    pub const fn requires_external_id(self) -> bool {
+        match self {
+            Self::StripeV1 | Self::StripeV2 | Self::Frontier => true,
+            Self::Webhook | Self::OpenmeterV1 | Self::OpenmeterV3 | Self::Lago | Self::File => {
+                false
+            }
+        }
+    }
+}
+
 impl Setup<'_> {
     /// The setting `url`, without a slash at its end.
     pub fn url(&self, fields: &mut Fields, default: Option<&str>) -> Option<String> {

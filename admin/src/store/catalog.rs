@@ -171,8 +171,8 @@ pub trait CatalogRead: Send {
     /// Whether any of them has an id under the name of a destination.
     async fn is_known_at(&mut self, destination: &str) -> Result<bool>;
 
-    /// What keeps usage of a consumer from a destination, if something does.
-    async fn usage_held(&mut self, consumer: ConsumerId) -> Result<Option<String>>;
+    /// Destinations that some usage of a consumer is still to be sent to.
+    async fn awaiting_usage(&mut self, consumer: ConsumerId) -> Result<Vec<DestinationId>>;
 
     async fn subscription(&mut self, id: SubscriptionId) -> Result<Option<Subscription>>;
     async fn subscriptions(

@@ -259,8 +259,8 @@ impl CatalogRead for View {
     }
 
     /// Nothing is sent from memory.
-    async fn usage_held(&mut self, _consumer: ConsumerId) -> Result<Option<String>> {
-        Ok(None)
+    async fn awaiting_usage(&mut self, _consumer: ConsumerId) -> Result<Vec<DestinationId>> {
+        Ok(Vec::new())
     }
 
     async fn subscription(&mut self, id: SubscriptionId) -> Result<Option<Subscription>> {

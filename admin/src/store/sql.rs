@@ -167,8 +167,8 @@ impl CatalogRead for View {
         consumer::is_known_at(&mut self.0, destination).await
     }
 
-    async fn usage_held(&mut self, consumer: ConsumerId) -> Result<Option<String>> {
-        consumer::usage_held(&mut self.0, consumer).await
+    async fn awaiting_usage(&mut self, consumer: ConsumerId) -> Result<Vec<DestinationId>> {
+        consumer::awaiting_usage(&mut self.0, consumer).await
     }
 
     async fn subscription(&mut self, id: SubscriptionId) -> Result<Option<Subscription>> {

@@ -602,7 +602,10 @@ async fn who_cannot_be_billed_yet_stays() {
     refused.expect_problem(409, "usage-held");
     assert!(refused.body["detail"].as_str().unwrap().contains("external id \"billing\""));
     admin.get(&consumer).await.expect(200);
-    admin.delete(&path(&destination)).await.expect(204);
+    let paused = json!({ "status": "paused" });
+    admin.patch(&path(&destination), paused).await.expect(200);
+    admin.delete(&consumer).await.expect_problem(409, "usage-held");
+    admin.patch(&consumer, json!({ "external_ids": { "billing": "cus_1" } })).await.expect(200);
     admin.delete(&consumer).await.expect(204);
 }
 

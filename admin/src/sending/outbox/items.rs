@@ -224,6 +224,31 @@ pub async fn is_shown(
     Ok(shown > 0)
 }
 
+/// How often the total of an item's hour was stated again since usage was last added to it.
+pub async fn restated(
+    db: &mut Transaction,
+    destination: DestinationId,
+    item: &Item,
+) -> Result<i64, StoreError> {
+    let from = item.hour() * 3_600_000;
+    let (count,): (i64,) = query_as(
+        "SELECT COUNT(*) FROM sending_item
+         WHERE destination = $1 AND customer = $2 AND meter = $3
+             AND booked_at >= $4 AND booked_at < $5 AND quantity = 0
+             AND intent > (SELECT COALESCE(MAX(intent), 0) FROM sending_item
+                 WHERE destination = $1 AND customer = $2 AND meter = $3
+                     AND booked_at >= $4 AND booked_at < $5 AND quantity <> 0)",
+    )
+    .bind(destination.as_bytes().as_slice())
+    .bind(&item.customer)
+    .bind(item.place.meter.label())
+    .bind(from)
+    .bind(from + 3_600_000)
+    .fetch_one(db)
+    .await?;
+    Ok(count)
+}
+
 /// Whether the destination has shown anything of an item's meter that was sent since a moment.
 pub async fn is_meter_shown(
     db: &mut Transaction,

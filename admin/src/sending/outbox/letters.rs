@@ -142,7 +142,6 @@ impl Desk<'_> {
         item: Item,
     ) -> Result<(), OutboxError> {
         let Desk { registration, destination, put_back_at, now } = *self;
-        decide::state_again(db, registration, destination, lane, item, put_back_at, now).await?;
-        Ok(())
+        decide::state_again(db, registration, destination, lane, item, put_back_at, now).await
     }
 }

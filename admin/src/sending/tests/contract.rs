@@ -1,10 +1,12 @@
 //! What every destination keeps, against its simulator and without a sender in between: it says the
 //! truth about what it can do, and reads answers so that nothing is lost and nothing billed twice.
 
+use std::collections::BTreeMap;
 use std::slice::from_ref;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use tollgate_common::catalog::Consumer;
 use tollgate_common::ids::{ConsumerId, DestinationId, PlanId, ProductId, SubscriptionId};
 use tollgate_common::meter::Meter;
 use tollgate_common::time::Timestamp;
@@ -13,13 +15,15 @@ use tollgate_test_support::billing::{self, Bill, HOUR_MS, Mishap};
 
 use super::air::carried;
 use super::systems::{ALL, System};
-use super::world::{START, named};
+use super::world::{START, consumer, named};
 use crate::ledger::window::Minute;
 use crate::sending::capability::{Dedupe, ReadBack};
 use crate::sending::destination::{Answer, Destination, Frozen};
 use crate::sending::intent::{Finding, Outcome};
 use crate::sending::item::{Item, Place};
+use crate::sending::kind::Kind;
 use crate::sending::wire::{Request, Response, Wire, WireError};
+use crate::store::tests::{plan, subscription};
 
 /// Histories of a system differ by their seed: its settings, and what the other side is like.
 const SEEDS: std::ops::Range<u64> = 0..12;
@@ -27,6 +31,7 @@ const SEEDS: std::ops::Range<u64> = 0..12;
 /// A destination and its billing system, with a line in between that does as it is told.
 struct Desk {
     destination: Box<dyn Destination>,
+    kind: Kind,
     customers: &'static str,
     secret: &'static str,
     /// Whether anything is sent at all.
@@ -46,11 +51,18 @@ struct Call {
 impl Desk {
     fn new(system: System) -> Self {
         let destination = system.open();
-        let System { customers, secret, billing, export_directory, .. } = system;
+        let System { kind, customers, secret, billing, export_directory, .. } = system;
         let network = Network::new(billing);
         let call = Call { network, now_ms: START.0, fate: Fate::Good, requests: Vec::new() };
         let is_over_the_line = export_directory.is_none();
-        Self { destination, customers, secret, is_over_the_line, line: Line(Mutex::new(call)) }
+        Self {
+            destination,
+            kind,
+            customers,
+            secret,
+            is_over_the_line,
+            line: Line(Mutex::new(call)),
+        }
     }
 
     /// Usage of the hour before the last, of one customer each.
@@ -272,6 +284,16 @@ async fn the_secret_is_in_headers_alone() {
         for part in desk.secret.split(':').filter(|part| part.contains('_')) {
             assert!(!said.contains(part), "{name}: {said}");
         }
+    }
+}
+
+#[tokio::test]
+async fn who_needs_an_id_there_is_told_alike() {
+    let subscription = subscription(1, &plan(1, 1));
+    for (name, kind, desk) in desks().map(|(name, desk)| (name, desk.kind, desk)) {
+        let nobody = Consumer { external_ids: BTreeMap::new(), ..consumer(1, "") };
+        let customer = desk.destination.customer(&nobody, &subscription);
+        assert_eq!(customer.is_err(), kind.requires_external_id(), "{name}");
     }
 }
 

@@ -183,8 +183,7 @@ impl World {
         for _ in 0..6 {
             self.use_some().await;
         }
-        self.air.pass(2 * HOUR_MS);
-        self.finish().await;
+        self.settle().await;
         self.use_some().await;
         self.air.pass(2 * HOUR_MS);
         self.air.lose_next();

@@ -1,9 +1,10 @@
 //! Consumers.
 
 use tollgate_common::catalog::Consumer;
-use tollgate_common::ids::ConsumerId;
+use tollgate_common::ids::{ConsumerId, DestinationId};
 use tollgate_common::time::Timestamp;
 
+use crate::ledger::series::id_read;
 use crate::store::catalog::Page;
 use crate::store::column::{Columns, json};
 use crate::store::query::{Row, pattern, query, query_as};
@@ -60,25 +61,28 @@ pub async fn is_known_at(db: &mut Transaction, destination: &str) -> Result<bool
     Ok(row.is_some())
 }
 
-/// Usage of a consumer that is not sent for want of something, by what the last look at it found.
-pub async fn usage_held(
+/// Destinations that some usage of a consumer is still to be sent to, or to be looked at for.
+pub async fn awaiting_usage(
     db: &mut Transaction,
     id: ConsumerId,
-) -> Result<Option<String>, StoreError> {
-    let held: Option<(String,)> = query_as(
-        "SELECT held FROM sending_due
-         WHERE held IS NOT NULL
-             AND destination IN (SELECT id FROM destinations WHERE deleted_at IS NULL)
-             AND series IN (
-                 SELECT ledger_series.id FROM ledger_series
-                 JOIN subscriptions ON subscriptions.id = ledger_series.subscription
-                 WHERE subscriptions.consumer_id = $1)
-         LIMIT 1",
+) -> Result<Vec<DestinationId>, StoreError> {
+    let rows: Vec<(Vec<u8>,)> = query_as(
+        "WITH own AS (
+             SELECT ledger_series.id FROM ledger_series
+             JOIN subscriptions ON subscriptions.id = ledger_series.subscription
+             WHERE subscriptions.consumer_id = $1)
+         SELECT d.id FROM destinations d WHERE d.deleted_at IS NULL AND (
+             EXISTS (SELECT 1 FROM sending_due u
+                 WHERE u.destination = d.id AND u.series IN (SELECT id FROM own))
+             OR EXISTS (SELECT 1 FROM ledger_day l
+                 WHERE l.series IN (SELECT id FROM own) AND l.day >= d.starts_at / 86400000
+                     AND l.touch > COALESCE(
+                         (SELECT c.touch FROM sending_cursor c WHERE c.destination = d.id), 0)))",
     )
     .bind(&id.as_bytes()[..])
-    .fetch_optional(db)
+    .fetch_all(db)
     .await?;
-    Ok(held.map(|(why,)| why))
+    rows.iter().map(|(id,)| Ok(DestinationId::from_bytes(id_read(id)?))).collect()
 }
 
 pub async fn save(db: &mut Transaction, consumer: &Consumer) -> Result<(), StoreError> {
