@@ -86,8 +86,9 @@ where
         biased;
         ended = connection.as_mut() => Until::Ended(ended),
         () = drain.started() => Until::Draining,
-        () = streams.worn.cancelled() => Until::Worn,
-        () = idle => Until::Idle,
+        // What was answered may still be on its way to callers that take it slowly.
+        () = streams.worn.cancelled() => Until::Leaving(settings.idle_timeout),
+        () = idle => Until::Leaving(FAREWELL_WAIT),
     };
     let ended = match until {
         Until::Ended(ended) => ended,
@@ -97,21 +98,12 @@ where
         }
         // Whoever does not answer the farewell is not waited for: it may be silent on purpose. A call that
         // crossed it is served.
-        Until::Idle => {
+        Until::Leaving(first) => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 biased;
                 ended = connection => ended,
-                () = streams.idle(FAREWELL_WAIT, settings.idle_timeout) => Ok(()),
-            }
-        }
-        // What was answered may still be on its way to callers that take it slowly.
-        Until::Worn => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                biased;
-                ended = connection => ended,
-                () = streams.idle(settings.idle_timeout, settings.idle_timeout) => Ok(()),
+                () = streams.idle(first, settings.idle_timeout) => Ok(()),
             }
         }
     };
@@ -129,8 +121,8 @@ fn connection_window(streams_max: u32) -> u32 {
 enum Until {
     Ended(hyper::Result<()>),
     Draining,
-    Idle,
-    Worn,
+    /// Idle or worn; it is left once it is idle for so long.
+    Leaving(Duration),
 }
 
 /// The streams of one connection.

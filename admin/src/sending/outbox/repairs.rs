@@ -140,16 +140,13 @@ async fn send_what_is_missing(
 ) -> Result<(), OutboxError> {
     let (id, now) = (desk.registration.id, desk.now);
     let mut sent = of(db, id, order, &[State::Acknowledged, State::Settled]).await?;
-    if let (ReadBack::Totals { .. }, Some((item, _))) =
-        (desk.destination.capabilities().read_back, sent.first())
-        && !desk.replaces()
-    {
-        sent = missing_of_hour(db, id, item, order.quantity).await?;
-    }
+    let Some((item, intent)) = sent.first() else { return Ok(()) };
     if desk.replaces() {
         // Only the newest total of the hour counts.
-        let Some((item, intent)) = sent.first() else { return Ok(()) };
         return desk.state(db, &intent.lane, Item { quantity: 0, ..item.clone() }).await;
+    }
+    if let ReadBack::Totals { .. } = desk.destination.capabilities().read_back {
+        sent = missing_of_hour(db, id, item, order.quantity).await?;
     }
     for one in sent.iter().filter(|(_, intent)| !intent.is_booked()) {
         take_out(db, id, desk.destination, one, |progress| progress.doubted(now)).await?;
