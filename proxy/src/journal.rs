@@ -238,7 +238,7 @@ impl Journal {
     }
 
     /// The oldest records that the ledger has not acknowledged, at most `limit` of them and of one
-    /// epoch, older epochs first. Reads from the disk, so it is not for a thread that serves calls.
+    /// epoch, that of this process last, older epochs first. Reads from the disk, so it is not for a thread that serves calls.
     pub fn undelivered(&self, limit: usize) -> Result<Option<UsageBatch>, ReadError> {
         self.inner.undelivered(limit)
     }
@@ -254,7 +254,7 @@ impl Journal {
     pub fn acknowledge(&self, epoch: u64, through: u64) -> Result<(), AcknowledgeError> {
         let mut runs = self.inner.runs.lock();
         let appended = self.inner.active.lock().appended();
-        if epoch > self.inner.epoch {
+        if epoch > self.inner.epoch && !runs.0.contains_key(&epoch) {
             return Err(AcknowledgeError::UnknownEpoch(epoch));
         }
         if epoch == self.inner.epoch && through > appended {

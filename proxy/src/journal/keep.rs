@@ -12,7 +12,7 @@ use tracing::info;
 use super::active::UNSYNCED_SEGMENTS_MAX;
 use super::bell::Woken;
 use super::checkpoint::{self, Checkpoint, Marks, Totals};
-use super::directory::{HeldLane, try_hold};
+use super::directory::{HeldLane, lane_numbers, lane_path, try_hold};
 use super::document::Loaded;
 use super::error::{FileError, OpenError, at};
 use super::fold::{LaneTotals, lane_totals};
@@ -21,7 +21,7 @@ use super::mend::in_quarantine;
 use super::record::Salt;
 use super::recover::{Recovered, recover};
 use super::runs::Run;
-use super::scan::read_good_records;
+use super::scan::{read_good_records, segment_files};
 use super::segment::{Open, Sealed, SegmentName};
 use super::{Inner, random};
 
@@ -163,7 +163,7 @@ impl Inner {
             kept = kept.and(self.keep_lane(lane, *index));
         }
         self.keep_trouble.of(kept);
-        let adopted = self.adopt(&mut lanes);
+        let adopted = self.adopt(&mut lanes).and_then(|()| self.take_strays(&mut lanes));
         self.adopt_trouble.of(adopted);
     }
 
@@ -256,6 +256,25 @@ impl Inner {
             info!(lane = %held.dir.display(), epochs = recovered.runs.len(), "the journal of a process that has ended is taken over");
             self.take_lane(lanes, held, recovered);
             self.others.send_replace(lanes.busy.len());
+        }
+        Ok(())
+    }
+
+    /// Takes over the lane of a successor that was killed before it relieved this process. What it counted is
+    /// delivered; counters in this process hear of it after the next start.
+    fn take_strays(&self, lanes: &mut Lanes) -> Result<(), OpenError> {
+        for number in lane_numbers(&self.options.dir)? {
+            let dir = lane_path(&self.options.dir, number);
+            let is_held = lanes.held.iter().any(|lane| lane.held.is_held() && lane.held.dir == dir);
+            let is_busy = lanes.busy.iter().any(|lane| lane.dir == dir);
+            if is_held || is_busy || segment_files(&dir)?.is_empty() {
+                continue;
+            }
+            if let Some(held) = try_hold(&dir)? {
+                let recovered = recover(&*self.disk, &dir, self.node)?;
+                info!(lane = %dir.display(), "the journal of a successor that has ended is taken over");
+                self.take_lane(lanes, held, recovered);
+            }
         }
         Ok(())
     }

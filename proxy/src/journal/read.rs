@@ -70,7 +70,9 @@ impl Inner {
     fn wanted(&self, limit: u64) -> Option<Wanted> {
         let runs = self.runs.lock();
         let active = self.active.lock();
-        runs.0.iter().find_map(|(epoch, run)| {
+        let (own, others): (Vec<_>, Vec<_>) =
+            runs.0.iter().partition(|(epoch, _)| **epoch == self.epoch);
+        others.into_iter().chain(own).find_map(|(epoch, run)| {
             let first = run.acknowledged + 1;
             let end = first.saturating_add(limit);
             let is_wanted =

@@ -131,6 +131,31 @@ fn a_process_that_is_killed_during_an_upgrade_is_taken_over_too() {
 }
 
 #[test]
+fn what_a_successor_has_left_that_was_killed_in_an_upgrade_is_delivered_by_who_goes_on() {
+    let dir = directory();
+    let old = open(dir.path());
+    append(&old, 1..=20);
+    for n in [21, 22] {
+        let new = Journal::open_beside(options(dir.path()), NOW).unwrap();
+        append(&new, [n]);
+        drop(new);
+        eventually(|| (old.stats().undelivered == n).then_some(()));
+    }
+    let taken = numbers(&deliver(&old, 100));
+    assert_eq!(taken, [21, 22].into_iter().chain(1..=20).collect::<Vec<_>>(), "its own last");
+
+    old.confirm();
+    let held = || old.inner.lanes.lock().held.iter().filter(|lane| lane.held.is_held()).count();
+    eventually(|| (held() == 1).then_some(()));
+    let new = Journal::open_beside(options(dir.path()), NOW).unwrap();
+    append(&new, [23]);
+    drop(new);
+
+    eventually(|| (old.stats().undelivered == 1).then_some(()));
+    assert_eq!(numbers(&deliver(&old, 100)), [23], "in a lane that was let go before");
+}
+
+#[test]
 fn an_epoch_is_later_than_all_before_and_than_the_clock() {
     let dir = directory();
     let opened_at = |now: i64| Journal::open(options(dir.path()), Timestamp(now)).unwrap().epoch();
