@@ -34,7 +34,7 @@ pub mod windows;
 use std::sync::Arc;
 
 use tollgate_common::ids::{NodeId, PlanId, RequestId, SubscriptionId};
-use tollgate_common::internal::{RefusalReport, UsageAck, UsageMarks, UsageTotals};
+use tollgate_common::internal::{NodeTotals, RefusalReport, UsageAck, UsageMarks, UsageTotals};
 use tollgate_common::time::Timestamp;
 
 pub use batch::{Delivery, Malformed};
@@ -186,14 +186,17 @@ impl Ledger {
         Ok(mark::of_node(&mut transaction, node).await?)
     }
 
-    /// What each gateway has used of a subscription's quota in a period.
+    /// What each gateway has used of a subscription's quota in a period, and what periods were begun.
     pub async fn node_totals(
         &self,
         subscription: SubscriptionId,
         period_start: Timestamp,
-    ) -> Result<Vec<(NodeId, i64)>, StoreError> {
+        now: Timestamp,
+    ) -> Result<NodeTotals, StoreError> {
         let mut transaction = self.database.read().await?;
-        Ok(node::totals(&mut transaction, subscription, period_start).await?)
+        let totals = node::totals(&mut transaction, subscription, period_start).await?;
+        let begun = UsageReader::new(transaction, subscription).periods_begun(now).await?;
+        Ok(NodeTotals { totals, begun })
     }
 
     pub async fn usage(&self, query: &UsageQuery) -> Result<UsagePage, StoreError> {

@@ -6,7 +6,7 @@
 //! | `POST /internal/v1/usage?missing_from=S` | [`UsageBatch`] | [`UsageAck`]; with `missing_from` or `elsewhere_from`, the gateway says of the records from `S` to before the batch, which may be empty, that they are gone, or went to the ledger of another store |
 //! | `GET /internal/v1/usage-marks?node=` | - | [`UsageMarks`] |
 //! | `GET /internal/v1/usage-totals?node=&epoch=` | - | [`UsageTotals`] |
-//! | `GET /internal/v1/node-totals?subscription=&period_start=` | - | pairs of [`NodeId`] and units: what each gateway has used of a quota, as far as the ledger has it |
+//! | `GET /internal/v1/node-totals?subscription=&period_start=` | - | [`NodeTotals`] |
 //! | `POST /internal/v1/heartbeat` | [`NodeStatus`] | 204 |
 //!
 //! Bodies other than the snapshot are postcard. Errors are problem+json.
@@ -85,6 +85,16 @@ impl Absent {
             Fate::Elsewhere => "elsewhere_from",
         }
     }
+}
+
+/// What the ledger has of a subscription's quota.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeTotals {
+    /// What each gateway has used in the period that was asked about.
+    pub totals: Vec<(NodeId, i64)>,
+    /// Where periods began that may still run and that something was counted in. A gateway of an earlier
+    /// version reads no further than to here.
+    pub begun: Vec<Timestamp>,
 }
 
 /// What the ledger has counted against quotas in periods that have not ended.

@@ -77,7 +77,7 @@ impl Period {
 /// The period that a subscription counts in at `now`, which has counted in those that began at `starts`.
 ///
 /// A calendar that is edited takes over when the running period ends: to begin another at once would
-/// grant the quota twice.
+/// grant the quota twice. Where the same month ends later in the time zone that counts now, it goes on until then.
 pub fn running(
     kind: PeriodKind,
     time_zone: &TimeZone,
@@ -89,7 +89,15 @@ pub fn running(
     let current = of(now);
     let Some(start) = starts.filter(|start| *start <= now).max() else { return current };
     let end = end_of(start, time_zone, started_at);
-    if start != current.start && now < end { Period { start, end } } else { current }
+    if start == current.start {
+        current
+    } else if now < end {
+        Period { start, end }
+    } else if current.began_with(start) {
+        Period { start, end: current.end }
+    } else {
+        current
+    }
 }
 
 /// Where a period ends that began at `start`: by either calendar in the time zone of now, or else in UTC,
@@ -295,7 +303,7 @@ mod tests {
         is(month("Europe/Berlin", &[utc], "2026-11-30T23:30:00Z"), "11-01T00", "12-01T00");
         is(month("UTC", &[berlin], "2026-11-20T00:00:00Z"), "10-31T23", "12-01T14");
         is(month("America/Los_Angeles", &[utc], "2026-11-30T00:00:00Z"), "11-01T00", "12-01T00");
-        is(month("America/Los_Angeles", &[utc], "2026-12-01T04:00:00Z"), "11-01T07", "12-01T08");
+        is(month("America/Los_Angeles", &[utc], "2026-12-01T04:00:00Z"), "11-01T00", "12-01T08");
         is(month("America/Los_Angeles", &[utc], "2026-12-01T14:00:00Z"), "12-01T08", "01-01T08");
         is(anniversary(&[utc], "2026-11-20T00:00:00Z"), "11-01T00", "12-01T00");
         is(anniversary(&[berlin], "2026-11-30T22:00:00Z"), "10-31T23", "12-01T14");

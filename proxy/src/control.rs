@@ -18,9 +18,9 @@ use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::timeout;
 use tollgate_common::ids::{NodeId, SubscriptionId};
 use tollgate_common::internal::{
-    Absent, FEED_HEARTBEAT_MS, HEARTBEAT_PATH, NODE_TOTALS_PATH, NodeStatus, SNAPSHOT_PATH,
-    STORE_HEADER, USAGE_MARKS_PATH, USAGE_PATH, USAGE_TOTALS_PATH, UsageAck, UsageMarks,
-    UsageTotals,
+    Absent, FEED_HEARTBEAT_MS, HEARTBEAT_PATH, NODE_TOTALS_PATH, NodeStatus, NodeTotals,
+    SNAPSHOT_PATH, STORE_HEADER, USAGE_MARKS_PATH, USAGE_PATH, USAGE_TOTALS_PATH, UsageAck,
+    UsageMarks, UsageTotals,
 };
 use tollgate_common::snapshot::Revision;
 use tollgate_common::time::Timestamp;
@@ -192,12 +192,12 @@ impl Control {
         self.ask(self.http.get(url), TOTALS_BYTES_MAX).await
     }
 
-    /// What each gateway has used of a quota in a period, as far as the ledger has it.
+    /// What each gateway has used of a quota in a period, and what periods were begun, as far as the ledger has it.
     pub async fn node_totals(
         &self,
         subscription: SubscriptionId,
         period_start: Timestamp,
-    ) -> Result<Vec<(NodeId, i64)>, ControlError> {
+    ) -> Result<NodeTotals, ControlError> {
         let mut url = self.url(NODE_TOTALS_PATH);
         url.query_pairs_mut()
             .append_pair("subscription", &subscription.to_string())

@@ -113,6 +113,31 @@ async fn a_rate_that_three_gateways_share_admits_its_burst_and_what_time_gives_b
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_calendar_that_is_edited_gives_out_no_second_month_at_any_gateway() {
+    let mut fleet = Fleet::open().await;
+    let offer = fleet.sell(strict(json!({ "monthly_quota": 1_000 }))).await;
+    for _ in 0..100 {
+        assert_eq!(fleet.call(0, &offer).await.0, 200);
+    }
+    fleet.is_at_rest().await;
+
+    let plan = format!("plans/{}", offer.plan);
+    fleet.owner().patch(&plan, json!({ "period": "anniversary" })).await.ok();
+    // These have no calendar but the new one.
+    for gateway in 1..GATEWAYS {
+        fleet.kill_gateway(gateway);
+        fleet.start_gateway(gateway);
+    }
+    fleet.knows(&offer).await;
+    let after = fleet.call_until_refused(&offer, 20).await;
+    fleet.is_at_rest().await;
+    assert_eq!(fleet.redis.tell("FLUSHALL"), "+OK");
+    sleep(MENDED).await;
+
+    assert_eq!(100 + after + fleet.use_up(&offer).await, 1_000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn counters_that_were_emptied_in_mid_month_give_out_no_second_month() {
     let fleet = Fleet::open().await;
     let offer = fleet.sell(strict(json!({ "monthly_quota": 1_000 }))).await;

@@ -8,7 +8,7 @@ use crate::api::page::Params;
 use crate::control::Control;
 use crate::problem::Problem;
 
-/// A gateway builds shared counters again that have lost what they were told.
+/// A gateway builds shared counters again that have lost what they were told, or counts for the first time.
 pub async fn node_totals(
     State(control): State<Arc<Control>>,
     mut params: Params,
@@ -24,6 +24,6 @@ pub async fn node_totals(
     params.finish()?;
     let subscription = subscription.unwrap_or(SubscriptionId::from_bytes([0; 16]));
     let start = Timestamp(period_start.unwrap_or_default());
-    let totals = control.ledger.node_totals(subscription, start).await?;
+    let totals = control.ledger.node_totals(subscription, start, control.now()).await?;
     Ok(postcard::to_allocvec(&totals).expect("totals are plain data"))
 }

@@ -26,6 +26,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tollgate_common::period::Period;
+use tollgate_common::time::Timestamp;
 
 use super::{Limits, QuotaLeft, RateLeft, Verdict};
 use demand::Demand;
@@ -69,6 +70,8 @@ pub enum Step {
 pub struct Lease {
     terms: Terms,
     quota: QuotaLease,
+    /// Of a period that was left before it was over: it may have to go on.
+    aside: Option<Box<QuotaLease>>,
     rate: RateLease,
     demand: Demand,
     waiting: VecDeque<(Ticket, u64)>,
@@ -85,6 +88,8 @@ pub struct Lease {
     is_late: bool,
     /// The ledger is to be asked.
     is_unseeded: bool,
+    /// The subscription counts in that one.
+    other_period: Option<Period>,
     /// The counters count anew until then.
     counting_until_ns: u64,
     /// The ledger is being asked in the place of the counters.
@@ -112,6 +117,7 @@ impl Lease {
         Self {
             terms,
             quota: QuotaLease::default(),
+            aside: None,
             rate: RateLease::default(),
             demand: Demand::default(),
             waiting: VecDeque::new(),
@@ -124,6 +130,7 @@ impl Lease {
             failures: 0,
             is_late: false,
             is_unseeded: false,
+            other_period: None,
             counting_until_ns: 0,
             is_looking: false,
             has_looked: false,
@@ -161,9 +168,20 @@ impl Lease {
         self.quota.past + self.quota.total
     }
 
-    /// Begins a period; `past` is what earlier processes of this node have used in it.
+    /// Begins a period; `past` is what earlier processes of this node have used in it. One that was left, and that
+    /// shares time with the one since, goes on as it was.
     pub fn enter(&mut self, period: Period, past: i64, is_past_whole: bool) {
-        self.quota.enter(period, past, is_past_whole);
+        let back = self.aside.take_if(|aside| aside.period.start == period.start);
+        let entered = match back {
+            Some(mut back) => {
+                back.period = period;
+                *back
+            }
+            None => QuotaLease::new(period, past, is_past_whole),
+        };
+        let left = std::mem::replace(&mut self.quota, entered);
+        self.aside = left.period.intersection(period).map(|_| Box::new(left));
+        self.other_period = None;
         if std::mem::take(&mut self.is_unseeded) {
             // Who has waited in vain has waited for what the ledger says of the period before.
             self.is_late = false;
@@ -172,6 +190,21 @@ impl Lease {
         if let Some(asked) = &mut self.asked {
             asked.quota = None;
         }
+    }
+
+    /// The period ends at another moment.
+    pub fn ends_at(&mut self, end: Timestamp) {
+        self.quota.period.end = end;
+    }
+
+    /// Others, or earlier processes, count in this period: they are asked about it.
+    pub fn confirm_period(&mut self) {
+        self.quota.is_confirmed = true;
+        self.must_ask = true;
+    }
+
+    pub fn is_period_confirmed(&self) -> bool {
+        self.quota.is_confirmed
     }
 
     /// What earlier processes had used besides, as far as it becomes known later.
@@ -190,7 +223,11 @@ impl Lease {
         if is_hard && self.quota.refuses(cost, now_ns) {
             return Step::Decided(Verdict::QuotaExceeded);
         }
-        let lacks_units = is_hard && self.quota.hold < cost;
+        let lacks_units = match is_hard {
+            true => self.quota.hold < cost,
+            // Without a word from the counters it may be another period that is counted in.
+            false => self.terms.quota.is_some() && !self.quota.is_confirmed,
+        };
         let lacks_calls = self.terms.rate.is_some() && self.rate.in_hand(now_ns) == 0;
         if lacks_calls && now_ns < self.rate.refused_until_ns {
             return Step::Decided(Verdict::RateExceeded);
@@ -238,10 +275,11 @@ impl Lease {
     /// Corrects what was drawn in a period: more, or less when negative.
     pub fn correct(&mut self, period: Period, units: i64) {
         // A call belongs to the period of its admission: one that has ended is not touched.
-        if period.start == self.quota.period.start {
-            let is_hard = self.is_hard();
-            self.quota.correct(units, is_hard);
-        }
+        let is_hard = self.is_hard();
+        let known = [Some(&mut self.quota), self.aside.as_deref_mut()].into_iter().flatten();
+        known
+            .filter(|quota| quota.period.start == period.start)
+            .for_each(|quota| quota.correct(units, is_hard));
     }
 
     /// Whether the counters should be asked now, so that no call need wait.
@@ -380,6 +418,11 @@ impl Lease {
                 self.paused_until_ns = now_ns + PAUSE_NS_MAX;
                 return Vec::new();
             }
+            Status::OtherPeriod(period) => {
+                self.other_period = had.is_some().then_some(period);
+                self.must_ask = true;
+                return Vec::new();
+            }
             Status::Unseeded => {
                 self.rate.told(asked.rate.as_ref(), now_ns);
                 self.is_unseeded = true;
@@ -501,6 +544,11 @@ impl Lease {
     /// The counters can be asked again.
     pub fn back(&mut self) {
         self.paused_until_ns = 0;
+    }
+
+    /// The period that others count in, to be entered in the place of the one that was asked about.
+    pub fn take_other_period(&mut self) -> Option<Period> {
+        self.other_period.take()
     }
 
     pub fn is_unseeded(&self) -> bool {

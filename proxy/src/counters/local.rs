@@ -270,7 +270,7 @@ impl LocalCounters {
         }
         let (id, started_at) = (subscriber.id(), subscriber.started_at());
         let mut seeds = self.seeds.lock();
-        let starts = seeds.starts(id);
+        let starts = seeds.starts(id).chain([used.period.start]);
         let period = running(plan.rules.period, time_zone, started_at, now.wall, starts);
         let left = (used.period != Period::default()).then_some((used.period, used.units));
         *used = QuotaUsed { period, units: seeds.enter(id, left, period, now) };

@@ -39,6 +39,9 @@ use crate::snapshot::subscriber::Subscriber;
 pub use self::asking::run;
 pub use self::servers::{Servers, ServersError};
 
+/// A period that the counters have named is not left again so soon, whatever the clock says.
+const STAY_NS: u64 = 1_000_000_000;
+
 /// What shared counting needs to know of its gateway.
 pub struct Options {
     pub process: Process,
@@ -177,18 +180,61 @@ impl Inner {
         desk.lease.set_terms(terms, now.monotonic_ns);
         let Some(time_zone) = &plan.quota_time_zone else { return };
         let known = desk.lease.period();
-        if goes_on(known, now.wall) {
+        if goes_on(known, now.wall) || now.monotonic_ns < desk.stays_until_ns {
             return;
         }
-        let (id, started_at) = (subscriber.id(), subscriber.started_at());
-        let mut past = self.past.lock();
-        let starts = past.starts(id);
-        let period = running(plan.rules.period, time_zone, started_at, now.wall, starts);
-        if period.start != known.start {
-            let left = (known != Period::default()).then(|| (known, desk.lease.quota_used()));
-            // The journal may have lost what the counters still know.
-            desk.lease.enter(period, past.enter(id, left, period, now), false);
+        let (id, started_at, kind) = (subscriber.id(), subscriber.started_at(), plan.rules.period);
+        let period = {
+            let past = self.past.lock();
+            let starts = past.starts(id).chain([known.start]);
+            running(kind, time_zone, started_at, now.wall, starts)
+        };
+        self.enter(desk, id, period, now);
+        if period != Period::of(kind, time_zone, started_at, now.wall) {
+            desk.lease.confirm_period();
         }
+    }
+
+    fn enter(&self, desk: &mut Desk, id: SubscriptionId, period: Period, now: Now) {
+        let known = desk.lease.period();
+        if period.start == known.start {
+            desk.lease.ends_at(period.end);
+            return;
+        }
+        let left = (known != Period::default()).then(|| (known, desk.lease.quota_used()));
+        // The journal may have lost what the counters still know.
+        desk.lease.enter(period, self.past.lock().enter(id, left, period, now), false);
+    }
+
+    /// Others count in another period, by a calendar that was edited since.
+    fn go_on_in(&self, desk: &mut Desk, id: SubscriptionId, period: Period) {
+        let now = self.clock.now();
+        self.enter(desk, id, period, now);
+        desk.lease.confirm_period();
+        // Where it is over by this clock, it is not left again before theirs has gone on a little.
+        desk.stays_until_ns = now.monotonic_ns + STAY_NS;
+    }
+
+    /// The ledger has usage of periods that began then. Where one of them is running, and is not the one that was
+    /// begun here, it goes on here too, and that is true.
+    fn learn_begun(&self, desk: &mut Desk, id: SubscriptionId, begun: &[Timestamp]) -> bool {
+        if desk.lease.is_period_confirmed() {
+            return false;
+        }
+        let Some(subscriber) = self.catalog.subscriber(id) else { return false };
+        let Some(plan) = self.catalog.tables().plan(subscriber.plan()).cloned() else {
+            return false;
+        };
+        let Some(time_zone) = &plan.quota_time_zone else { return false };
+        let (now, started_at) = (self.clock.now().wall, subscriber.started_at());
+        let starts = begun.iter().copied();
+        let period = running(plan.rules.period, time_zone, started_at, now, starts);
+        let is_another = period.start != desk.lease.period().start;
+        let goes_on = is_another && begun.contains(&period.start);
+        if goes_on {
+            self.go_on_in(desk, id, period);
+        }
+        goes_on
     }
 
     /// Puts the next question when it is time for one.

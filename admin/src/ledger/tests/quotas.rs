@@ -3,7 +3,7 @@
 use super::*;
 use crate::store::Part;
 use crate::store::query::query;
-use tollgate_common::internal::QuotaTotal;
+use tollgate_common::internal::{NodeTotals, QuotaTotal};
 
 fn total(number: u8, period_start: &str, units: i64) -> QuotaTotal {
     QuotaTotal { subscription: subscription(number), period_start: at(period_start), units }
@@ -165,9 +165,13 @@ async fn what_counts_is_told_apart_by_node(#[values(Kind::Sqlite, Kind::Postgres
     books.ledger.apply(batch(OTHER_NODE, 1, 1, &[there]), at(NOW)).await.unwrap();
 
     let start = at("2026-11-01T00:00:00Z");
-    let mut totals = books.ledger.node_totals(subscription(1), start).await.unwrap();
+    let of = async |number| {
+        books.ledger.node_totals(subscription(number), start, at(NOW)).await.unwrap()
+    };
+    let mut here_and_there = of(1).await;
 
-    totals.sort_unstable();
-    assert_eq!(totals, [(NODE, 5), (OTHER_NODE, 100)]);
-    assert!(books.ledger.node_totals(subscription(2), start).await.unwrap().is_empty());
+    here_and_there.totals.sort_unstable();
+    assert_eq!(here_and_there.totals, [(NODE, 5), (OTHER_NODE, 100)]);
+    assert_eq!(here_and_there.begun, [start]);
+    assert_eq!(of(2).await, NodeTotals::default());
 }

@@ -22,6 +22,10 @@ impl Lease {
         self.drawn_at_ns = now_ns;
         self.quota.expire(now_ns);
         let nodes = nodes.max(1);
+        if !self.is_hard() && (self.terms.rate.is_none() || self.rate.in_hand(now_ns) > 0) {
+            self.spend(cost);
+            return Verdict::Admitted;
+        }
         match self.terms.outage {
             OutageMode::Strict => return Verdict::Unavailable,
             OutageMode::Share => {

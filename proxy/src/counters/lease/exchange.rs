@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use tollgate_common::ids::NodeId;
+use tollgate_common::period::{Period, START_SPREAD_MS};
 use tollgate_common::snapshot::Revision;
 use tollgate_common::time::Timestamp;
 
@@ -46,8 +47,9 @@ pub struct Ask {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuotaAsk {
-    pub period_start: Timestamp,
-    pub period_end: Timestamp,
+    pub period: Period,
+    /// Others, or earlier processes, count in it too.
+    pub is_confirmed: bool,
     pub unused_until: Timestamp,
     pub limit: Option<u64>,
     pub revision: Revision,
@@ -129,6 +131,8 @@ pub enum Status {
     Counting,
     /// A later process of this node has said that this one has ended.
     Relieved,
+    /// The subscription counts in another period, which a calendar has begun that was edited since.
+    OtherPeriod(Period),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,6 +162,9 @@ pub struct Reply {
     pub is_missed: bool,
 }
 
+/// In an answer that names another period.
+const NUMBERS_MAX: usize = 15;
+
 /// An answer that this version's script does not give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the counters answer with numbers that make no sense")]
@@ -169,6 +176,7 @@ impl Ask {
         list.text(process.node).text(process.epoch).text(self.seq);
         list.text(word.number).text(word.known).text(word.since_ms);
         list.text(ROLL_CALL_MS).text(SKEW_MS).text(ALONE_MS).text(HOLD_FREE_MS);
+        list.text(KEEP_MS).text(START_SPREAD_MS);
         match &self.quota {
             Some(quota) => list.quota(quota, self.nodes),
             None => list.no_quota(),
@@ -206,7 +214,8 @@ impl Arguments {
         let limit = quota.limit.map_or(-1, u64::cast_signed);
         self.text(1).text(limit).text(quota.revision).text(quota.total).text(quota.hold);
         self.text(quota.first).text(quota.need).text(quota.want).text(nodes.max(1));
-        self.text(quota.unused_until.0).text(quota.period_end.plus_ms(KEEP_MS).0);
+        self.text(quota.unused_until.0).text(quota.period.start.0).text(quota.period.end.0);
+        self.text(u8::from(quota.is_confirmed));
         match &quota.meeting {
             Some(meeting) => self.text(meeting.past).text(u8::from(meeting.is_whole)),
             None => self.text("").text(0),
@@ -214,8 +223,8 @@ impl Arguments {
     }
 
     fn no_quota(&mut self) {
-        // Counted, limit, revision, total, hold, first, need, want, nodes, unused, expires.
-        for value in [0, -1, 0, 0, 0, 0, 0, 0, 1, 0, 0] {
+        // Counted, limit, revision, total, hold, first, need, want, nodes, unused, start, end, confirmed.
+        for value in [0, -1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0] {
             self.text(value);
         }
         self.text("").text(0);
@@ -238,7 +247,7 @@ impl Reply {
     pub fn is_kept(&self) -> bool {
         match self.status {
             Status::Done | Status::Unseeded | Status::Counting => true,
-            Status::Stale | Status::Unknown | Status::Relieved => false,
+            Status::Stale | Status::Unknown | Status::Relieved | Status::OtherPeriod(_) => false,
         }
     }
 
@@ -250,6 +259,13 @@ impl Reply {
             Some(3) => Status::Unseeded,
             Some(4) => Status::Counting,
             Some(5) => Status::Relieved,
+            Some(6) => match numbers {
+                [.., start, end] if numbers.len() == NUMBERS_MAX => {
+                    let [start, end] = [*start, *end].map(Timestamp);
+                    Status::OtherPeriod(Period { start, end })
+                }
+                _ => return Err(Senseless),
+            },
             Some(_) | None => return Err(Senseless),
         };
         let unsigned = |index: usize| match numbers.get(index) {

@@ -22,6 +22,8 @@ const EXCESS: u64 = 4;
 #[derive(Clone, Debug, Default)]
 pub struct QuotaLease {
     pub period: Period,
+    /// Others, or earlier processes, count in the period too: it is not only worked out from the plan's calendar.
+    pub is_confirmed: bool,
     /// Units used by this process, whether or not they were granted.
     pub total: i64,
     /// Units granted and not used.
@@ -92,9 +94,8 @@ impl Had {
 }
 
 impl QuotaLease {
-    /// Begins a period. What was held of the one before is of no use any more.
-    pub fn enter(&mut self, period: Period, past: i64, is_past_whole: bool) {
-        *self = Self { period, past, is_past_whole, ..Self::default() };
+    pub fn new(period: Period, past: i64, is_past_whole: bool) -> Self {
+        Self { period, past, is_past_whole, ..Self::default() }
     }
 
     pub fn spend(&mut self, cost: u64) {
@@ -170,9 +171,9 @@ impl QuotaLease {
             is_outdated: false,
         };
         let ask = QuotaAsk {
-            period_start: self.period.start,
-            period_end: self.period.end,
-            unused_until: terms.unused_until.max(self.period.start),
+            period: self.period,
+            is_confirmed: self.is_confirmed,
+            unused_until: terms.unused_until,
             limit: terms.limit,
             revision,
             total: self.total,
@@ -193,7 +194,7 @@ impl QuotaLease {
             return Had::default();
         }
         match reply.status {
-            Status::Stale | Status::Relieved => return Had::default(),
+            Status::Stale | Status::Relieved | Status::OtherPeriod(_) => return Had::default(),
             Status::Unknown => {
                 self.has_met = false;
                 return Had::default();
@@ -212,6 +213,7 @@ impl QuotaLease {
         self.hold += if told.is_outdated { 0 } else { reply.units - paid };
         self.apart = early - paid;
         if reply.status == Status::Done {
+            self.is_confirmed = true;
             (self.used_at_grant, self.apart_since_grant) = (Some(reply.used), self.apart);
             self.informed_at_ns = asked_at_ns;
         }

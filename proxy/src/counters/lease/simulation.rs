@@ -50,6 +50,19 @@ fn what_was_lost_of_the_counters_lets_no_more_pass_than_was_held() {
 }
 
 #[test]
+fn an_edited_calendar_grants_no_quota_anew() {
+    run(seeds(60), |seed| Plan {
+        loses_messages: seed % 2 == 0,
+        crashes: seed % 3 == 0,
+        goes_away: seed % 5 == 0,
+        empties: seed % 4 == 1,
+        puts_back: seed % 4 == 3,
+        edits_calendar: true,
+        ..Plan::default()
+    });
+}
+
+#[test]
 fn what_passed_without_the_counters_is_counted_once_when_they_are_back() {
     run(seeds(60), |seed| Plan {
         loses_messages: true,

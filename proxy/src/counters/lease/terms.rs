@@ -30,7 +30,7 @@ pub struct QuotaTerms {
     pub limit: Option<u64>,
     /// The quota as the plan states it.
     pub stated: u64,
-    /// Nothing of the period can have been used before.
+    /// Nothing can have been used before.
     pub unused_until: Timestamp,
 }
 

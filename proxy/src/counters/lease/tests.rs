@@ -147,6 +147,38 @@ fn what_was_used_before_the_answer_is_paid_from_it() {
 
 /// Counters that were emptied: they add up what they are told and grant nothing yet.
 #[test]
+fn a_period_that_was_left_before_it_was_over_goes_on_as_it_was() {
+    let mut lease = lease(30);
+    let left = lease.period();
+    let edited = Period { start: Timestamp(500_000), end: Timestamp(1_500_000) };
+    lease.correct(left, 7);
+
+    lease.enter(edited, 0, false);
+    lease.correct(edited, 1);
+    lease.correct(left, -2);
+    assert_eq!(lease.quota_used(), 1);
+
+    lease.enter(left, 0, false);
+    assert_eq!(lease.quota_used(), 5);
+    lease.enter(Period { start: left.end, end: Timestamp(2_000_000) }, 0, false);
+    lease.enter(left, 4, false);
+    assert_eq!(lease.quota_used(), 4, "what was over is known from records");
+}
+
+#[test]
+fn a_soft_quota_waits_once_to_hear_which_period_is_running() {
+    let mut lease = lease(30);
+    let quota = Some(QuotaTerms::soft(30, Timestamp(0)));
+    lease.set_terms(Terms { quota, outage: OutageMode::Strict, ..Terms::NONE }, 0);
+
+    assert_eq!(lease.draw(1, 1), Step::Dry);
+    assert_eq!(lease.draw_apart(1, NODES, 1), Verdict::Admitted, "without a word it passes");
+    let ask = ask_for_a_call(&mut lease, 1);
+    lease.answer(ask.seq, &granted(0, 30), 0, 2);
+    assert_eq!(lease.draw(1, 3), Step::Decided(Verdict::Admitted));
+}
+
+#[test]
 fn while_the_counters_count_anew_all_parts_together_are_what_was_left() {
     for used in [None, Some(120)] {
         let limit = 300;

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tollgate_common::ids::NodeId;
+use tollgate_common::internal::NodeTotals;
 use tollgate_common::period::Period;
 
 use super::entry::Entry;
@@ -150,6 +150,11 @@ async fn put(asking: Arc<Asking>, question: Question) {
                     }
                 }
                 Status::Relieved => asking.say_relieved(),
+                Status::OtherPeriod(_) => {
+                    if let Some(period) = desk.lease.take_other_period() {
+                        inner.go_on_in(&mut desk, entry.subscription, period);
+                    }
+                }
                 Status::Stale | Status::Unknown | Status::Unseeded | Status::Counting => {}
             }
         }
@@ -168,13 +173,14 @@ async fn put(asking: Arc<Asking>, question: Question) {
 }
 
 /// The keys of a question: all of one bucket, so all of one slot of a cluster.
-fn keys(entry: &Entry, ask: &Ask) -> [String; 3] {
+fn keys(entry: &Entry, ask: &Ask) -> [String; 4] {
     let (bucket, subscription) = (entry.bucket, entry.subscription);
-    let start = ask.quota.as_ref().map_or(0, |quota| quota.period_start.0);
+    let start = ask.quota.as_ref().map_or(0, |quota| quota.period.start.0);
     [
         roll_key(bucket),
         format!("tollgate:{{{bucket}}}:quota:{subscription}:{start}"),
         format!("tollgate:{{{bucket}}}:rate:{subscription}"),
+        format!("tollgate:{{{bucket}}}:period:{subscription}"),
     ]
 }
 
@@ -190,22 +196,33 @@ async fn free(asking: Arc<Asking>, entry: Arc<Entry>) {
     let now_ns = asking.inner.clock.monotonic_ns();
     let mut desk = entry.desk.lock();
     desk.is_freeing = false;
-    if let Ok(Ok(totals)) = answer {
+    if let Ok(Ok(NodeTotals { totals, .. })) = answer {
         desk.lease.offer(period, totals.into());
         asking.inner.go_on(&entry, &mut desk, now_ns);
     }
 }
 
-/// Asks the ledger once what other gateways have used, while the counters cannot be asked.
+/// Asks the ledger once what other gateways have used, while the counters cannot be asked; and once more where it
+/// says that another period is running.
 async fn look(asking: Arc<Asking>, entry: Arc<Entry>) {
-    let period = entry.desk.lock().lease.period();
-    let own = asking.inner.process.node;
-    let others = match timeout(LOOK_MAX, asking.node_totals(&entry, period)).await {
-        Ok(Ok(totals)) => Some(totals.iter().filter(|(node, _)| *node != own).map(|of| of.1).sum()),
-        Ok(Err(_)) | Err(_) => None,
-    };
-    let now_ns = asking.inner.clock.monotonic_ns();
-    entry.desk.lock().lease.look(period, others, now_ns);
+    let inner = &asking.inner;
+    let own = inner.process.node;
+    loop {
+        let period = entry.desk.lock().lease.period();
+        let answer = timeout(LOOK_MAX, asking.node_totals(&entry, period)).await;
+        let mut desk = entry.desk.lock();
+        let others = match answer {
+            Ok(Ok(NodeTotals { totals, begun })) => {
+                if inner.learn_begun(&mut desk, entry.subscription, &begun) {
+                    continue;
+                }
+                Some(totals.iter().filter(|(node, _)| *node != own).map(|of| of.1).sum())
+            }
+            Ok(Err(_)) | Err(_) => None,
+        };
+        desk.lease.look(period, others, inner.clock.monotonic_ns());
+        return;
+    }
 }
 
 /// Asks the ledger what each gateway has used, until it answers or the period is another one.
@@ -216,9 +233,10 @@ async fn seed(asking: Arc<Asking>, entry: Arc<Entry>) {
         let asked = asking.node_totals(&entry, period).await;
         let now_ns = asking.inner.clock.monotonic_ns();
         match asked {
-            Ok(totals) => {
+            Ok(NodeTotals { totals, begun }) => {
                 let seeds: Seeds = totals.into();
                 let mut desk = entry.desk.lock();
+                asking.inner.learn_begun(&mut desk, entry.subscription, &begun);
                 desk.lease.seed(period, seeds);
                 if !desk.lease.is_unseeded() {
                     desk.is_seeding = false;
@@ -239,11 +257,7 @@ async fn seed(asking: Arc<Asking>, entry: Arc<Entry>) {
 
 impl Asking {
     /// What the ledger has of each gateway, when it is this question's turn.
-    async fn node_totals(
-        &self,
-        entry: &Entry,
-        period: Period,
-    ) -> Result<Vec<(NodeId, i64)>, ControlError> {
+    async fn node_totals(&self, entry: &Entry, period: Period) -> Result<NodeTotals, ControlError> {
         let _turn = self.seedings.acquire().await.expect("it is never closed");
         self.control.node_totals(entry.subscription, period.start).await
     }

@@ -1,7 +1,8 @@
 -- One draw of one gateway: from the rate and the quota of a subscription together, or from neither.
 --
 -- KEYS  1 the bucket's roll: since when it is kept, since when the ledger is asked, who was there when, until
---       when nobody was, and when one spoke last that is silent, 2 the quota of one period, 3 the rate; all of one slot
+--       when nobody was, and when one spoke last that is silent, 2 the quota of one period, 3 the rate, 4 the period
+--       that the subscription counts in; all of one slot
 -- ARGV  in the order in which they are taken below
 --
 -- What a gateway has used it states as a whole, never as a difference, so that a repeat changes
@@ -18,11 +19,14 @@
 --
 -- Everything is read before anything is written, so that a key of a wrong type changes nothing.
 
-local DONE, STALE, UNKNOWN, UNSEEDED, COUNTING, RELIEVED = 0, 1, 2, 3, 4, 5
+local DONE, STALE, UNKNOWN, UNSEEDED, COUNTING, RELIEVED, OTHER_PERIOD = 0, 1, 2, 3, 4, 5, 6
 
 -- How often it is looked whether gateways are silent; and where the ledger has no more of them, after what part of
 -- their silence.
 local LOOK_MS, LOOK_PART = 2000, 8
+
+-- How long after the quota the period is forgotten: a subscription that calls each month is known.
+local PERIOD_KEPT_MS = 40 * 86400000
 
 local taken = 0
 local function text()
@@ -42,10 +46,12 @@ local word, word_known, since_known = number(), number(), number()
 -- How long after its making a roll still waits for gateways to speak; how far clocks may differ; after how long
 -- without a count of them nobody was there; after what silence of a process what it held is free again.
 local roll_ms, skew_ms, alone_ms, silent_ms = number(), number(), number(), number()
+-- How long a quota is kept after its period; how far apart the same day begins in all time zones.
+local keep_ms, spread_ms = number(), number()
 local counts, limit, revision = text() == '1', number(), number()
 local total, hold = number(), number()
 local first, need, want, nodes = number(), number(), number(), number()
-local unused_until_ms, expires_ms = number(), number()
+local unused_until_ms, start_ms, end_ms, is_confirmed = number(), number(), number(), text() == '1'
 -- Stated by a process that comes here for the first time, as far as it knows.
 local past, past_is_whole = number(), text() == '1'
 local interval_ns, window_ns = number(), number()
@@ -81,13 +87,29 @@ if is_put_back then
   -- To before a word that it had acknowledged: what others have said since is lost as well.
   since_ms = nil
 end
-local quota, rate = {}, {}
+local quota, rate, running = {}, {}, {}
 if counts then
+  running = redis.call('HMGET', KEYS[4], 'start', 'end')
   quota = redis.call('HMGET', KEYS[2], 'used', 'held', 'seeded', 'revision', 'limit', 'at', own,
     'n:' .. node, 'a:' .. node, 'l:' .. node, 'looked')
 end
 if interval_ns > 0 then
   rate = redis.call('HMGET', KEYS[3], 'debt', 'at', own, 'window', 'ahead', own_owed)
+end
+
+-- Of two periods by the calendars before and after an edit, the one that is counted in goes on until it ends. One that
+-- is yet to begin, or is over, is by a clock that is wrong.
+local function runs(from_ms, until_ms)
+  return from_ms <= now_ms + skew_ms and now_ms < until_ms
+end
+local running_ms, running_end_ms = tonumber(running[1]), tonumber(running[2])
+if running_ms and math.abs(running_ms - start_ms) <= spread_ms then
+  -- The same month, in another time zone: it is over where it ends last.
+  running_end_ms = math.max(running_end_ms, end_ms)
+end
+if running_ms and running_ms ~= start_ms and running_ms < end_ms and start_ms < running_end_ms
+    and runs(running_ms, running_end_ms) then
+  return {OTHER_PERIOD, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, running_ms, running_end_ms}
 end
 
 local was_total, was_hold, was_seq = 0, 0, 0
@@ -121,7 +143,10 @@ elseif since_known == 0 and not roll[2] and now_ms - counted_ms >= alone_ms then
   asked_ms = now_ms
 end
 -- Whatever was used, was used since then: then what is missing was never there. A moment that is still to
--- come is by a clock that is wrong.
+-- come is by a clock that is wrong. Of a subscription that is not known here, another period may be running.
+if running_ms or (tonumber(quota[3]) or 0) > 0 then
+  unused_until_ms = math.max(unused_until_ms, start_ms)
+end
 local is_whole = unused_until_ms >= asked_ms + skew_ms and unused_until_ms <= now_ms + skew_ms
 local is_young = not is_whole and now_ms >= since_ms and now_ms - since_ms < roll_ms
 
@@ -388,7 +413,12 @@ if counts then
     redis.call('HSET', KEYS[2], unpack(set, i, math.min(i + 999, #set)))
   end
   if past or not quota[1] then
-    redis.call('PEXPIREAT', KEYS[2], whole(expires_ms))
+    redis.call('PEXPIREAT', KEYS[2], whole(end_ms + keep_ms))
+  end
+  local is_noted = running_ms == start_ms and tonumber(running[2]) >= end_ms
+  if not is_noted and runs(start_ms, end_ms) and (status == DONE or is_confirmed) then
+    redis.call('HSET', KEYS[4], 'start', whole(start_ms), 'end', whole(end_ms))
+    redis.call('PEXPIREAT', KEYS[4], whole(end_ms + keep_ms + PERIOD_KEPT_MS))
   end
 end
 if interval_ns > 0 then

@@ -27,6 +27,8 @@ pub(super) struct Desk {
     curious: Vec<oneshot::Sender<()>>,
     /// It is among the active ones.
     pub is_watched: bool,
+    /// The period is that of the counters, and is not left before.
+    pub stays_until_ns: u64,
     /// The ledger is being asked.
     pub is_seeding: bool,
     /// It is being asked for what silent gateways hold or use.
@@ -49,6 +51,7 @@ impl Entry {
             tickets: 0,
             curious: Vec::new(),
             is_watched: false,
+            stays_until_ns: 0,
             is_seeding: false,
             is_freeing: false,
         };

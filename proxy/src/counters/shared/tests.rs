@@ -42,7 +42,7 @@ struct Counting {
     clock: SystemClock,
     cancel: CancellationToken,
     task: JoinHandle<()>,
-    _admin: TestAdmin,
+    admin: TestAdmin,
 }
 
 /// Generous, so that a busy machine is not taken for an outage.
@@ -102,7 +102,7 @@ impl Counting {
         let cancel = CancellationToken::new();
         let asking = run(counters.clone(), questions, servers, admin.control(), cancel.clone());
         let task = tokio::spawn(asking);
-        Self { counters, catalog, clock, cancel, task, _admin: admin }
+        Self { counters, catalog, clock, cancel, task, admin }
     }
 
     async fn draw(&self, number: u8) -> Verdict {

@@ -1,7 +1,7 @@
 //! One history: gateways, their calls and disks, the network, the ledger and the counters.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use tollgate_common::catalog::OutageMode;
@@ -31,6 +31,9 @@ const BEAT_NS: u64 = 400 * MS;
 const START_MS: i64 = 1_793_000_000_000;
 const DAY_MS: i64 = 86_400_000;
 
+/// Where the period began that is running then, where none turns.
+const FIRST_START_MS: i64 = START_MS - 10 * DAY_MS;
+
 /// Calls come for so long; then all is healed, and left alone until it is at rest.
 const CALLS_NS: u64 = 12_000 * MS;
 const REST_NS: u64 = 8_000 * MS;
@@ -46,6 +49,7 @@ pub struct Plan {
     pub puts_back: bool,
     pub clock_jumps: bool,
     pub turns_period: bool,
+    pub edits_calendar: bool,
 }
 
 impl Default for Plan {
@@ -60,6 +64,7 @@ impl Default for Plan {
             puts_back: false,
             clock_jumps: false,
             turns_period: false,
+            edits_calendar: false,
         }
     }
 }
@@ -72,12 +77,13 @@ enum Event {
     Arrives { node: usize, life: u64, question: u64 },
     Answered { node: usize, life: u64, question: u64, numbers: Vec<i64>, at_ns: u64 },
     Unanswered { node: usize, life: u64, seq: u64 },
-    Seeded { node: usize, life: u64, seeds: Vec<(usize, i64)> },
+    Seeded { node: usize, life: u64, seeds: Vec<(usize, i64)>, begun: BTreeSet<i64> },
     Sweep { node: usize },
     Beat { node: usize },
     BeatHeard { node: usize, life: u64, beat: u64, numbers: Vec<i64> },
     Deliver { node: usize },
     Start { node: usize },
+    Edit,
     Fault,
     Heal,
     Snapshot,
@@ -87,6 +93,8 @@ struct Node {
     life: u64,
     is_up: bool,
     lease: Lease,
+    /// The period that it was told of is not left before.
+    stays_until_ns: u64,
     roll: Roll,
     nodes: u64,
     questions: HashMap<u64, (Ask, Word)>,
@@ -114,6 +122,9 @@ pub struct World {
     terms: Terms,
     limit: u64,
     period_ms: i64,
+    /// Where the period begins by the calendar that was edited, and where the one before ends.
+    edited_start_ms: Option<i64>,
+    first_end_ms: i64,
     clock_off_us: i64,
     is_away: bool,
     is_healed: bool,
@@ -148,6 +159,11 @@ impl World {
             revision: 7,
         };
         let period_ms = if plan.turns_period { 4_000 } else { 30 * DAY_MS };
+        let ends_early = plan.edits_calendar && chance.happens(500);
+        let first_end_ms = match ends_early {
+            true => START_MS + chance.within(6_000, 10_000) as i64,
+            false => FIRST_START_MS + period_ms,
+        };
         let server = Server::new();
         server.set_clock(START_MS * 1_000);
         // The counters have been there for long.
@@ -156,6 +172,7 @@ impl World {
             life: 1,
             is_up: true,
             lease: Lease::new(terms, 0),
+            stays_until_ns: 0,
             roll: Roll::default(),
             nodes: 1,
             questions: HashMap::new(),
@@ -185,6 +202,8 @@ impl World {
             terms,
             limit,
             period_ms,
+            edited_start_ms: None,
+            first_end_ms,
             clock_off_us: 0,
             is_away: false,
             is_healed: false,
@@ -206,6 +225,10 @@ impl World {
             self.at(phase, Event::Sweep { node });
             self.at(phase, Event::Beat { node });
             self.at(phase, Event::Deliver { node });
+        }
+        if self.plan.edits_calendar {
+            let at_ns = self.chance.within(300, 6_000) * MS;
+            self.at(at_ns, Event::Edit);
         }
         self.at(0, Event::Fault);
         self.at(0, Event::Snapshot);
@@ -262,7 +285,7 @@ impl World {
                     self.go_on(node);
                 }
             }
-            Event::Seeded { node, life, seeds } => self.seed(node, life, &seeds),
+            Event::Seeded { node, life, seeds, begun } => self.seed(node, life, &seeds, &begun),
             Event::Sweep { node } => {
                 self.after(SWEEP_NS, Event::Sweep { node });
                 let now_ns = self.clock(node);
@@ -283,6 +306,11 @@ impl World {
                 }
             }
             Event::Start { node } => self.start(node),
+            Event::Edit => {
+                // The new calendar has begun its period later, or earlier.
+                let days = [5, 15][self.chance.within(0, 2) as usize];
+                self.edited_start_ms = Some(START_MS - days * DAY_MS);
+            }
             Event::Fault => self.fault(),
             Event::Heal => {
                 self.is_healed = true;
@@ -321,14 +349,23 @@ impl World {
     }
 
     fn period(&self, node: usize) -> Period {
-        let wall_ms = START_MS + (self.now_ns / MS) as i64 + self.nodes[node].skew_ms;
-        let number = (wall_ms - START_MS).div_euclid(self.period_ms);
+        let number = (self.wall(node).0 - START_MS).div_euclid(self.period_ms);
         let start = if self.period_ms > DAY_MS {
-            START_MS - DAY_MS
+            self.edited_start_ms.unwrap_or(FIRST_START_MS)
         } else {
             START_MS + number.max(0) * self.period_ms
         };
-        Period { start: Timestamp(start), end: Timestamp(start + self.period_ms) }
+        self.period_from(start)
+    }
+
+    fn period_from(&self, start: i64) -> Period {
+        let is_first = start == FIRST_START_MS && self.plan.edits_calendar;
+        let end = if is_first { self.first_end_ms } else { start + self.period_ms };
+        Period { start: Timestamp(start), end: Timestamp(end) }
+    }
+
+    fn wall(&self, node: usize) -> Timestamp {
+        Timestamp(START_MS + (self.now_ns / MS) as i64 + self.nodes[node].skew_ms)
     }
 
     fn lives(&self, node: usize, life: u64) -> bool {
@@ -336,12 +373,39 @@ impl World {
     }
 
     fn enter(&mut self, node: usize) {
-        let period = self.period(node);
-        let one = &mut self.nodes[node];
-        if period.start > one.lease.period().start {
-            let past = one.journal.get(&period.start.0).copied().unwrap_or(0);
-            one.lease.enter(period, past, false);
+        let current = self.period(node);
+        let one = &self.nodes[node];
+        if !self.plan.edits_calendar {
+            if current.start > one.lease.period().start {
+                self.enter_period(node, current);
+            }
+            return;
         }
+        let (wall, known) = (self.wall(node), one.lease.period());
+        if known.contains(wall) || self.clock(node) < one.stays_until_ns {
+            return;
+        }
+        let begun = one.journal.keys().map(|start| self.period_from(*start));
+        let period = begun.filter(|period| period.contains(wall)).last().unwrap_or(current);
+        self.enter_period(node, period);
+        if period != current {
+            self.nodes[node].lease.confirm_period();
+        }
+    }
+
+    fn go_on_in(&mut self, node: usize, period: Period) {
+        self.enter_period(node, period);
+        let stays_until_ns = self.clock(node) + 1_000 * MS;
+        let one = &mut self.nodes[node];
+        one.lease.confirm_period();
+        one.stays_until_ns = stays_until_ns;
+    }
+
+    fn enter_period(&mut self, node: usize, period: Period) {
+        let one = &mut self.nodes[node];
+        let of = |map: &BTreeMap<i64, i64>| map.get(&period.start.0).copied().unwrap_or(0);
+        let past = of(&one.journal) + of(&one.in_flight);
+        one.lease.enter(period, past, false);
     }
 
     fn call(&mut self, node: usize, cost: u64) {
@@ -419,8 +483,20 @@ impl World {
         self.check_quota(period);
     }
 
+    /// Before and after the calendar is edited it is one quota, until the period ends that was counted in.
+    fn counts_in(&self, start: i64, period: i64) -> bool {
+        // By the clock of the first that has it end.
+        let goes_on = START_MS + ((self.now_ns / MS) as i64) < self.first_end_ms - 40;
+        start == period || (self.plan.edits_calendar && goes_on)
+    }
+
     fn used(&self, period: i64) -> i64 {
-        let of = |map: &BTreeMap<i64, i64>| map.get(&period).copied().unwrap_or(0);
+        let of = |map: &BTreeMap<i64, i64>| {
+            map.iter()
+                .filter(|(start, _)| self.counts_in(**start, period))
+                .map(|of| of.1)
+                .sum::<i64>()
+        };
         self.nodes.iter().map(|node| of(&node.journal) + of(&node.in_flight)).sum()
     }
 
@@ -428,7 +504,8 @@ impl World {
         if self.plan.outage != OutageMode::Strict {
             return;
         }
-        let over = self.over.get(&period).copied().unwrap_or(0) + self.lost_bound;
+        let over = self.over.iter().filter(|(start, _)| self.counts_in(**start, period));
+        let over = over.map(|of| of.1).sum::<i64>() + self.lost_bound;
         let used = self.used(period);
         assert!(
             used <= self.limit as i64 + over,
@@ -463,8 +540,8 @@ impl World {
         }
     }
 
-    fn keys(start: i64) -> [String; 3] {
-        ["roll".to_owned(), format!("quota:{start}"), "rate".to_owned()]
+    fn keys(start: i64) -> [String; 4] {
+        ["roll".to_owned(), format!("quota:{start}"), "rate".to_owned(), "period".to_owned()]
     }
 
     fn process(&self, node: usize, life: u64) -> Process {
@@ -512,7 +589,7 @@ impl World {
             return;
         }
         let process = self.process(node, life);
-        let start = ask.quota.as_ref().unwrap().period_start.0;
+        let start = ask.quota.as_ref().unwrap().period.start.0;
         let numbers =
             self.server.run(Script::Draw, &Self::keys(start), &ask.arguments(&process, word));
         if self.is_lost() {
@@ -539,6 +616,9 @@ impl World {
         for (Ticket(ticket), verdict) in decided {
             let cost = self.nodes[node].tickets.remove(&ticket).unwrap();
             self.decide(node, cost, verdict, at_ns);
+        }
+        if let Some(period) = self.nodes[node].lease.take_other_period() {
+            self.go_on_in(node, period);
         }
         if self.nodes[node].lease.is_unseeded() {
             self.ask_ledger(node, life);
@@ -568,15 +648,26 @@ impl World {
         let seeds =
             seeds.map(|(node, one)| (node, one.delivered.get(&start).copied().unwrap_or(0)));
         let seeds = seeds.collect();
+        let begun = self.nodes.iter().flat_map(|one| one.delivered.keys().copied()).collect();
         let wait_ns = self.chance.within(1, 60) * MS;
-        self.after(wait_ns, Event::Seeded { node, life, seeds });
+        self.after(wait_ns, Event::Seeded { node, life, seeds, begun });
     }
 
-    fn seed(&mut self, node: usize, life: u64, seeds: &[(usize, i64)]) {
+    fn seed(&mut self, node: usize, life: u64, seeds: &[(usize, i64)], begun: &BTreeSet<i64>) {
         if self.lives(node, life) {
+            let one = &self.nodes[node];
+            let asked = one.lease.period();
+            let begun = begun.iter().map(|start| self.period_from(*start));
+            let running = begun.filter(|period| period.contains(self.wall(node))).last();
+            if let Some(period) = running.filter(|period| period.start != asked.start)
+                && self.plan.edits_calendar
+                && !one.lease.is_period_confirmed()
+            {
+                self.go_on_in(node, period);
+            }
             let seeds = seeds.iter().map(|(node, units)| (node_id(*node), *units)).collect();
             let one = &mut self.nodes[node];
-            one.lease.seed(one.lease.period(), seeds);
+            one.lease.seed(asked, seeds);
             if one.lease.is_unseeded() {
                 self.ask_ledger(node, life);
             }
@@ -635,6 +726,7 @@ impl World {
         one.is_up = true;
         one.life += 1;
         one.lease = Lease::new(self.terms, 0);
+        one.stays_until_ns = 0;
         one.roll = Roll::default();
         self.enter(node);
         // What was held before the crash goes back, called or not.
@@ -679,13 +771,18 @@ impl World {
 
     /// At rest the counters have exactly what the journals have, and nothing is held.
     fn check_rest(&mut self) {
-        let start = self.nodes.iter().map(|node| node.lease.period().start.0).max().unwrap();
-        let key = format!("quota:{start}");
-        let journals: i64 =
-            self.nodes.iter().map(|node| node.journal.get(&start).copied().unwrap_or(0)).sum();
-        let used = self.server.field(&key, "used").unwrap_or(0);
-        let held = self.server.field(&key, "held").unwrap_or(0);
-        assert_eq!((used, held), (journals, 0), "at rest: {:#?}", self.server.keep());
+        let periods = self.nodes.iter().map(|node| node.lease.period());
+        let is_over = |period: &Period| self.plan.edits_calendar && period.end <= self.wall(0);
+        let starts = periods.filter(|period| !is_over(period)).map(|of| of.start.0);
+        let last = starts.clone().max().unwrap();
+        for start in starts.filter(|start| self.counts_in(*start, last)).collect::<BTreeSet<_>>() {
+            let key = format!("quota:{start}");
+            let journals: i64 =
+                self.nodes.iter().map(|node| node.journal.get(&start).copied().unwrap_or(0)).sum();
+            let used = self.server.field(&key, "used").unwrap_or(0);
+            let held = self.server.field(&key, "held").unwrap_or(0);
+            assert_eq!((used, held), (journals, 0), "at rest: {:#?}", self.server.keep());
+        }
     }
 
     /// What is left can be used to the last unit, on any node.
@@ -695,6 +792,10 @@ impl World {
         let node = 1;
         let start = self.period(node).start.0;
         let left = self.limit as i64 - self.used(start);
+        // What was lost may have begun a second period.
+        let begun = self.nodes.iter().flat_map(|node| node.journal.iter());
+        let begun: BTreeSet<i64> = begun.filter(|(_, units)| **units > 0).map(|of| *of.0).collect();
+        let is_parted = self.plan.edits_calendar && self.lost_bound > 0 && begun.len() > 1;
         let mut end_ns = self.now_ns;
         for node in 0..NODES {
             self.nodes[node].lease.set_terms(self.terms, self.now_ns);
@@ -716,7 +817,7 @@ impl World {
                 break;
             }
         }
-        if self.period(node).start.0 == start {
+        if self.period(node).start.0 == start && !is_parted {
             assert_eq!((self.admitted - admitted) as i64, left.max(0), "the rest of the quota");
         }
     }

@@ -16,10 +16,15 @@ use crate::counters::lease::simulation::server::{Script as Simulated, Server};
 const UNUSED_UNTIL: Timestamp = Timestamp(1_100_000_000_000);
 const END: Timestamp = Timestamp(4_000_000_000_000);
 
+fn keys(ask: &Ask) -> [String; 4] {
+    let start = ask.quota.as_ref().map_or(0, |quota| quota.period.start.0);
+    ["roll", &format!("quota:{start}"), "rate", "period"].map(str::to_owned)
+}
+
 fn ask(seq: u64, total: i64, hold: u64, need: u64) -> Ask {
     let quota = QuotaAsk {
-        period_start: UNUSED_UNTIL,
-        period_end: END,
+        period: Period { start: UNUSED_UNTIL, end: END },
+        is_confirmed: false,
         unused_until: UNUSED_UNTIL,
         limit: Some(QUOTA),
         revision: 1,
@@ -41,8 +46,8 @@ fn meeting(mut ask: Ask, past: i64, alive: &[u64]) -> Ask {
 }
 
 fn run_simulated(server: &Server, process: &Process, ask: &Ask) -> Reply {
-    let keys = ["roll", "quota", "rate"].map(str::to_owned);
-    let numbers = server.run(Simulated::Draw, &keys, &ask.arguments(process, Word::default()));
+    let arguments = ask.arguments(process, Word::default());
+    let numbers = server.run(Simulated::Draw, &keys(ask), &arguments);
     Reply::read(&numbers).unwrap()
 }
 
@@ -157,13 +162,17 @@ const AN_HOURLY_RATE: RateAsk = RateAsk {
 /// When the roll of [`simulated`] was begun, and its time.
 const SINCE_MS: i64 = 1_000_000_000_000;
 const NOW_US: i64 = 1_793_000_000_000_000;
+const NOW: Timestamp = Timestamp(NOW_US / 1_000);
+const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// A question about a quota of a limit that was used before the roll was begun, by a process of a node.
 fn put(server: &Server, node: u8, word: Word, limit: u64, mut ask: Ask) -> Reply {
     let quota = ask.quota.as_mut().unwrap();
     (quota.unused_until, quota.limit) = (Timestamp(0), Some(limit));
-    let keys = ["roll", "quota", "rate"].map(str::to_owned);
-    let numbers = server.run(Simulated::Draw, &keys, &ask.arguments(&process(node), word));
+    quota.period.start = Timestamp(0);
+    let arguments = ask.arguments(&process(node), word);
+    let numbers = server.run(Simulated::Draw, &keys(&ask), &arguments);
     Reply::read(&numbers).unwrap()
 }
 
@@ -354,6 +363,98 @@ fn what_is_too_little_for_a_call_is_left_to_others() {
     assert_eq!((cheap.units, cheap.left), (1, 2));
 }
 
+fn of_period(mut ask: Ask, start: Timestamp, end: Timestamp) -> Ask {
+    ask.quota.as_mut().unwrap().period = Period { start, end };
+    ask
+}
+
+#[test]
+fn an_edited_calendar_counts_when_the_period_that_is_counted_in_has_ended() {
+    let server = simulated();
+    let [start, later, end] = [-20, -5, 10].map(|days| NOW.plus_ms(days * DAY_MS));
+    let before = |ask| of_period(ask, start, end);
+    let edited = |ask| of_period(ask, later, END);
+    let knows = before(meeting(ask(1, 490, 0, 0), 0, &[]));
+    assert_eq!(run_simulated(&server, &process(1), &knows).status, Status::Done);
+
+    let first = run_simulated(&server, &process(2), &edited(meeting(ask(1, 0, 0, 20), 0, &[])));
+    let again = run_simulated(&server, &process(2), &before(meeting(ask(2, 0, 0, 20), 0, &[])));
+    server.set_clock(end.0 * 1_000);
+    let after = run_simulated(&server, &process(2), &edited(meeting(ask(3, 0, 0, 20), 0, &[])));
+
+    assert_eq!(first.status, Status::OtherPeriod(Period { start, end }));
+    assert_eq!((again.status, again.units, again.used), (Status::Done, 10, 500));
+    assert_eq!((after.status, after.units, after.used), (Status::Done, 20, 20));
+}
+
+#[test]
+fn a_period_that_a_clock_has_begun_too_early_is_not_the_running_one() {
+    let server = simulated();
+    let [start, soon, end] = [-5, 1, 10].map(|days| NOW.plus_ms(days * DAY_MS));
+    let ahead = of_period(meeting(ask(1, 10, 0, 5), 0, &[]), soon, END);
+    assert_eq!(run_simulated(&server, &process(1), &ahead).status, Status::Done);
+
+    let right = of_period(meeting(ask(1, 0, 0, 20), 0, &[]), start, end);
+
+    assert_eq!(run_simulated(&server, &process(2), &right).status, Status::Done);
+}
+
+#[test]
+fn a_month_that_ends_later_in_its_new_time_zone_goes_on() {
+    let server = simulated();
+    let [start, ended] = [-30 * DAY_MS, -HOUR_MS].map(|ms| NOW.plus_ms(ms));
+    let [later, end] = [start.plus_ms(8 * HOUR_MS), NOW.plus_ms(7 * HOUR_MS)];
+    server.set("period", "start", start.0);
+    server.set("period", "end", ended.0);
+
+    let first = meeting(ask(1, 0, 0, 1), 0, &[]);
+    let first = run_simulated(&server, &process(1), &of_period(first, later, end));
+    let again = meeting(ask(2, 0, 0, 1), 0, &[]);
+    let again = run_simulated(&server, &process(1), &of_period(again, start, end));
+
+    assert_eq!(first.status, Status::OtherPeriod(Period { start, end }));
+    assert_eq!((again.status, server.field("period", "end")), (Status::Done, Some(end.0)));
+}
+
+#[test]
+fn whoever_counts_apart_does_not_say_which_period_is_running() {
+    let server = simulated();
+    let [start, later] = [-20, -5].map(|days| NOW.plus_ms(days * DAY_MS));
+    let period = Period { start, end: NOW.plus_ms(10 * DAY_MS) };
+    let lost = |node, ask: Ask, start, is_confirmed| {
+        let mut ask = of_period(ask, start, period.end);
+        let quota = ask.quota.as_mut().unwrap();
+        (quota.unused_until, quota.is_confirmed) = (Timestamp(0), is_confirmed);
+        run_simulated(&server, &process(node), &ask).status
+    };
+
+    let apart = lost(1, meeting(ask(1, 3, 0, 1), 0, &[]), later, false);
+    let knows = lost(2, meeting(ask(1, 400, 0, 1), 0, &[]), start, true);
+    let again = lost(1, ask(2, 3, 0, 1), later, false);
+
+    assert_eq!(
+        [apart, knows, again],
+        [Status::Unseeded, Status::Unseeded, Status::OtherPeriod(period)]
+    );
+}
+
+#[test]
+fn of_a_subscription_that_is_not_known_the_ledger_says_what_periods_were_begun() {
+    let server = simulated();
+    let fresh = |seq, ask: Ask| {
+        let mut ask = of_period(ask, NOW.plus_ms(-DAY_MS), END);
+        ask.quota.as_mut().unwrap().unused_until = Timestamp(0);
+        run_simulated(&server, &process(seq), &ask).status
+    };
+
+    let first = fresh(1, meeting(ask(1, 0, 0, 1), 0, &[]));
+    let other = fresh(2, meeting(ask(1, 0, 0, 1), 0, &[]));
+    let seeded = fresh(1, with_seeds(ask(2, 0, 0, 1), &[]));
+
+    assert_eq!([first, other, seeded], [Status::Unseeded, Status::Unseeded, Status::Done]);
+    assert_eq!(fresh(3, meeting(ask(1, 0, 0, 1), 0, &[])), Status::Done, "it is known by now");
+}
+
 #[derive(Clone, Debug)]
 struct Step {
     node: u8,
@@ -367,6 +468,7 @@ struct Step {
     past: Option<i64>,
     seeds: Option<Vec<(u8, i64)>>,
     calls: Option<(u64, u64, bool)>,
+    is_edited: bool,
 }
 
 prop_compose! {
@@ -377,9 +479,11 @@ prop_compose! {
         seeds in proptest::option::weighted(
             0.2, proptest::collection::vec((1_u8..6, 0_i64..60), 0..4)),
         calls in proptest::option::of((0_u64..20, 0_u64..40, any::<bool>())),
+        is_edited in proptest::bool::weighted(0.1),
     ) -> Step {
         Step {
             node, seq, total, hold, need, want: need + more, limit, revision, past, seeds, calls,
+            is_edited,
         }
     }
 }
@@ -391,6 +495,9 @@ impl Step {
             ask = meeting(ask, past, &[]);
         }
         let quota = ask.quota.as_mut().unwrap();
+        if self.is_edited {
+            quota.period.start = quota.period.start.plus_ms(DAY_MS);
+        }
         (quota.want, quota.limit, quota.revision) = (self.want, self.limit, self.revision);
         let seeds = self.seeds.as_ref();
         quota.seeds = seeds
@@ -424,10 +531,10 @@ fn a_real_server_says_what_the_simulated_one_says() {
 fn compare(server: &RedisServer, steps: &[Step]) -> Result<(), TestCaseError> {
     let mut connection = connect(server);
     let () = redis::cmd("FLUSHALL").query(&mut connection).unwrap();
-    let keys = ["roll", "quota", "rate"].map(|key| format!("tollgate:{{0}}:{key}"));
+    let key = |name: &str| format!("tollgate:{{0}}:{name}");
     let time: (i64, i64) = redis::cmd("TIME").query(&mut connection).unwrap();
     let mut roll = redis::cmd("HSET");
-    roll.arg(&keys[0]).arg("since").arg(SINCE_MS);
+    roll.arg(key("roll")).arg("since").arg(SINCE_MS);
     roll.arg("counted").arg(format!("1 {}", time.0 * 1_000));
     let () = roll.query(&mut connection).unwrap();
     let draw = redis::Script::new(include_str!("../draw.lua"));
@@ -436,8 +543,8 @@ fn compare(server: &RedisServer, steps: &[Step]) -> Result<(), TestCaseError> {
     for step in steps {
         let (ask, process) = (step.ask(), process(step.node));
         let mut invocation = draw.prepare_invoke();
-        for key in &keys {
-            invocation.key(key);
+        for name in keys(&ask) {
+            invocation.key(key(&name));
         }
         for argument in ask.arguments(&process, roll.next_word()) {
             invocation.arg(argument);
