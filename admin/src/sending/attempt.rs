@@ -3,6 +3,7 @@
 //! What an attempt may do is stored before the socket is opened, what came of it after. Between the
 //! two nothing is known, and that is what the store says.
 
+use std::iter::repeat;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -158,23 +159,24 @@ impl Sender {
         Ok(wish)
     }
 
-    /// Asks item by item.
+    /// Asks item by item. Where time does not suffice for all of them, those whose answer came have their
+    /// own story from here on, and the rest is asked for in the next turn.
     async fn find(&self, post: &Post<'_>, intent: Intent) -> Result<Wish, OutboxError> {
-        let asked = post.destination.find(&intent.frozen.items, &*self.wire);
+        let mut findings = Vec::with_capacity(intent.frozen.items.len());
+        let asked = post.destination.find(&intent.frozen.items, &*self.wire, &mut findings);
         let answer = timeout(ANSWER_MAX, asked).await;
         let (now, jitter) = (self.now(), self.jitter());
-        let findings = match answer.unwrap_or_else(|_| Err("no answer came".to_owned())) {
-            Ok(findings) => findings,
-            Err(reason) => {
-                let progress = intent.progress.unread(reason, now, jitter);
-                return self.save(post, &intent, &progress).await;
-            }
-        };
+        let answer = answer.unwrap_or_else(|_| Err("no answer came".to_owned()));
+        if let (Err(reason), true) = (answer, findings.is_empty()) {
+            let progress = intent.progress.unread(reason, now, jitter);
+            return self.save(post, &intent, &progress).await;
+        }
         let mut db = outbox::write(&self.database, post.fence).await?;
         let findings = sure(&mut db, post, &intent, findings, now).await?;
         let intent = book(&mut db, post, intent, &findings, now).await?;
-        let ends = findings.iter().map(|finding| intent.progress.found(finding, now, jitter));
-        let groups = grouped(&intent.frozen.items, ends);
+        let found = findings.iter().map(|finding| intent.progress.found(finding, now, jitter));
+        let unread = repeat(intent.progress.clone());
+        let groups = grouped(&intent.frozen.items, found.chain(unread));
         divide(&mut db, post, &intent, groups).await?;
         db.commit().await?;
         Ok(Wish::GoOn)

@@ -81,6 +81,28 @@ async fn a_loss_is_seen_also_where_a_clock_was_ahead(#[case] system: fn(u64) -> 
     World::new(Kind::Sqlite, 1, system(1)).await.run_with_a_loss_dated_ahead().await;
 }
 
+#[rstest]
+#[case::openmeter_v1(systems::openmeter_v1, 4)]
+#[case::openmeter_v3(systems::openmeter_v3, 4)]
+#[case::lago(systems::lago, 6)]
+#[tokio::test]
+async fn a_full_request_is_looked_up_also_where_answers_are_slow(
+    #[case] system: fn(u64) -> System,
+    // One that takes full requests, recognises no repeat where that can be, and loses nothing.
+    #[case] seed: u64,
+    #[values(false, true)] is_answer_lost: bool,
+) {
+    let world = World::new(Kind::Sqlite, seed, system(seed)).await;
+    world.run_with_slow_answers(is_answer_lost).await;
+}
+
+#[tokio::test]
+async fn a_turn_is_over_soon_also_where_no_question_is_answered() {
+    // With a request for each item.
+    let world = World::new(Kind::Sqlite, 1, systems::lago(1)).await;
+    world.run_without_answers().await;
+}
+
 #[tokio::test]
 async fn what_is_in_doubt_of_a_meter_without_sums_waits_for_a_decision() {
     for seed in 0..SEEDS {

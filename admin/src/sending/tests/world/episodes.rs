@@ -230,6 +230,40 @@ impl World {
         assert!(!self.missing().await.is_empty());
     }
 
+    /// A full request is looked up, after an answer or without one, where not all questions for its items are
+    /// answered in time.
+    pub async fn run_with_slow_answers(mut self, is_answer_lost: bool) {
+        self.registration.window = Window::Minute;
+        self.air.heal();
+        self.use_minutes(self.hour_before(), 0..20).await;
+        self.air.pass(2 * HOUR_MS);
+        if is_answer_lost {
+            self.air.lose_next_answer();
+        }
+        self.air.slows_down(7);
+        self.finish().await;
+        assert_eq!(named(self.air.bill()), self.expected().await);
+        let mut db = self.database.read().await.unwrap();
+        let backlog = backlog(&mut db, self.registration.id).await.unwrap();
+        let is_settled = |standing: &Standing| standing.state == State::Settled;
+        assert!(backlog.standings.iter().all(is_settled), "{backlog:?}");
+    }
+
+    /// Many requests are to be looked up, and no question is answered.
+    pub async fn run_without_answers(mut self) {
+        self.registration.window = Window::Minute;
+        self.air.heal();
+        self.use_minutes(self.hour_before(), 0..20).await;
+        self.air.pass(2 * HOUR_MS);
+        self.turns(42).await;
+        self.air.pass(HOUR_MS);
+        self.air.slows_down(0);
+        let begun_ms = self.air.now_ms();
+        self.turn().await;
+        let took_ms = self.air.now_ms() - begun_ms;
+        assert!((1..5 * 60_000).contains(&took_ms), "{took_ms} ms");
+    }
+
     /// Nothing is heard of the destination for longer than it recognises repeats.
     pub async fn run_with_doubt_for_days(mut self) {
         self.air.heal();
