@@ -50,6 +50,10 @@ impl Sender {
             None => progress,
         };
         let intent = Intent { progress, ..intent };
+        let can = match intent.progress.doubt_since {
+            Some(first) => can.of(first, set_up_at(post)),
+            None => can,
+        };
         match intent.progress.step(&can, now) {
             Step::Rest => Ok(Wish::GoOn),
             Step::Wait(until) => {
@@ -331,7 +335,7 @@ async fn missed(
 }
 
 /// Since when what is decided is sent, and looked up, by the settings of now. Of what was decided by other ones
-/// a meter says nothing.
+/// a meter says nothing, nor is a repeat known to be recognised.
 fn set_up_at(post: &Post<'_>) -> Timestamp {
     let registration = post.registration;
     match registration.updated_at == registration.created_at {
@@ -349,10 +353,10 @@ async fn sure(
     findings: Vec<Finding>,
     now: Timestamp,
 ) -> Result<Vec<Finding>, OutboxError> {
-    let can = post.destination.capabilities();
     let Progress { state, attempted_at: Some(attempted_at), .. } = intent.progress else {
         return Ok(findings);
     };
+    let can = post.destination.capabilities().of(attempted_at, set_up_at(post));
     let counts_again = state == State::Acknowledged && !can.dedupe.covers(attempted_at, now);
     if !counts_again || !findings.contains(&Finding::Absent) {
         return Ok(findings);

@@ -42,6 +42,25 @@ async fn ids_of_other_meters_do_not_make_an_end_of_doubt() {
 }
 
 #[tokio::test]
+async fn what_is_in_doubt_since_before_repeats_were_recognised_is_not_repeated() {
+    let dedupes = systems::openmeter_v1_dedupes();
+    for seed in 0..SEEDS {
+        let world = World::new(Kind::Sqlite, seed, systems::openmeter_v1(4)).await;
+        world.run_set_up_anew_in_doubt(&dedupes).await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_before_repeats_were_recognised_is_not_repeated_as_it_is_not_shown_yet()
+{
+    let dedupes = systems::openmeter_v1_dedupes();
+    for seed in 0..SEEDS {
+        let world = World::new(Kind::Sqlite, seed, systems::openmeter_v1_behind()).await;
+        world.run_set_up_anew(&dedupes).await;
+    }
+}
+
+#[tokio::test]
 async fn an_hour_is_not_stated_again_for_ever() {
     let system = systems::stripe_v1_hourly_by_mistake(1);
     World::new(Kind::Sqlite, 1, system).await.run_at_a_meter_that_adds().await;

@@ -62,8 +62,7 @@ impl World {
         assert_eq!(named(self.air.bill()), self.expected().await);
     }
 
-    /// The destination gets the ids of other meters while something is in doubt for longer than it recognises
-    /// repeats.
+    /// The destination gets other settings while something is in doubt for longer than a day.
     pub async fn run_set_up_anew_in_doubt(mut self, other: &System) {
         self.air.heal();
         self.use_minutes(self.hour_before(), 0..1).await;
