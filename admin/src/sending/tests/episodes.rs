@@ -52,7 +52,7 @@ async fn what_is_in_doubt_since_before_repeats_were_recognised_is_not_repeated()
 
 #[tokio::test]
 async fn what_was_acknowledged_before_repeats_were_recognised_is_not_repeated_as_it_is_not_shown_yet()
-{
+ {
     let dedupes = systems::openmeter_v1_dedupes();
     for seed in 0..SEEDS {
         let world = World::new(Kind::Sqlite, seed, systems::openmeter_v1_behind()).await;
@@ -89,6 +89,22 @@ async fn what_is_missing_and_accepted_stays_missing(#[case] system: fn(u64) -> S
     // Where nothing else is lost.
     for seed in [1, 5, 7] {
         World::new(Kind::Sqlite, seed, system(seed)).await.run_with_an_accepted_loss().await;
+    }
+}
+
+#[rstest]
+#[case::openmeter_v1(systems::openmeter_v1)]
+#[case::stripe_v1(systems::stripe_v1)]
+#[case::stripe_v2_sums(systems::stripe_v2_sums)]
+#[tokio::test]
+async fn of_two_repairs_of_one_difference_one_is_carried_out(
+    #[case] system: fn(u64) -> System,
+    #[values([Repair::Resend, Repair::Compensate], [Repair::Compensate, Repair::Resend])]
+    repairs: [Repair; 2],
+) {
+    // Where nothing else is lost.
+    for seed in [1, 5, 7] {
+        World::new(Kind::Sqlite, seed, system(seed)).await.run_with_two_repairs(repairs).await;
     }
 }
 

@@ -161,29 +161,54 @@ impl World {
         assert!(self.air.has_struck());
         let lacking = named(self.air.bill());
         self.air.pass(2 * HOUR_MS);
+        self.decide_on_what_is_missing(&[Repair::Accept]).await;
+        self.finish().await;
+        assert_eq!(named(self.air.bill()), lacking);
+        assert!(self.missing().await.is_empty());
+    }
+
+    /// Something of an hour is acknowledged and lost, and that is decided on twice before the first decision is
+    /// carried out.
+    pub async fn run_with_two_repairs(mut self, repairs: [Repair; 2]) {
+        self.registration.window = Window::Minute;
+        self.air.heal();
+        let hour = self.hour_before();
+        self.use_minutes(hour, 0..1).await;
+        self.settle().await;
+        self.use_minutes(hour, 1..2).await;
+        self.air.pass(2 * HOUR_MS);
+        self.air.lose_next();
+        self.turns(12).await;
+        assert!(self.air.has_struck());
+        self.air.pass(2 * HOUR_MS);
+        self.decide_on_what_is_missing(&repairs).await;
+        self.finish().await;
+        assert_eq!(named(self.air.bill()), self.expected().await);
+    }
+
+    async fn decide_on_what_is_missing(&self, repairs: &[Repair]) {
         let (id, now) = (self.registration.id, Timestamp(self.air.now_ms()));
         let found = self.missing().await;
         assert!(!found.is_empty());
         let mut db = self.database.write(Part::Sending).await.unwrap();
         for Found { difference, .. } in found {
-            let order = RepairOrder {
-                subscription: difference.slot.subscription,
-                plan: difference.slot.plan,
-                meter: difference.slot.meter,
-                window_start: difference.slot.start.start(),
-                cause: difference.cause,
-                repair: Repair::Accept,
-                quantity: difference.quantity,
-                acknowledged: difference.acknowledged,
-                note: None,
-                ordered_at: now,
-            };
-            sql::repair::insert(&mut db, id, &order).await.unwrap();
+            for repair in repairs {
+                let order = RepairOrder {
+                    subscription: difference.slot.subscription,
+                    plan: difference.slot.plan,
+                    meter: difference.slot.meter,
+                    window_start: difference.slot.start.start(),
+                    cause: difference.cause,
+                    repair: *repair,
+                    quantity: difference.quantity,
+                    acknowledged: difference.acknowledged,
+                    note: None,
+                    ordered_at: now,
+                };
+                sql::repair::insert(&mut db, id, &order).await.unwrap();
+            }
         }
         db.commit().await.unwrap();
-        self.finish().await;
-        assert_eq!(named(self.air.bill()), lacking);
-        assert!(self.missing().await.is_empty());
     }
 
     /// What the destination does not show when it is asked, and nobody accepted.
