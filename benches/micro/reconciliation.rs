@@ -200,8 +200,14 @@ impl Destination for Prompt {
         Answer::All(Outcome::Accepted)
     }
 
-    async fn find(&self, items: &[Item], _wire: &dyn Wire) -> Result<Vec<Finding>, String> {
-        Ok(vec![Finding::Present; items.len()])
+    async fn find(
+        &self,
+        items: &[Item],
+        _wire: &dyn Wire,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(), String> {
+        findings.extend(items.iter().map(|_| Finding::Present));
+        Ok(())
     }
 }
 

@@ -61,12 +61,12 @@ impl Asked<'_> {
         let items: Vec<Item> = windows.concat().into_iter().map(|one| one.item).collect();
         let mut findings = Vec::with_capacity(items.len());
         for some in items.chunks(ITEMS_AT_ONCE) {
-            let answer = timeout(ANSWER_MAX, self.destination.find(some, self.wire)).await;
-            match answer.unwrap_or_else(|_| Err("no answer came in time".to_owned())) {
-                Ok(found) => findings.extend(found),
-                Err(reason) => {
-                    findings.extend(some.iter().map(|_| Finding::Unclear(reason.clone())));
-                }
+            let come_to = findings.len() + some.len();
+            let asked = self.destination.find(some, self.wire, &mut findings);
+            let answer = timeout(ANSWER_MAX, asked).await;
+            let answer = answer.unwrap_or_else(|_| Err("no answer came in time".to_owned()));
+            if let Err(reason) = answer {
+                findings.resize(come_to, Finding::Unclear(reason));
             }
         }
         let mut found = items.iter().zip(findings);

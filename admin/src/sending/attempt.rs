@@ -3,6 +3,7 @@
 //! What an attempt may do is stored before the socket is opened, what came of it after. Between the
 //! two nothing is known, and that is what the store says.
 
+use std::iter::repeat;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -49,6 +50,10 @@ impl Sender {
             None => progress,
         };
         let intent = Intent { progress, ..intent };
+        let can = match intent.progress.doubt_since {
+            Some(first) => can.of(first, set_up_at(post)),
+            None => can,
+        };
         match intent.progress.step(&can, now) {
             Step::Rest => Ok(Wish::GoOn),
             Step::Wait(until) => {
@@ -158,23 +163,24 @@ impl Sender {
         Ok(wish)
     }
 
-    /// Asks item by item.
+    /// Asks item by item. Where time does not suffice for all of them, those whose answer came have their
+    /// own story from here on, and the rest is asked for in the next turn.
     async fn find(&self, post: &Post<'_>, intent: Intent) -> Result<Wish, OutboxError> {
-        let asked = post.destination.find(&intent.frozen.items, &*self.wire);
+        let mut findings = Vec::with_capacity(intent.frozen.items.len());
+        let asked = post.destination.find(&intent.frozen.items, &*self.wire, &mut findings);
         let answer = timeout(ANSWER_MAX, asked).await;
         let (now, jitter) = (self.now(), self.jitter());
-        let findings = match answer.unwrap_or_else(|_| Err("no answer came".to_owned())) {
-            Ok(findings) => findings,
-            Err(reason) => {
-                let progress = intent.progress.unread(reason, now, jitter);
-                return self.save(post, &intent, &progress).await;
-            }
-        };
+        let answer = answer.unwrap_or_else(|_| Err("no answer came".to_owned()));
+        if let (Err(reason), true) = (answer, findings.is_empty()) {
+            let progress = intent.progress.unread(reason, now, jitter);
+            return self.save(post, &intent, &progress).await;
+        }
         let mut db = outbox::write(&self.database, post.fence).await?;
         let findings = sure(&mut db, post, &intent, findings, now).await?;
         let intent = book(&mut db, post, intent, &findings, now).await?;
-        let ends = findings.iter().map(|finding| intent.progress.found(finding, now, jitter));
-        let groups = grouped(&intent.frozen.items, ends);
+        let found = findings.iter().map(|finding| intent.progress.found(finding, now, jitter));
+        let unread = repeat(intent.progress.clone());
+        let groups = grouped(&intent.frozen.items, found.chain(unread));
         divide(&mut db, post, &intent, groups).await?;
         db.commit().await?;
         Ok(Wish::GoOn)
@@ -329,7 +335,7 @@ async fn missed(
 }
 
 /// Since when what is decided is sent, and looked up, by the settings of now. Of what was decided by other ones
-/// a meter says nothing.
+/// a meter says nothing, nor is a repeat known to be recognised.
 fn set_up_at(post: &Post<'_>) -> Timestamp {
     let registration = post.registration;
     match registration.updated_at == registration.created_at {
@@ -347,10 +353,10 @@ async fn sure(
     findings: Vec<Finding>,
     now: Timestamp,
 ) -> Result<Vec<Finding>, OutboxError> {
-    let can = post.destination.capabilities();
     let Progress { state, attempted_at: Some(attempted_at), .. } = intent.progress else {
         return Ok(findings);
     };
+    let can = post.destination.capabilities().of(attempted_at, set_up_at(post));
     let counts_again = state == State::Acknowledged && !can.dedupe.covers(attempted_at, now);
     if !counts_again || !findings.contains(&Finding::Absent) {
         return Ok(findings);

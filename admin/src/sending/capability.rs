@@ -105,6 +105,19 @@ impl Dedupe {
     }
 }
 
+impl Capabilities {
+    /// What holds of what was sent at a moment, where the destination is set up as it is since another one. For
+    /// how long single events are recognised is a setting there, and was another one before, or none.
+    pub fn of(self, sent_at: Timestamp, set_up_at: Timestamp) -> Self {
+        match (self.dedupe, self.read_back) {
+            (Dedupe::Within { .. }, ReadBack::Items { .. }) if sent_at <= set_up_at => {
+                Self { dedupe: Dedupe::Never, ..self }
+            }
+            _ => self,
+        }
+    }
+}
+
 impl ReadBack {
     /// How long after the last attempt an answer tells the truth about it; None when there is none.
     pub const fn settled_after_ms(self) -> Option<i64> {

@@ -72,10 +72,16 @@ pub trait Destination: Send + Sync {
         Ok(())
     }
 
-    /// Whether items are there, in their order. Only asked of those that declare `Items`.
-    async fn find(&self, items: &[Item], wire: &dyn Wire) -> Result<Vec<Finding>, String> {
-        let _ = wire;
-        Ok(vec![Finding::Unclear("it shows no items".to_owned()); items.len()])
+    /// Whether items are there, in their order: each is put into `findings` as soon as it is known, and stays
+    /// true where the rest is not learned. Only asked of those that declare `Items`.
+    async fn find(
+        &self,
+        items: &[Item],
+        wire: &dyn Wire,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(), String> {
+        let _ = (items, wire, findings);
+        Err("it shows no items".to_owned())
     }
 
     /// Whether there is a total of an item's meter. Only asked of those that declare `Totals`.

@@ -1,11 +1,14 @@
 //! Sends what is due, one destination at a time and each in its own pace, on the one control plane
 //! that holds the lease.
 
+use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use parking_lot::Mutex;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tollgate_common::time::{Clock, Timestamp};
 
@@ -28,6 +31,9 @@ const DECISIONS_PER_TURN: usize = 20;
 
 /// Intents that are looked at in a turn.
 const INTENTS_PER_TURN: i64 = 200;
+
+/// For how long looks at what was acknowledged are begun in a turn: what is to be sent waits until they are over.
+const LOOKS_MAX: Duration = Duration::from_secs(30);
 
 pub struct Sender {
     pub(super) database: Database,
@@ -99,12 +105,12 @@ impl Sender {
             }
         }
         let open = self.open(post).await?;
-        let wish = self.steps(post, open).await?;
+        let wish = self.steps(post, open, pending()).await?;
         if wish != Wish::GoOn {
             return Ok(Turn { wish, next_at: None });
         }
         let acknowledged = self.acknowledged(post).await?;
-        self.steps(post, acknowledged).await?;
+        self.steps(post, acknowledged, sleep(LOOKS_MAX)).await?;
         Ok(Turn { wish, next_at: self.next_at(post).await? })
     }
 
@@ -156,15 +162,16 @@ impl Sender {
         intents::acknowledged(&mut db, id, now, INTENTS_PER_TURN).await
     }
 
-    /// Several at once; of those that are open never two of a lane.
+    /// Several at once; of those that are open never two of a lane. None is begun once there is `enough`.
     async fn steps(
         &self,
         post: &Post<'_>,
         intents: Vec<intents::Intent>,
+        enough: impl Future<Output = ()>,
     ) -> Result<Wish, OutboxError> {
         let at_once = post.destination.capabilities().requests_at_once_max.max(1);
         let steps = intents.into_iter().map(|intent| self.step(post, intent));
-        let begun = stream::iter(steps).take_until(post.stop.cancelled());
+        let begun = stream::iter(steps).take_until(post.stop.run_until_cancelled(enough));
         let mut steps = pin!(begun.buffer_unordered(at_once));
         let mut wish = Wish::GoOn;
         while let Some(step) = steps.next().await {

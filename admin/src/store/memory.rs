@@ -27,6 +27,7 @@ use super::catalog::{
 };
 use crate::access::Token;
 use crate::audit::chain::ChainHash;
+use crate::reconcile::figures::Slot;
 use crate::reconcile::order::RepairOrder;
 use crate::sending::order::Order;
 use crate::sending::registration::Registration;
@@ -369,6 +370,17 @@ impl CatalogRead for View {
 
     async fn repairs(&mut self, destination: DestinationId) -> Result<Vec<RepairOrder>> {
         Ok(self.state.repairs.get(&destination).cloned().unwrap_or_default())
+    }
+
+    /// Nobody carries anything out here.
+    async fn is_decided_on(
+        &mut self,
+        destination: DestinationId,
+        slot: Slot,
+        _: Timestamp,
+    ) -> Result<bool> {
+        let repairs = self.state.repairs.get(&destination);
+        Ok(repairs.is_some_and(|repairs| repairs.iter().any(|order| order.slot() == slot)))
     }
 
     async fn audit(&mut self, page: Page<AuditPlace>) -> Result<Vec<AuditLink>> {

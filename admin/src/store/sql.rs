@@ -36,6 +36,7 @@ use super::catalog::{
 };
 use super::{Database, Part, StoreError, Transaction};
 use crate::access::Token;
+use crate::reconcile::figures::Slot;
 use crate::reconcile::order::RepairOrder;
 use crate::sending::order::Order;
 use crate::sending::registration::Registration;
@@ -257,6 +258,15 @@ impl CatalogRead for View {
 
     async fn repairs(&mut self, destination: DestinationId) -> Result<Vec<RepairOrder>> {
         repair::list(&mut self.0, destination).await
+    }
+
+    async fn is_decided_on(
+        &mut self,
+        destination: DestinationId,
+        slot: Slot,
+        since: Timestamp,
+    ) -> Result<bool> {
+        repair::is_decided_on(&mut self.0, destination, slot, since).await
     }
 
     async fn audit(&mut self, page: Page<AuditPlace>) -> Result<Vec<AuditLink>> {

@@ -37,6 +37,7 @@ use crate::audit::AuditRecord;
 use crate::audit::chain::ChainHash;
 use crate::ledger::window::Window;
 use crate::reconcile::cause::{Cause, Repair};
+use crate::reconcile::figures::Slot;
 use crate::reconcile::order::RepairOrder;
 use crate::sending::kind::Kind as Destination;
 use crate::sending::order::{Decision, Order};
@@ -980,6 +981,10 @@ async fn a_destination_takes_its_secret_and_orders_along_and_leaves_its_name(
     assert_eq!(catalog.orders(id).await.unwrap(), [order(Some(7)), order(None)]);
     let repairs = catalog.repairs(id).await.unwrap();
     assert_eq!(repairs, [Repair::Accept, Repair::Resend].map(repair));
+    let slot = repair(Repair::Accept).slot();
+    let other = Slot { meter: Meter::Calls, ..slot };
+    assert!(catalog.is_decided_on(id, slot, Timestamp(5)).await.unwrap());
+    assert!(!catalog.is_decided_on(id, other, Timestamp(5)).await.unwrap());
     catalog.delete_destination(id, Timestamp(5)).await.unwrap();
     assert_eq!(catalog.destination(id).await.unwrap(), None);
     assert_eq!(catalog.destination_named("d1").await.unwrap(), None);

@@ -175,6 +175,19 @@ async fn what_was_acknowledged_and_lost_is_found_and_billed_once(
 }
 
 #[tokio::test]
+async fn a_second_repair_of_a_window_is_refused_while_the_first_is_still_to_be_carried_out() {
+    let is_losing = Arc::new(AtomicBool::new(true));
+    let (admin, _billing, destination) = acknowledged(&is_losing).await;
+    let open = differences(&admin, &destination, "ask=true").await;
+    let repairs = format!("{}/reconciliation/repairs", path(&destination));
+    admin.post(&repairs, act(&open[0], "resend")).await.expect(200);
+
+    let second = admin.post(&repairs, act(&open[0], "compensate")).await;
+
+    second.expect_problem(409, "difference-changed");
+}
+
+#[tokio::test]
 async fn what_is_billed_twice_is_found_and_nothing_is_offered_that_cannot_be_done() {
     let (admin, billing, destination) = acknowledged(&Arc::default()).await;
     let event = admin.get(&format!("{}/deliveries", path(&destination))).await.expect(200);

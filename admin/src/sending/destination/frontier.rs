@@ -196,20 +196,27 @@ impl Destination for Frontier {
         };
         match Complaint::of(&response) {
             Some(Complaint::Applied) => Answer::All(Outcome::Accepted),
-            Some(Complaint::Insufficient) => match self.find(&frozen.items, wire).await {
-                Ok(found) if found.iter().all(|finding| *finding == Finding::Present) => {
-                    Answer::All(Outcome::Accepted)
+            Some(Complaint::Insufficient) => {
+                let mut findings = Vec::new();
+                let asked = self.find(&frozen.items, wire, &mut findings).await;
+                let is_there = findings.iter().all(|finding| *finding == Finding::Present);
+                match asked.is_ok() && is_there {
+                    true => Answer::All(Outcome::Accepted),
+                    // They may buy credits.
+                    false => Answer::All(refused(&response)),
                 }
-                // They may buy credits.
-                _ => Answer::All(refused(&response)),
-            },
+            }
             Some(Complaint::Provider) => Answer::All(refused(&response)),
             None => Answer::All(http::outcome(&response)),
         }
     }
 
-    async fn find(&self, items: &[Item], wire: &dyn Wire) -> Result<Vec<Finding>, String> {
-        let mut findings = Vec::with_capacity(items.len());
+    async fn find(
+        &self,
+        items: &[Item],
+        wire: &dyn Wire,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(), String> {
         for item in items {
             let question = self.question(item);
             let response = wire.exchange(question).await.map_err(|error| error.to_string())?;
@@ -218,7 +225,7 @@ impl Destination for Frontier {
             }
             findings.push(found(item, &response.json()?)?);
         }
-        Ok(findings)
+        Ok(())
     }
 }
 

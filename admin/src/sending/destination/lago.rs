@@ -146,8 +146,12 @@ impl Destination for Lago {
         http::send(request, wire, |response| own(response, count, is_batch)).await
     }
 
-    async fn find(&self, items: &[Item], wire: &dyn Wire) -> Result<Vec<Finding>, String> {
-        let mut findings = Vec::with_capacity(items.len());
+    async fn find(
+        &self,
+        items: &[Item],
+        wire: &dyn Wire,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(), String> {
         for item in items {
             let url = format!("{}/api/v1/events/{}", self.url, item.id.simple());
             let request = Request { method: "GET", url, headers: self.headers(), body: vec![] };
@@ -158,7 +162,7 @@ impl Destination for Lago {
                 _ => return Err(http::reason(&response)),
             });
         }
-        Ok(findings)
+        Ok(())
     }
 }
 

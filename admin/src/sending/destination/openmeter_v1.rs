@@ -111,9 +111,13 @@ impl Destination for OpenMeterV1 {
         self.0.send("/api/v1/events", frozen, wire).await
     }
 
-    async fn find(&self, items: &[Item], wire: &dyn Wire) -> Result<Vec<Finding>, String> {
+    async fn find(
+        &self,
+        items: &[Item],
+        wire: &dyn Wire,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(), String> {
         let mut pages: BTreeMap<(&str, Timestamp), Shown> = BTreeMap::new();
-        let mut findings = Vec::with_capacity(items.len());
         for item in items {
             let key = (item.customer.as_str(), item.at);
             let shown = match pages.entry(key) {
@@ -124,6 +128,6 @@ impl Destination for OpenMeterV1 {
             };
             findings.push(finding(item, shown));
         }
-        Ok(findings)
+        Ok(())
     }
 }

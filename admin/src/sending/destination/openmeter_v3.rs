@@ -54,8 +54,12 @@ impl Destination for OpenMeterV3 {
         self.0.send("/openmeter/events", frozen, wire).await
     }
 
-    async fn find(&self, items: &[Item], wire: &dyn Wire) -> Result<Vec<Finding>, String> {
-        let mut findings = Vec::with_capacity(items.len());
+    async fn find(
+        &self,
+        items: &[Item],
+        wire: &dyn Wire,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(), String> {
         for item in items {
             let query = url::form_urlencoded::Serializer::new(String::new())
                 .append_pair("filter[id][eq]", &item.id.simple().to_string())
@@ -69,7 +73,7 @@ impl Destination for OpenMeterV3 {
             }
             findings.push(finding(item, &response.json()?)?);
         }
-        Ok(findings)
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use crate::ledger::window::{Day, Minute};
 use crate::sending::capability::{CLOCK_SKEW_MS_MAX, FORGOTTEN};
 use crate::sending::item::{Item, Place};
 use crate::store::column::Columns;
-use crate::store::query::{Row, query, query_as};
+use crate::store::query::{Query, Row, query, query_as};
 use crate::store::{StoreError, Transaction};
 
 const TABLE: &str = "sending_item";
@@ -35,6 +35,19 @@ pub struct Hour {
     pub attempted_at: Option<Timestamp>,
     /// The latest moment that something was booked on.
     pub booked_at: Option<Timestamp>,
+}
+
+impl<'q, T> Query<'q, T> {
+    /// The values of the next five parameters: destination, customer, meter, and from when until when, of the
+    /// total that an item is part of.
+    pub(super) fn bind_hour(self, destination: DestinationId, item: &'q Item) -> Self {
+        let from = item.hour() * 3_600_000;
+        self.bind(destination.as_bytes().to_vec())
+            .bind(&item.customer)
+            .bind(item.place.meter.label())
+            .bind(from)
+            .bind(from + 3_600_000)
+    }
 }
 
 pub async fn insert(
@@ -172,7 +185,6 @@ pub async fn hour(
     destination: DestinationId,
     item: &Item,
 ) -> Result<Hour, StoreError> {
-    let from = item.hour() * 3_600_000;
     let (decided, acknowledged, attempted_at, booked_at): HourRow = query_as(
         "SELECT CAST(COALESCE(SUM(CASE WHEN n.state = 'voided' THEN 0
                  ELSE i.quantity END), 0) AS BIGINT),
@@ -183,11 +195,7 @@ pub async fn hour(
          WHERE i.destination = $1 AND i.customer = $2 AND i.meter = $3
              AND i.booked_at >= $4 AND i.booked_at < $5",
     )
-    .bind(destination.as_bytes().as_slice())
-    .bind(&item.customer)
-    .bind(item.place.meter.label())
-    .bind(from)
-    .bind(from + 3_600_000)
+    .bind_hour(destination, item)
     .fetch_one(db)
     .await?;
     Ok(Hour {
@@ -230,7 +238,6 @@ pub async fn restated(
     destination: DestinationId,
     item: &Item,
 ) -> Result<i64, StoreError> {
-    let from = item.hour() * 3_600_000;
     let (count,): (i64,) = query_as(
         "SELECT COUNT(*) FROM sending_item
          WHERE destination = $1 AND customer = $2 AND meter = $3
@@ -239,11 +246,7 @@ pub async fn restated(
                  WHERE destination = $1 AND customer = $2 AND meter = $3
                      AND booked_at >= $4 AND booked_at < $5 AND quantity <> 0)",
     )
-    .bind(destination.as_bytes().as_slice())
-    .bind(&item.customer)
-    .bind(item.place.meter.label())
-    .bind(from)
-    .bind(from + 3_600_000)
+    .bind_hour(destination, item)
     .fetch_one(db)
     .await?;
     Ok(count)
@@ -279,17 +282,12 @@ pub async fn put_hour_right(
     item: &Item,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let from = item.hour() * 3_600_000;
     query(
         "UPDATE sending_intent SET attempted_at = $6 WHERE attempted_at > $7 AND id IN (
              SELECT intent FROM sending_item WHERE destination = $1 AND customer = $2
                  AND meter = $3 AND booked_at >= $4 AND booked_at < $5)",
     )
-    .bind(destination.as_bytes().as_slice())
-    .bind(&item.customer)
-    .bind(item.place.meter.label())
-    .bind(from)
-    .bind(from + 3_600_000)
+    .bind_hour(destination, item)
     .bind(now.0)
     .bind(now.plus_ms(CLOCK_SKEW_MS_MAX).0)
     .execute(db)

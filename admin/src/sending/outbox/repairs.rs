@@ -145,6 +145,10 @@ async fn send_what_is_missing(
         // Only the newest total of the hour counts.
         return desk.state(db, &intent.lane, Item { quantity: 0, ..item.clone() }).await;
     }
+    if quantity(&sent) != order.acknowledged {
+        // Something has happened to the window since: what it lacks may be on its way.
+        return Ok(());
+    }
     if let ReadBack::Totals { .. } = desk.destination.capabilities().read_back {
         sent = missing_of_hour(db, id, item, order.quantity).await?;
     }
@@ -165,16 +169,18 @@ async fn missing_of_hour(
     let items = slots::items_of_hour(db, id, item).await?;
     let mut sent = with_intents(db, id, items, &[State::Acknowledged, State::Settled]).await?;
     sent.retain(|(_, intent)| !intent.is_booked());
-    let comes_to =
-        |sent: &[(Item, Intent)]| sent.iter().map(|(item, _)| item.quantity).sum::<i64>();
-    if missing == comes_to(&sent) {
+    if missing == quantity(&sent) {
         return Ok(sent);
     }
     sent.retain(|(_, intent)| intent.progress.state == State::Acknowledged);
     if let Some(one) = sent.iter().position(|(item, _)| item.quantity == missing) {
         return Ok(vec![sent.swap_remove(one)]);
     }
-    Ok(if missing == comes_to(&sent) { sent } else { Vec::new() })
+    Ok(if missing == quantity(&sent) { sent } else { Vec::new() })
+}
+
+fn quantity(items: &[(Item, Intent)]) -> i64 {
+    items.iter().map(|(item, _)| item.quantity).sum()
 }
 
 /// States the total of an hour anew where a later one has in it what is never to be sent.
@@ -226,7 +232,8 @@ async fn accept(
 }
 
 /// Books what the destination shows, so that the rest is sent as a further version. If anything has
-/// happened to the window since it was decided on, nothing is done: the difference is another one.
+/// happened to the window since it was decided on, nothing is done: the difference is another one. Nor is it
+/// while something of the hour is on its way, where the difference is one of the hour.
 async fn compensate(
     db: &mut Transaction,
     id: DestinationId,
@@ -244,6 +251,13 @@ async fn compensate(
     let Some((last, _)) = known.last() else { return Ok(()) };
     if !is_sure || acknowledged != order.acknowledged {
         return Ok(());
+    }
+    if let ReadBack::Totals { .. } = destination.capabilities().read_back {
+        let items = slots::items_of_hour(db, id, last).await?;
+        let on_its_way = with_intents(db, id, items, &[State::Frozen, State::Ambiguous]).await?;
+        if !on_its_way.is_empty() {
+            return Ok(());
+        }
     }
     for one in known.iter().filter(has) {
         take_out(db, id, destination, one, Progress::settled_by_hand).await?;

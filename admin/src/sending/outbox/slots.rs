@@ -281,16 +281,11 @@ pub async fn items_of_hour(
     destination: DestinationId,
     of: &Item,
 ) -> Result<Vec<(Item, i64)>, StoreError> {
-    let from = of.hour() * 3_600_000;
     let rows = query(
         "SELECT * FROM sending_item WHERE destination = $1 AND customer = $2 AND meter = $3
              AND booked_at >= $4 AND booked_at < $5",
     )
-    .bind(destination.as_bytes().as_slice())
-    .bind(&of.customer)
-    .bind(of.place.meter.label())
-    .bind(from)
-    .bind(from + 3_600_000)
+    .bind_hour(destination, of)
     .fetch_all(db)
     .await?;
     rows.iter().map(numbered).collect()
@@ -302,7 +297,6 @@ pub async fn first_of_hour(
     destination: DestinationId,
     item: &Item,
 ) -> Result<Option<Slot>, StoreError> {
-    let from = item.hour() * 3_600_000;
     let row: Option<(Vec<u8>, Vec<u8>, i64)> = query_as(
         "SELECT i.subscription, i.plan, i.window_start
          FROM sending_item i JOIN sending_intent n ON n.id = i.intent
@@ -311,11 +305,7 @@ pub async fn first_of_hour(
              AND n.state IN ('acknowledged', 'settled') AND length(n.body) > 0
          ORDER BY i.subscription, i.plan, i.window_start LIMIT 1",
     )
-    .bind(destination.as_bytes().as_slice())
-    .bind(&item.customer)
-    .bind(item.place.meter.label())
-    .bind(from)
-    .bind(from + 3_600_000)
+    .bind_hour(destination, item)
     .fetch_optional(db)
     .await?;
     let Some((subscription, plan, start)) = row else { return Ok(None) };
@@ -333,17 +323,12 @@ pub async fn newest_of_hour(
     destination: DestinationId,
     item: &Item,
 ) -> Result<i64, StoreError> {
-    let from = item.hour() * 3_600_000;
     let newest: i64 = query_scalar(
         "SELECT COALESCE(MAX(intent), 0) FROM sending_item
          WHERE destination = $1 AND customer = $2 AND meter = $3
              AND booked_at >= $4 AND booked_at < $5",
     )
-    .bind(destination.as_bytes().as_slice())
-    .bind(&item.customer)
-    .bind(item.place.meter.label())
-    .bind(from)
-    .bind(from + 3_600_000)
+    .bind_hour(destination, item)
     .fetch_one(db)
     .await?;
     Ok(newest)

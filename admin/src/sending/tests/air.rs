@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 use std::future::pending;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
+use tokio::time;
 use tollgate_common::time::{Clock, Now, Timestamp};
 use tollgate_test_support::billing::network::{Delivered, Fate, Network};
 use tollgate_test_support::billing::{self, Mishap};
@@ -41,6 +44,9 @@ struct State {
     may_kill: bool,
     /// What happens to the next usage that is sent, whatever the weather.
     next: Option<Fate>,
+    /// How many questions are answered before one is not within the time there is.
+    answers_max: Option<u32>,
+    answered: u32,
     network: Network,
     seed: u64,
     /// How often each request was seen, so that its fates do not depend on the others.
@@ -62,6 +68,8 @@ impl Air {
                 knows_doubles: system.knows_doubles,
                 may_kill: true,
                 next: None,
+                answers_max: None,
+                answered: 0,
                 network: Network::new(system.billing),
                 seed,
                 seen: HashMap::new(),
@@ -119,6 +127,11 @@ impl Air {
         self.state.lock().next = Some(Fate::Fails { status: 400 });
     }
 
+    /// Before so many questions are answered, the time for all of them is over.
+    pub fn slows_down(&self, answers_max: u32) {
+        self.state.lock().answers_max = Some(answers_max);
+    }
+
     /// Whether that has happened.
     pub fn has_struck(&self) -> bool {
         self.state.lock().next.is_none()
@@ -152,6 +165,19 @@ impl State {
         let mut word = [0; 8];
         word.copy_from_slice(&digest[..8]);
         Chance::new(self.seed ^ u64::from_le_bytes(word).wrapping_add(*count))
+    }
+
+    /// Whether the time for an answer is over before it comes.
+    fn is_late(&mut self, request: &Request) -> bool {
+        let Some(answers_max) = self.answers_max.filter(|_| request.method == "GET") else {
+            return false;
+        };
+        let is_late = self.answered == answers_max;
+        self.answered = if is_late { 0 } else { self.answered + 1 };
+        if is_late {
+            self.now_ms += ANSWER_MS_MAX;
+        }
+        is_late
     }
 
     fn fate(&mut self, chance: &mut Chance, request: &Request) -> Fate {
@@ -190,6 +216,13 @@ impl Clock for Air {
 #[async_trait]
 impl Wire for Air {
     async fn exchange(&self, request: Request) -> Result<Response, WireError> {
+        if self.state.lock().is_late(&request) {
+            time::pause();
+            // It is done before it waits for the first time.
+            let _ = time::advance(Duration::from_millis(ANSWER_MS_MAX as u64)).now_or_never();
+            time::resume();
+            return pending().await;
+        }
         let (delivered, is_killed) = {
             let mut state = self.state.lock();
             let mut chance = state.chance(&request);

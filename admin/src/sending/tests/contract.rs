@@ -183,8 +183,11 @@ async fn what_arrived_is_shown_and_what_did_not_is_not() {
         match read_back {
             ReadBack::Never => {}
             ReadBack::Items { .. } => {
-                let asked = desk.destination.find(&[sent, other], &desk.line).await;
-                assert_eq!(asked, Ok(vec![Finding::Present, Finding::Absent]), "{name}");
+                let mut findings = Vec::new();
+                let items = [sent, other];
+                let asked = desk.destination.find(&items, &desk.line, &mut findings).await;
+                assert_eq!(asked, Ok(()), "{name}");
+                assert_eq!(findings, [Finding::Present, Finding::Absent], "{name}");
             }
             ReadBack::Totals { .. } => {
                 let total = desk.destination.total(&sent, &desk.line).await;

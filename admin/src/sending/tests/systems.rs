@@ -110,6 +110,18 @@ pub fn openmeter_v1(seed: u64) -> System {
     }
 }
 
+/// It recognises no repeat, and shows what it has hours later than it should.
+pub fn openmeter_v1_behind() -> System {
+    System { billing: Box::new(OpenMeter::new(Dedupe::Off, 6 * HOUR_MS)), ..openmeter_v1(4) }
+}
+
+/// It is said to recognise a repeat for a week.
+pub fn openmeter_v1_dedupes() -> System {
+    let mut system = openmeter_v1(4);
+    system.settings["dedupe_seconds"] = json!(7 * 86_400);
+    system
+}
+
 pub fn openmeter_v3(seed: u64) -> System {
     let mut system = openmeter_v1(seed);
     system.settings["url"] = json!("https://openmeter.example/api/v3");

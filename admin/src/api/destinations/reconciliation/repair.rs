@@ -6,6 +6,7 @@ use axum::response::Response;
 use serde::Serialize;
 use tollgate_common::ids::{PlanId, SubscriptionId};
 use tollgate_common::meter::Meter;
+use tollgate_common::time::Timestamp;
 use utoipa::ToSchema;
 
 use super::{Opened, open};
@@ -23,6 +24,8 @@ use crate::reconcile::figures::Slot;
 use crate::reconcile::order::RepairOrder;
 use crate::reconcile::page::{Books, Found};
 use crate::request::RequestId;
+use crate::sending::registration::Registration;
+use crate::store::catalog::CatalogRead;
 
 /// Which difference something is done about, as it was shown, and what.
 #[derive(ToSchema)]
@@ -79,10 +82,12 @@ pub async fn repair(
     JsonBody(body): JsonBody,
 ) -> Result<Response, Problem> {
     let wanted = read(body)?;
+    let begun_at = control.now();
     // Before the change, which holds the store while it lasts: the destination may be slow.
-    let found = look(&control, &id, &wanted).await?;
+    let found = look(&control, &id, &wanted, begun_at).await?;
     let mut change = control.change(&caller, &request).await?;
     let destination = find(&mut *change.catalog, &id).await?;
+    refuse_second(&mut *change.catalog, &destination, &wanted.slot, begun_at).await?;
     let order = RepairOrder {
         subscription: wanted.slot.subscription,
         plan: wanted.slot.plan,
@@ -140,11 +145,19 @@ fn read(object: Object) -> Result<Wanted, Problem> {
 }
 
 /// The difference as it is now, where it is what was shown and the repair fits.
-async fn look(control: &Arc<Control>, id: &str, wanted: &Wanted) -> Result<Found, Problem> {
+async fn look(
+    control: &Arc<Control>,
+    id: &str,
+    wanted: &Wanted,
+    now: Timestamp,
+) -> Result<Found, Problem> {
     let Opened { registration, destination, wire } = open(control, id).await?;
+    let mut catalog = control.catalog().await?;
+    refuse_second(&mut *catalog, &registration, &wanted.slot, now).await?;
+    drop(catalog);
     let books = Books {
         database: &control.database,
-        now: control.now(),
+        now,
         registration: &registration,
         destination: &*destination,
         wire: &wire,
@@ -161,5 +174,22 @@ async fn look(control: &Arc<Control>, id: &str, wanted: &Wanted) -> Result<Found
             Err(Problem::new(Code::RepairUnfit, "see the repairs of the difference")
                 .at_field("repair"))
         }
+    }
+}
+
+/// Two decisions on one difference would both be carried out. What is open when the destination is asked may be
+/// carried out before it has answered, so it is looked for then too.
+async fn refuse_second(
+    catalog: &mut (impl CatalogRead + ?Sized),
+    destination: &Registration,
+    slot: &Slot,
+    since: Timestamp,
+) -> Result<(), Problem> {
+    match catalog.is_decided_on(destination.id, *slot, since).await? {
+        true => {
+            let detail = "something else was decided on the window, and is carried out first";
+            Err(Problem::new(Code::DifferenceChanged, detail))
+        }
+        false => Ok(()),
     }
 }

@@ -62,8 +62,7 @@ impl World {
         assert_eq!(named(self.air.bill()), self.expected().await);
     }
 
-    /// The destination gets the ids of other meters while something is in doubt for longer than it recognises
-    /// repeats.
+    /// The destination gets other settings while something is in doubt for longer than a day.
     pub async fn run_set_up_anew_in_doubt(mut self, other: &System) {
         self.air.heal();
         self.use_minutes(self.hour_before(), 0..1).await;
@@ -162,29 +161,54 @@ impl World {
         assert!(self.air.has_struck());
         let lacking = named(self.air.bill());
         self.air.pass(2 * HOUR_MS);
+        self.decide_on_what_is_missing(&[Repair::Accept]).await;
+        self.finish().await;
+        assert_eq!(named(self.air.bill()), lacking);
+        assert!(self.missing().await.is_empty());
+    }
+
+    /// Something of an hour is acknowledged and lost, and that is decided on twice before the first decision is
+    /// carried out.
+    pub async fn run_with_two_repairs(mut self, repairs: [Repair; 2]) {
+        self.registration.window = Window::Minute;
+        self.air.heal();
+        let hour = self.hour_before();
+        self.use_minutes(hour, 0..1).await;
+        self.settle().await;
+        self.use_minutes(hour, 1..2).await;
+        self.air.pass(2 * HOUR_MS);
+        self.air.lose_next();
+        self.turns(12).await;
+        assert!(self.air.has_struck());
+        self.air.pass(2 * HOUR_MS);
+        self.decide_on_what_is_missing(&repairs).await;
+        self.finish().await;
+        assert_eq!(named(self.air.bill()), self.expected().await);
+    }
+
+    async fn decide_on_what_is_missing(&self, repairs: &[Repair]) {
         let (id, now) = (self.registration.id, Timestamp(self.air.now_ms()));
         let found = self.missing().await;
         assert!(!found.is_empty());
         let mut db = self.database.write(Part::Sending).await.unwrap();
         for Found { difference, .. } in found {
-            let order = RepairOrder {
-                subscription: difference.slot.subscription,
-                plan: difference.slot.plan,
-                meter: difference.slot.meter,
-                window_start: difference.slot.start.start(),
-                cause: difference.cause,
-                repair: Repair::Accept,
-                quantity: difference.quantity,
-                acknowledged: difference.acknowledged,
-                note: None,
-                ordered_at: now,
-            };
-            sql::repair::insert(&mut db, id, &order).await.unwrap();
+            for repair in repairs {
+                let order = RepairOrder {
+                    subscription: difference.slot.subscription,
+                    plan: difference.slot.plan,
+                    meter: difference.slot.meter,
+                    window_start: difference.slot.start.start(),
+                    cause: difference.cause,
+                    repair: *repair,
+                    quantity: difference.quantity,
+                    acknowledged: difference.acknowledged,
+                    note: None,
+                    ordered_at: now,
+                };
+                sql::repair::insert(&mut db, id, &order).await.unwrap();
+            }
         }
         db.commit().await.unwrap();
-        self.finish().await;
-        assert_eq!(named(self.air.bill()), lacking);
-        assert!(self.missing().await.is_empty());
     }
 
     /// What the destination does not show when it is asked, and nobody accepted.
@@ -228,6 +252,40 @@ impl World {
         db.commit().await.unwrap();
         self.air.pass(2 * HOUR_MS);
         assert!(!self.missing().await.is_empty());
+    }
+
+    /// A full request is looked up, after an answer or without one, where not all questions for its items are
+    /// answered in time.
+    pub async fn run_with_slow_answers(mut self, is_answer_lost: bool) {
+        self.registration.window = Window::Minute;
+        self.air.heal();
+        self.use_minutes(self.hour_before(), 0..20).await;
+        self.air.pass(2 * HOUR_MS);
+        if is_answer_lost {
+            self.air.lose_next_answer();
+        }
+        self.air.slows_down(7);
+        self.finish().await;
+        assert_eq!(named(self.air.bill()), self.expected().await);
+        let mut db = self.database.read().await.unwrap();
+        let backlog = backlog(&mut db, self.registration.id).await.unwrap();
+        let is_settled = |standing: &Standing| standing.state == State::Settled;
+        assert!(backlog.standings.iter().all(is_settled), "{backlog:?}");
+    }
+
+    /// Many requests are to be looked up, and no question is answered.
+    pub async fn run_without_answers(mut self) {
+        self.registration.window = Window::Minute;
+        self.air.heal();
+        self.use_minutes(self.hour_before(), 0..20).await;
+        self.air.pass(2 * HOUR_MS);
+        self.turns(42).await;
+        self.air.pass(HOUR_MS);
+        self.air.slows_down(0);
+        let begun_ms = self.air.now_ms();
+        self.turn().await;
+        let took_ms = self.air.now_ms() - begun_ms;
+        assert!((1..5 * 60_000).contains(&took_ms), "{took_ms} ms");
     }
 
     /// Nothing is heard of the destination for longer than it recognises repeats.
