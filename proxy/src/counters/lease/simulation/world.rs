@@ -385,8 +385,8 @@ impl World {
         if known.contains(wall) || self.clock(node) < one.stays_until_ns {
             return;
         }
-        let begun = one.journal.keys().map(|start| self.period_from(*start));
-        let period = begun.filter(|period| period.contains(wall)).last().unwrap_or(current);
+        let mut begun = one.journal.keys().map(|start| self.period_from(*start));
+        let period = begun.rfind(|period| period.contains(wall)).unwrap_or(current);
         self.enter_period(node, period);
         if period != current {
             self.nodes[node].lease.confirm_period();
@@ -657,8 +657,8 @@ impl World {
         if self.lives(node, life) {
             let one = &self.nodes[node];
             let asked = one.lease.period();
-            let begun = begun.iter().map(|start| self.period_from(*start));
-            let running = begun.filter(|period| period.contains(self.wall(node))).last();
+            let mut begun = begun.iter().map(|start| self.period_from(*start));
+            let running = begun.rfind(|period| period.contains(self.wall(node)));
             if let Some(period) = running.filter(|period| period.start != asked.start)
                 && self.plan.edits_calendar
                 && !one.lease.is_period_confirmed()
