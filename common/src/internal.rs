@@ -92,9 +92,9 @@ impl Absent {
 pub struct NodeTotals {
     /// What each gateway has used in the period that was asked about.
     pub totals: Vec<(NodeId, i64)>,
-    /// Where periods began that may still run and that something was counted in. A gateway of an earlier
-    /// version reads no further than to here.
-    pub begun: Vec<Timestamp>,
+    /// Where periods began that may still run, and the units that were counted in them. A gateway of an
+    /// earlier version reads no further than to here.
+    pub begun: Vec<(Timestamp, i64)>,
 }
 
 /// What the ledger has counted against quotas in periods that have not ended.

@@ -42,6 +42,11 @@ impl Period {
         self.start.0.abs_diff(start.0) <= START_SPREAD_MS.unsigned_abs()
     }
 
+    /// The same month as the one that was counted in, where that has only another end by now.
+    pub fn going_on_from(self, known: Period) -> Period {
+        if self.began_with(known.start) { Period { start: known.start, ..self } } else { self }
+    }
+
     /// What both hold; None when that is nothing.
     pub fn intersection(self, other: Period) -> Option<Period> {
         let both = Period { start: self.start.max(other.start), end: self.end.min(other.end) };
@@ -74,30 +79,35 @@ impl Period {
     }
 }
 
-/// The period that a subscription counts in at `now`, which has counted in those that began at `starts`.
+/// The period that a subscription counts in at `now`, which has counted so many units in those that began then.
 ///
 /// A calendar that is edited takes over when the running period ends: to begin another at once would
 /// grant the quota twice. Where the same month ends later in the time zone that counts now, it goes on until then.
+/// Of two that overlap the one goes on that more was counted in: little is in one that was begun by a gateway that
+/// did not know better.
 pub fn running(
     kind: PeriodKind,
     time_zone: &TimeZone,
     started_at: Timestamp,
     now: Timestamp,
-    starts: impl Iterator<Item = Timestamp>,
+    begun: impl Iterator<Item = (Timestamp, i64)>,
 ) -> Period {
-    let of = |moment| Period::of(kind, time_zone, started_at, moment);
-    let current = of(now);
-    let Some(start) = starts.filter(|start| *start <= now).max() else { return current };
-    let end = end_of(start, time_zone, started_at);
-    if start == current.start {
-        current
-    } else if now < end {
-        Period { start, end }
-    } else if current.began_with(start) {
-        Period { start, end: current.end }
-    } else {
-        current
-    }
+    let current = Period::of(kind, time_zone, started_at, now);
+    let whole = |start| match end_of(start, time_zone, started_at) {
+        _ if start == current.start => current,
+        end if current.began_with(start) => Period { start, end: end.max(current.end) },
+        end => Period { start, end },
+    };
+    let begun = begun.map(|(start, units)| (units, whole(start)));
+    let going_on: Vec<_> = begun.filter(|(_, period)| period.contains(now)).collect();
+    let is_followed = |period: Period| {
+        let mut later = going_on.iter().filter(|(_, other)| other.start > period.start);
+        later.any(|(_, other)| period.end.0 - other.start.0 <= 2 * START_SPREAD_MS)
+    };
+    let still = going_on.iter().filter(|(_, period)| !is_followed(*period));
+    still
+        .max_by_key(|(units, period)| (*units, period.start))
+        .map_or(current, |(_, period)| *period)
 }
 
 /// Where a period ends that began at `start`: by either calendar in the time zone of now, or else in UTC,
@@ -283,7 +293,7 @@ mod tests {
 
     fn counts_in(kind: PeriodKind, zone: &str, starts: &[&str], now: &str) -> (String, String) {
         let zone = TimeZone::get(zone).unwrap();
-        let starts = starts.iter().map(|start| moment(start));
+        let starts = starts.iter().map(|start| (moment(start), 1));
         let period = running(kind, &zone, moment("2025-01-15T12:00:00Z"), moment(now), starts);
         assert!(period.contains(moment(now)));
         let text = |at: Timestamp| zoned(at, &TimeZone::UTC).strftime("%m-%dT%H").to_string();
@@ -302,7 +312,7 @@ mod tests {
 
         is(month("Europe/Berlin", &[utc], "2026-11-30T23:30:00Z"), "11-01T00", "12-01T00");
         is(month("UTC", &[berlin], "2026-11-20T00:00:00Z"), "10-31T23", "12-01T14");
-        is(month("America/Los_Angeles", &[utc], "2026-11-30T00:00:00Z"), "11-01T00", "12-01T00");
+        is(month("America/Los_Angeles", &[utc], "2026-11-30T00:00:00Z"), "11-01T00", "12-01T08");
         is(month("America/Los_Angeles", &[utc], "2026-12-01T04:00:00Z"), "11-01T00", "12-01T08");
         is(month("America/Los_Angeles", &[utc], "2026-12-01T14:00:00Z"), "12-01T08", "01-01T08");
         is(anniversary(&[utc], "2026-11-20T00:00:00Z"), "11-01T00", "12-01T00");
@@ -310,6 +320,25 @@ mod tests {
         is(anniversary(&[utc], "2026-12-01T00:00:00Z"), "11-15T00", "12-15T00");
         is(month("UTC", &[utc, day_15], "2026-12-14T23:00:00Z"), "11-15T00", "12-15T00");
         is(month("UTC", &[utc, day_15], "2026-12-15T00:00:00Z"), "12-01T00", "01-01T00");
+    }
+
+    #[test]
+    fn of_two_that_overlap_the_one_goes_on_that_more_was_counted_in() {
+        let at = |calls: [(&str, i64); 2], now| {
+            let begun = calls.into_iter().map(|(start, units)| (moment(start), units));
+            let kind = PeriodKind::Anniversary;
+            let start = moment("2025-01-15T12:00:00Z");
+            running(kind, &TimeZone::UTC, start, moment(now), begun).start
+        };
+        let [first, later] = ["2026-11-01T00:00:00Z", "2026-11-15T00:00:00Z"];
+
+        assert_eq!(at([(first, 900), (later, 3)], "2026-11-20T00:00:00Z"), moment(first));
+        assert_eq!(at([(first, 3), (later, 900)], "2026-11-20T00:00:00Z"), moment(later));
+        assert_eq!(at([(first, 900), (later, 3)], "2026-12-01T00:00:00Z"), moment(later));
+        // When the first of these ends is only known to a day or so.
+        let berlin = ("2026-10-31T23:00:00Z", 900);
+        let december = ("2026-12-01T00:00:00Z", 3);
+        assert_eq!(at([berlin, december], "2026-12-01T10:00:00Z"), moment(december.0));
     }
 
     #[test]

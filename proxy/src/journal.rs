@@ -46,7 +46,7 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
@@ -108,6 +108,8 @@ struct Inner {
     disk: Arc<dyn Disk>,
     node: NodeId,
     epoch: u64,
+    /// The latest epoch of which there was something here: that of a successor that has ended may be later.
+    newest: AtomicU64,
     /// Where this process's segments are.
     lane: PathBuf,
     syncing: Mutex<()>,
@@ -254,7 +256,7 @@ impl Journal {
     pub fn acknowledge(&self, epoch: u64, through: u64) -> Result<(), AcknowledgeError> {
         let mut runs = self.inner.runs.lock();
         let appended = self.inner.active.lock().appended();
-        if epoch > self.inner.epoch && !runs.0.contains_key(&epoch) {
+        if epoch > self.inner.newest.load(Relaxed) {
             return Err(AcknowledgeError::UnknownEpoch(epoch));
         }
         if epoch == self.inner.epoch && through > appended {
@@ -486,6 +488,7 @@ impl Inner {
             disk,
             node,
             epoch,
+            newest: AtomicU64::new(epoch),
             lane,
             lanes: Mutex::default(),
             runs: Mutex::default(),

@@ -61,25 +61,29 @@ impl UsageReader {
         }
     }
 
-    /// Where the periods began that may still run at `moment`, and that something was counted in.
-    pub async fn periods_begun(&mut self, moment: Timestamp) -> Result<Vec<Timestamp>, StoreError> {
+    /// Where the periods began that may still run at `moment`, with the units that were counted in them.
+    pub async fn periods_begun(
+        &mut self,
+        moment: Timestamp,
+    ) -> Result<Vec<(Timestamp, i64)>, StoreError> {
         // One step for each start that there is, of all subscriptions: they are days of a month.
-        let rows: Vec<(i64,)> = query_as(
+        let rows: Vec<(i64, i64)> = query_as(
             "WITH RECURSIVE starts (began) AS (
                  SELECT MIN(period_start_at) FROM ledger_quota WHERE period_start_at > $2
                  UNION ALL
                  SELECT (SELECT MIN(period_start_at) FROM ledger_quota WHERE period_start_at > began)
                  FROM starts WHERE began <= $3)
-             SELECT DISTINCT began FROM ledger_series s, starts
+             SELECT began, CAST(SUM(q.units) AS BIGINT) FROM ledger_series s, starts
              JOIN ledger_quota q ON q.period_start_at = began
-             WHERE s.subscription = $1 AND q.series = s.id AND began <= $3",
+             WHERE s.subscription = $1 AND q.series = s.id AND began <= $3
+             GROUP BY began",
         )
         .bind(self.subscription.as_bytes().to_vec())
         .bind(moment.0.saturating_sub(PERIOD_MS_MAX))
         .bind(moment.0)
         .fetch_all(&mut self.transaction)
         .await?;
-        Ok(rows.into_iter().map(|(start,)| Timestamp(start)).collect())
+        Ok(rows.into_iter().map(|(start, units)| (Timestamp(start), units)).collect())
     }
 
     /// Units under each plan that count against the quota of the period that began then, in whatever time

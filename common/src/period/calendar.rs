@@ -39,7 +39,7 @@ impl Calendar {
     }
 
     /// The period whose quota counts at a moment; see [`running`].
-    pub fn running(&self, moment: Timestamp, begun: Vec<Timestamp>) -> Period {
+    pub fn running(&self, moment: Timestamp, begun: Vec<(Timestamp, i64)>) -> Period {
         running(self.kind, &self.time_zone, self.started_at, moment, begun.into_iter())
     }
 

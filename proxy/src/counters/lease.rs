@@ -208,10 +208,18 @@ impl Lease {
     }
 
     /// What earlier processes had used besides, as far as it becomes known later.
-    pub fn add_past(&mut self, units: i64, is_whole: bool) {
-        self.quota.past += units;
-        self.quota.is_past_whole |= is_whole;
-        self.quota.has_met = false;
+    pub fn add_past(&mut self, period_start: Timestamp, units: i64, is_whole: bool) {
+        for quota in self.known(period_start) {
+            quota.past += units;
+            quota.is_past_whole |= is_whole;
+            quota.has_met = false;
+        }
+    }
+
+    /// What is known of a period, running or put aside.
+    fn known(&mut self, period_start: Timestamp) -> impl Iterator<Item = &mut QuotaLease> {
+        let known = [Some(&mut self.quota), self.aside.as_deref_mut()].into_iter().flatten();
+        known.filter(move |quota| quota.period.start == period_start)
     }
 
     /// Draws what is in hand.
@@ -276,10 +284,7 @@ impl Lease {
     pub fn correct(&mut self, period: Period, units: i64) {
         // A call belongs to the period of its admission: one that has ended is not touched.
         let is_hard = self.is_hard();
-        let known = [Some(&mut self.quota), self.aside.as_deref_mut()].into_iter().flatten();
-        known
-            .filter(|quota| quota.period.start == period.start)
-            .for_each(|quota| quota.correct(units, is_hard));
+        self.known(period.start).for_each(|quota| quota.correct(units, is_hard));
     }
 
     /// Whether the counters should be asked now, so that no call need wait.

@@ -270,8 +270,9 @@ impl LocalCounters {
         }
         let (id, started_at) = (subscriber.id(), subscriber.started_at());
         let mut seeds = self.seeds.lock();
-        let starts = seeds.starts(id).chain([used.period.start]);
-        let period = running(plan.rules.period, time_zone, started_at, now.wall, starts);
+        let begun = seeds.begun(id);
+        let period = running(plan.rules.period, time_zone, started_at, now.wall, begun);
+        let period = period.going_on_from(used.period);
         let left = (used.period != Period::default()).then_some((used.period, used.units));
         *used = QuotaUsed { period, units: seeds.enter(id, left, period, now) };
     }

@@ -70,9 +70,9 @@ impl Seeds {
         self.used.keys().copied()
     }
 
-    /// Where the periods began that something is known of.
-    pub fn starts(&self, subscription: SubscriptionId) -> impl Iterator<Item = Timestamp> {
-        self.used.get(&subscription).into_iter().flatten().map(|(start, _)| *start)
+    /// Where the periods began that something is known of, and what was used of them.
+    pub fn begun(&self, subscription: SubscriptionId) -> impl Iterator<Item = (Timestamp, i64)> {
+        self.used.get(&subscription).into_iter().flatten().copied()
     }
 
     /// What a period starts from that is entered now; `left` is what was used of the one before. Of the others
@@ -85,7 +85,8 @@ impl Seeds {
         now: Now,
     ) -> i64 {
         let before_max = if self.clock.is_believed(now) { 0 } else { BEFORE_MAX };
-        if let Some((period, units)) = left {
+        // One that nothing was used of was perhaps never running.
+        if let Some((period, units)) = left.filter(|(_, units)| *units != 0) {
             self.add(subscription, period.start, units);
         }
         let Some(seeds) = self.used.get_mut(&subscription) else { return 0 };
@@ -106,6 +107,10 @@ impl Seeds {
 mod tests {
     use super::*;
     use crate::fixture::{moment, subscription_id};
+
+    fn starts(seeds: &Seeds, one: SubscriptionId) -> Vec<Timestamp> {
+        seeds.begun(one).map(|(start, _)| start).collect()
+    }
 
     #[test]
     fn what_began_just_before_and_what_is_to_come_waits() {
@@ -134,13 +139,13 @@ mod tests {
         let take = |seeds: &mut Seeds, one, period| seeds.enter(one, None, period, now);
 
         assert_eq!(take(&mut seeds, one, from(february)), 23);
-        assert_eq!(seeds.starts(one).collect::<Vec<_>>(), [december, january, march]);
+        assert_eq!(starts(&seeds, one), [december, january, march]);
         assert_eq!(take(&mut seeds, one, from(february)), 0);
         seeds.correct(one, january, -2);
         seeds.correct(one, november, -2);
         assert_eq!(take(&mut seeds, one, from(january)), 3);
         assert_eq!(take(&mut seeds, one, from(march)), 7);
-        assert_eq!(seeds.starts(one).collect::<Vec<_>>(), [december]);
+        assert_eq!(starts(&seeds, one), [december]);
         assert_eq!(take(&mut seeds, other, from(february)), 4);
         assert_eq!(seeds.subscriptions().collect::<Vec<_>>(), [one]);
     }
@@ -155,7 +160,7 @@ mod tests {
         let now = Now { wall: Timestamp(0), monotonic_ns: 0 };
         seeds.enter(subscription_id(1), None, Period::default(), now);
 
-        assert_eq!(seeds.starts(subscription_id(1)).count(), AFTER_MAX);
+        assert_eq!(seeds.begun(subscription_id(1)).count(), AFTER_MAX);
     }
 
     #[test]
@@ -170,7 +175,7 @@ mod tests {
 
         assert_eq!(seeds.enter(one, None, of_day(100), at(100, 0)), 0);
         assert_eq!(seeds.enter(one, Some((of_day(100), 5)), of_day(130), at(130, 30)), 0);
-        assert_eq!(seeds.starts(one).count(), 0, "a month has ended");
+        assert_eq!(seeds.begun(one).count(), 0, "a month has ended");
         for ahead in [one, other] {
             assert_eq!(seeds.enter(ahead, Some((of_day(130), 7)), of_day(530), at(530, 31)), 0);
         }

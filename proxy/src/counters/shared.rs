@@ -184,11 +184,10 @@ impl Inner {
             return;
         }
         let (id, started_at, kind) = (subscriber.id(), subscriber.started_at(), plan.rules.period);
-        let period = {
-            let past = self.past.lock();
-            let starts = past.starts(id).chain([known.start]);
-            running(kind, time_zone, started_at, now.wall, starts)
-        };
+        let begun = self.past.lock();
+        let period = running(kind, time_zone, started_at, now.wall, begun.begun(id));
+        drop(begun);
+        let period = period.going_on_from(known);
         self.enter(desk, id, period, now);
         if period != Period::of(kind, time_zone, started_at, now.wall) {
             desk.lease.confirm_period();
@@ -217,7 +216,7 @@ impl Inner {
 
     /// The ledger has usage of periods that began then. Where one of them is running, and is not the one that was
     /// begun here, it goes on here too, and that is true.
-    fn learn_begun(&self, desk: &mut Desk, id: SubscriptionId, begun: &[Timestamp]) -> bool {
+    fn learn_begun(&self, desk: &mut Desk, id: SubscriptionId, begun: &[(Timestamp, i64)]) -> bool {
         if desk.lease.is_period_confirmed() {
             return false;
         }
@@ -227,10 +226,10 @@ impl Inner {
         };
         let Some(time_zone) = &plan.quota_time_zone else { return false };
         let (now, started_at) = (self.clock.now().wall, subscriber.started_at());
-        let starts = begun.iter().copied();
-        let period = running(plan.rules.period, time_zone, started_at, now, starts);
+        let kind = plan.rules.period;
+        let period = running(kind, time_zone, started_at, now, begun.iter().copied());
         let is_another = period.start != desk.lease.period().start;
-        let goes_on = is_another && begun.contains(&period.start);
+        let goes_on = is_another && begun.iter().any(|(start, _)| *start == period.start);
         if goes_on {
             self.go_on_in(desk, id, period);
         }
@@ -304,8 +303,8 @@ impl Counters for SharedCounters {
         let entry = self.0.entry(subscriber);
         let mut desk = entry.desk.lock();
         // A call belongs to the period of its admission, and touches no other.
+        desk.lease.correct(period, units);
         if desk.lease.period().start == period.start {
-            desk.lease.correct(period, units);
             self.0.watch(entry, &mut desk);
         } else {
             self.0.past.lock().correct(subscriber.id(), period.start, units);
@@ -357,8 +356,8 @@ impl Counters for SharedCounters {
         if let Some(subscriber) = subscriber {
             let entry = self.0.entry(subscriber);
             let mut desk = entry.desk.lock();
+            desk.lease.add_past(period_start, units, false);
             if desk.lease.period().start == period_start {
-                desk.lease.add_past(units, false);
                 desk.lease.lost();
                 self.0.ask_ahead(entry, &mut desk, self.0.clock.monotonic_ns());
                 return;

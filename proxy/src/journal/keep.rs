@@ -1,13 +1,13 @@
 //! Keeps the journal in order beside the calls: prepares the next segment, writes down what the
 //! ledger has, removes what it has wholly, and takes over the lane of a process that has ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tollgate_common::usage::UsageRecord;
-use tracing::info;
+use tracing::{error, info};
 
 use super::active::UNSYNCED_SEGMENTS_MAX;
 use super::bell::Woken;
@@ -38,6 +38,8 @@ pub struct Lanes {
     /// The first one is written to.
     pub held: Vec<Lane>,
     pub busy: Vec<BusyLane>,
+    /// Left by a successor that was killed, and not to be read: the next process looks at them again.
+    pub unreadable: BTreeSet<PathBuf>,
     /// What was counted in lanes that were taken over, after counters were seeded from them.
     pub adopted: Totals,
 }
@@ -267,13 +269,20 @@ impl Inner {
             let dir = lane_path(&self.options.dir, number);
             let is_held = lanes.held.iter().any(|lane| lane.held.is_held() && lane.held.dir == dir);
             let is_busy = lanes.busy.iter().any(|lane| lane.dir == dir);
-            if is_held || is_busy || segment_files(&dir)?.is_empty() {
+            let is_known = is_held || is_busy || lanes.unreadable.contains(&dir);
+            if is_known || segment_files(&dir)?.is_empty() {
                 continue;
             }
-            if let Some(held) = try_hold(&dir)? {
-                let recovered = recover(&*self.disk, &dir, self.node)?;
-                info!(lane = %dir.display(), "the journal of a successor that has ended is taken over");
-                self.take_lane(lanes, held, recovered);
+            let Some(held) = try_hold(&dir)? else { continue };
+            match recover(&*self.disk, &dir, self.node) {
+                Ok(recovered) => {
+                    info!(lane = %dir.display(), "the journal of a successor that has ended is taken over");
+                    self.take_lane(lanes, held, recovered);
+                }
+                Err(error) => {
+                    error!(lane = %dir.display(), %error, "the journal of a successor that has ended is left to the next process");
+                    lanes.unreadable.insert(dir);
+                }
             }
         }
         Ok(())
@@ -283,7 +292,11 @@ impl Inner {
         self.counters.lost.fetch_add(recovered.lost, Relaxed);
         self.counters.torn.fetch_add(recovered.torn, Relaxed);
         self.counters.quarantined.fetch_add(in_quarantine(&held.dir), Relaxed);
-        let index = lanes.held.len();
+        // One that was let go keeps its place.
+        let known = lanes.held.iter().position(|lane| lane.held.dir == held.dir);
+        let index = known.unwrap_or(lanes.held.len());
+        let newest = recovered.runs.keys().chain(recovered.bygone.keys()).max();
+        self.newest.fetch_max(newest.copied().unwrap_or(0), Relaxed);
         let runs: BTreeMap<_, _> = recovered
             .runs
             .into_iter()
@@ -292,7 +305,10 @@ impl Inner {
         self.runs.lock().0.extend(runs);
         let mut lane = Lane { held, written: Marks::new(), bygone: Marks::new() };
         lane.remember(recovered.bygone);
-        lanes.held.push(lane);
+        match known {
+            Some(index) => lanes.held[index] = lane,
+            None => lanes.held.push(lane),
+        }
     }
 }
 

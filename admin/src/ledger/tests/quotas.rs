@@ -172,6 +172,6 @@ async fn what_counts_is_told_apart_by_node(#[values(Kind::Sqlite, Kind::Postgres
 
     here_and_there.totals.sort_unstable();
     assert_eq!(here_and_there.totals, [(NODE, 5), (OTHER_NODE, 100)]);
-    assert_eq!(here_and_there.begun, [start]);
+    assert_eq!(here_and_there.begun, [(start, 105)]);
     assert_eq!(of(2).await, NodeTotals::default());
 }

@@ -149,10 +149,15 @@ fn what_a_successor_has_left_that_was_killed_in_an_upgrade_is_delivered_by_who_g
     eventually(|| (held() == 1).then_some(()));
     let new = Journal::open_beside(options(dir.path()), NOW).unwrap();
     append(&new, [23]);
+    let later = new.epoch();
     drop(new);
 
     eventually(|| (old.stats().undelivered == 1).then_some(()));
     assert_eq!(numbers(&deliver(&old, 100)), [23], "in a lane that was let go before");
+    eventually(|| (held() == 1).then_some(()));
+    // As when it is said once more of a ledger that was put back.
+    old.acknowledge(later, 1).unwrap();
+    assert!(old.acknowledge(later + 1, 1).is_err(), "that is of nobody");
 }
 
 #[test]

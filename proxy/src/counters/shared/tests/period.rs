@@ -81,7 +81,9 @@ async fn where_the_counters_know_nothing_the_ledger_says_which_period_is_running
     fresh.edit_calendar();
     let start = fresh.period().start;
     let totals = vec![(process(7).node, QUOTA as i64 - 1)];
-    let answer = postcard::to_stdvec(&NodeTotals { totals, begun: vec![start] }).unwrap();
+    let answer =
+        postcard::to_stdvec(&NodeTotals { totals, begun: vec![(start, QUOTA as i64 - 1)] })
+            .unwrap();
 
     // A call that has waited in vain is refused; the ledger's answer stays.
     let mut admin = std::mem::replace(&mut fresh.admin, TestAdmin::start().await);
