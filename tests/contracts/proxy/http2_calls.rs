@@ -247,6 +247,11 @@ pub struct Grpc {
 
 impl Grpc {
     pub async fn start() -> Self {
+        Self::with_window(CONNECTION_WINDOW).await
+    }
+
+    /// One that takes no more than so much of all bodies that nobody reads.
+    pub async fn with_window(bytes: u32) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let received = Arc::<Mutex<Vec<Received>>>::default();
@@ -256,7 +261,7 @@ impl Grpc {
                 let kept = kept.clone();
                 tokio::spawn(async move {
                     let mut builder = h2::server::Builder::new();
-                    builder.initial_connection_window_size(CONNECTION_WINDOW);
+                    builder.initial_connection_window_size(bytes);
                     let mut connection = builder.handshake(socket).await.unwrap();
                     while let Some(Ok((request, respond))) = connection.accept().await {
                         if request.uri().path() == "/leave" {
@@ -268,6 +273,17 @@ impl Grpc {
             }
         });
         Self { url, received, server }
+    }
+
+    /// Waits until a call of this path has ended, and gives the body that came with it.
+    pub async fn has_ended(&self, path: &str) -> Vec<u8> {
+        loop {
+            let received = self.received.lock().unwrap().clone();
+            if let Some(call) = received.into_iter().find(|call| call.path == path) {
+                return call.body;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
     }
 }
 
@@ -324,6 +340,20 @@ async fn echo(
         send_all(&mut stream, letters(LARGE), true).await;
         return;
     }
+    if head.uri.path() == "/deaf" {
+        // Reads nothing, and hears only that it is given up.
+        std::future::poll_fn(|context| stream.poll_reset(context)).await.unwrap();
+    }
+    if head.uri.path() == "/answered-first" {
+        // By then the caller has sent all that there is room for on the way.
+        sleep(Duration::from_millis(500)).await;
+        stream.send_data(Bytes::from_static(b"answered"), true).unwrap();
+        sleep(Duration::from_millis(500)).await;
+        let all = read_all(&mut body).await.unwrap_or_default();
+        let path = head.uri.path().to_owned();
+        let call = Received { path, headers: head.headers, body: all, trailers: None };
+        return received.lock().unwrap().push(call);
+    }
     let mut all = Vec::new();
     while let Some(Ok(piece)) = body.data().await {
         body.flow_control().release_capacity(piece.len()).unwrap();
@@ -335,7 +365,8 @@ async fn echo(
     received.lock().unwrap().push(Received { path, headers: head.headers, body: all, trailers });
     let mut status = HeaderMap::new();
     status.insert("grpc-status", "0".parse().unwrap());
-    stream.send_trailers(status).unwrap();
+    // It may have been given up.
+    let _ = stream.send_trailers(status);
 }
 
 impl Drop for Grpc {

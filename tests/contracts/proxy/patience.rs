@@ -193,6 +193,43 @@ async fn a_caller_that_does_not_read_is_let_go_and_its_call_recorded() {
 }
 
 #[tokio::test]
+async fn an_answer_that_a_caller_does_not_take_gives_its_stream_back() {
+    let one = ("TOLLGATE_PROXY__LIMITS__H2_STREAMS", "1");
+    let house = House::with_settings(&[WRITE_TIMEOUT, one]).await;
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {MUCH}\r\n\r\n");
+    let answer = [head.as_bytes(), &vec![b'x'; MUCH][..]].concat();
+    house.origin.play("/much", [Step::ReadBody, send(answer)]);
+    let mut client = house.connect_http2().await;
+
+    // It reads all that comes, and makes no room for more.
+    client.request(1, get("/orders/much", house.key())).await;
+    let fate = timeout(PATIENCE, client.fate(1)).await.expect("the stream ends");
+    client.request(3, get("/orders/x", house.key())).await;
+    let next = client.fate(3).await;
+
+    assert!(matches!(fate, Fate::Reset(_)), "{fate:?}");
+    assert!(matches!(next, Fate::Answered { status: 200, .. }), "{next:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_a_caller_leaves_on_its_way_holds_up_no_end() {
+    let drain = ("TOLLGATE_PROXY__DRAIN_TIMEOUT", "1h");
+    let mut house = House::with_settings(&[IDLE_TIMEOUT, drain]).await;
+    // More than the window of a stream, and little enough to be on its way.
+    let answer = ["HTTP/1.1 200 OK\r\nContent-Length: 80000\r\n\r\n", &"x".repeat(80_000)];
+    house.origin.play("/some", [Step::ReadBody, send(answer.concat())]);
+    let mut client = house.connect_http2().await;
+    client.request(1, get("/orders/some", house.key())).await;
+    house.has_recorded(1).await;
+
+    house.tollgate.signal("TERM");
+    let fate = timeout(PATIENCE, client.fate(1)).await.expect("the connection ends");
+
+    assert_eq!(fate, Fate::Closed);
+    assert_eq!(house.tollgate.wait().code(), Some(0));
+}
+
+#[tokio::test]
 async fn a_caller_that_says_hello_in_no_tls_is_let_go() {
     let directory = tempfile::tempdir().unwrap();
     let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
