@@ -319,6 +319,11 @@ async fn echo(
         while let Some(Ok(_)) = body.data().await {}
         return stream.send_reset(h2::Reason::NO_ERROR);
     }
+    if head.uri.path() == "/read-first" {
+        let all = read_all(&mut body).await.unwrap();
+        let mut stream = respond.send_response(response, false).unwrap();
+        return stream.send_data(all.into(), true).unwrap();
+    }
     let mut stream = respond.send_response(response, false).unwrap();
     if head.uri.path() == "/early" {
         // What is still on its way here is reset without an error.
@@ -343,6 +348,9 @@ async fn echo(
     if head.uri.path() == "/deaf" {
         // Reads nothing, and hears only that it is given up.
         std::future::poll_fn(|context| stream.poll_reset(context)).await.unwrap();
+        let path = head.uri.path().to_owned();
+        let call = Received { path, headers: head.headers, body: Vec::new(), trailers: None };
+        return received.lock().unwrap().push(call);
     }
     if head.uri.path() == "/answered-first" {
         // By then the caller has sent all that there is room for on the way.
@@ -365,8 +373,7 @@ async fn echo(
     received.lock().unwrap().push(Received { path, headers: head.headers, body: all, trailers });
     let mut status = HeaderMap::new();
     status.insert("grpc-status", "0".parse().unwrap());
-    // It may have been given up.
-    let _ = stream.send_trailers(status);
+    stream.send_trailers(status).unwrap();
 }
 
 impl Drop for Grpc {

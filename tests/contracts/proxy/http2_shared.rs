@@ -185,11 +185,11 @@ async fn a_small_body_that_is_not_taken_is_reason_enough_to_leave_the_connection
     let _deaf = deaf.await.unwrap();
     send_all(&mut full, letters(WINDOW_BYTES), false).await;
     sleep(Duration::from_millis(500)).await;
-    let (_stuck, mut small) = begin(1, "/grpc/x");
+    let (_stuck, mut small) = begin(1, "/grpc/read-first");
     small.send_data(Bytes::from_static(b"small"), true).unwrap();
     sleep(Duration::from_secs(2)).await;
 
-    let (answer, mut next) = begin(2, "/grpc/x");
+    let (answer, mut next) = begin(2, "/grpc/read-first");
     next.send_data(Bytes::from_static(b"next"), true).unwrap();
 
     let answer = timeout(PATIENCE, answer).await.expect("it goes to another connection").unwrap();

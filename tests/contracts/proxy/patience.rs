@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tollgate_common::outcome::Outcome;
 use tollgate_test_support::raw_http1::RawHttp1;
 use tollgate_test_support::raw_http2::{
-    END_HEADERS, END_STREAM, Fate, GOAWAY, HEADERS, RawHttp2, get, header_block,
+    END_HEADERS, END_STREAM, Fate, GOAWAY, HEADERS, RawHttp2, WINDOW_UPDATE, get, header_block,
 };
 use tollgate_test_support::tollgate::{Tollgate, command, on_free_ports};
 
@@ -204,6 +204,8 @@ async fn an_answer_that_a_caller_does_not_take_gives_its_stream_back() {
     // It reads all that comes, and makes no room for more.
     client.request(1, get("/orders/much", house.key())).await;
     let fate = timeout(PATIENCE, client.fate(1)).await.expect("the stream ends");
+    // What it has room for again is the connection's, not that stream's.
+    client.send(WINDOW_UPDATE, 0, 0, &[0, 1, 0, 0]).await;
     client.request(3, get("/orders/x", house.key())).await;
     let next = client.fate(3).await;
 
