@@ -1,10 +1,14 @@
 //! What connections over HTTP/2 have in common, to callers and to upstreams.
 
+mod task;
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+pub use self::task::{InTask, Spawner, Task};
 
 /// Length, type, flags and stream (RFC 9113, section 4.1).
 const HEADER_BYTES: usize = 9;

@@ -132,11 +132,12 @@ pub(super) async fn exchange(
 /// Whether a server takes the connection for the caller's own from here on, as some do by these schemes (RFC 4559,
 /// section 6): no other caller may have it.
 fn is_authenticating(fields: &Fields) -> bool {
-    let scheme = fields
-        .first(Known::Authorization)
-        .and_then(|value| value.split(|byte| *byte == b' ').next());
-    let schemes = [&b"NTLM"[..], b"Negotiate"];
-    scheme.is_some_and(|scheme| schemes.iter().any(|bound| scheme.eq_ignore_ascii_case(bound)))
+    let is_bound = |value: &[u8]| {
+        let scheme = value.trim_ascii_start().split(u8::is_ascii_whitespace).next();
+        let schemes = [&b"NTLM"[..], b"Negotiate"];
+        scheme.is_some_and(|scheme| schemes.iter().any(|bound| scheme.eq_ignore_ascii_case(bound)))
+    };
+    fields.values(Known::Authorization).any(is_bound)
 }
 
 fn unseen(is_likely: bool) -> Option<Unseen> {
@@ -381,5 +382,34 @@ impl AnswerBody for Source<'_> {
 
     fn trailers(&self) -> Option<&Fields> {
         Some(self.decoder.trailers()).filter(|trailers| !trailers.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(values: &[&str]) -> Fields {
+        let mut fields = Fields::default();
+        for value in values {
+            fields.push(b"authorization", value.as_bytes());
+        }
+        fields
+    }
+
+    #[test]
+    fn a_connection_is_the_callers_own_by_any_of_its_authorizations_however_it_is_spaced() {
+        for values in [
+            &["NTLM TlRM"][..],
+            &["negotiate"],
+            &[" NTLM TlRM"],
+            &["\tNegotiate\tYII"],
+            &["Basic dXNlcjpwYXNz", "ntlm TlRM"],
+        ] {
+            assert!(is_authenticating(&fields(values)), "{values:?}");
+        }
+        for values in [&[][..], &[""], &["Basic NTLM"], &["NTLMv2 x", "Bearer Negotiate"]] {
+            assert!(!is_authenticating(&fields(values)), "{values:?}");
+        }
     }
 }

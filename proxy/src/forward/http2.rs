@@ -9,7 +9,7 @@ use http::{Method, Request, Response, Uri, Version};
 use http_body_util::channel::{Channel, Sender};
 use http_body_util::{BodyExt, Either, Empty};
 use hyper::body::{Body, Incoming};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tollgate_common::refusal::Refusal;
 
 use super::answer::{AnswerBody, AnswerBroken, Piece, Relay};
@@ -18,15 +18,16 @@ use super::progress::{Progress, Stopped, hand_over};
 use super::way::{Wanted, Way, open};
 use super::{Broken, Call, Failure, Unseen};
 use crate::fields::Fields;
-use crate::http1::patience::{Elapsed, Patience};
+use crate::http1::patience::Patience;
 use crate::http1::response::{ResponseHead, has_no_body};
+use crate::http2::{InTask, Task};
 use crate::pass;
 use crate::request::Framing;
 use crate::respond::{BodyEnd, RequestBody, Responder};
 use crate::upstream::{Http2Stream, OnConnection, SendError, Upstream};
 
 /// A request body on its way to an upstream.
-pub type UpstreamBody = Either<Empty<Bytes>, Channel<Bytes, BodyCut>>;
+pub type UpstreamBody = Either<Empty<Bytes>, InTask<Channel<Bytes, BodyCut>>>;
 
 /// The caller's body ended before its end, so the stream is reset.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -53,11 +54,13 @@ pub(super) async fn exchange(
     responder: &mut impl Responder,
 ) -> Result<(), Broken> {
     let framing = call.head.framing;
-    let (sender, request_body) = match framing {
-        Framing::Empty => (None, Either::Left(Empty::new())),
+    let (sender, request_body, upload) = match framing {
+        Framing::Empty => (None, Either::Left(Empty::new()), None),
         Framing::Length(_) | Framing::Chunked | Framing::UntilClose => {
             let (sender, channel) = Channel::new(PIECES_AHEAD_MAX);
-            (Some(sender), Either::Right(channel))
+            let task = Task::default();
+            let body = InTask::new(channel, task.clone());
+            (Some(sender), Either::Right(body), Some(Upload(task)))
         }
     };
     let mut own = Fields::default();
@@ -76,7 +79,7 @@ pub(super) async fn exchange(
         Sending { sender, progress, patience, silence, bytes_max, key, stall, connection };
     let sending = sending.run(body);
     let receiving = async {
-        let mut asking = Asking::new(wanted, upstream, timeout, progress);
+        let mut asking = Asking::new(wanted, upstream, timeout, progress, upload.as_ref());
         // The stream is to stay for as long as the answer is read.
         let (_stream, response) = asking.run(stream, request).await?;
         let (head, mut source) = read_answer(response, &call.head.method)?;
@@ -98,7 +101,36 @@ pub(super) async fn exchange(
     if ended.is_err() {
         call.admitted.grant.bytes_in = progress.bytes_in();
     }
+    if let Some(upload) =
+        upload.filter(|upload| ended.is_ok() && progress.is_sent() && !upload.is_over())
+    {
+        tokio::spawn(upload.go_on(silence));
+    }
     ended
+}
+
+/// What hyper has of a request body; dropped, it is sent no further and the stream is reset.
+struct Upload(Task);
+
+impl Upload {
+    fn is_over(&self) -> bool {
+        self.0.is_over()
+    }
+
+    /// An upstream that has answered before it has read all of a request may still want the rest: it has so much
+    /// time to take it.
+    async fn go_on(self, wait: Duration) {
+        let due = Instant::now() + wait;
+        while !self.is_over() && Instant::now() < due {
+            sleep(STALL_MAX).await;
+        }
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }
 
 /// A request on its way to a connection that takes it.
@@ -110,6 +142,9 @@ struct Asking<'a> {
     timeout: Duration,
     /// When the answer is to have begun.
     due: Instant,
+    upload: Option<&'a Upload>,
+    /// When it is looked next whether the upstream takes the body.
+    look: Option<Instant>,
 }
 
 impl<'a> Asking<'a> {
@@ -118,9 +153,12 @@ impl<'a> Asking<'a> {
         upstream: &'a Upstream,
         timeout: Duration,
         progress: &'a Progress,
+        upload: Option<&'a Upload>,
     ) -> Self {
-        let due = Instant::now() + timeout;
-        Self { wanted, upstream, progress, patience: Patience::default(), timeout, due }
+        let now = Instant::now();
+        let look = upload.map(|_| now + STALL_MAX.min(timeout));
+        let patience = Patience::default();
+        Self { wanted, upstream, progress, patience, timeout, due: now + timeout, upload, look }
     }
 
     /// The head of the answer, and the stream that it came on.
@@ -159,14 +197,30 @@ impl<'a> Asking<'a> {
     ) -> Result<Result<Response<Incoming>, SendError<UpstreamBody>>, Failure> {
         let mut answer = std::pin::pin!(stream.send(request));
         loop {
-            match self.patience.by(self.due, answer.as_mut()).await {
-                Ok(answer) => return Ok(answer),
-                Err(Elapsed) => {
-                    self.due =
-                        self.progress.more_time(self.timeout).ok_or(Failure::UpstreamSilent)?;
-                }
+            let until = self.look.map_or(self.due, |look| look.min(self.due));
+            if let Ok(answer) = self.patience.by(until, answer.as_mut()).await {
+                return Ok(answer);
+            }
+            if self.look == Some(until) {
+                self.look = self.next_look(&stream.connection());
+            }
+            if self.due == until {
+                self.due = self.progress.more_time(self.timeout).ok_or(Failure::UpstreamSilent)?;
             }
         }
+    }
+
+    /// Leaves a connection on which all of a body waits for as long as a stall may last. A larger one finds that
+    /// out where it is handed over.
+    fn next_look(&self, connection: &OnConnection) -> Option<Instant> {
+        self.upload.filter(|upload| !upload.is_over())?;
+        let stall = STALL_MAX.min(self.timeout);
+        let next = self.progress.sent_at().unwrap_or_else(Instant::now) + stall;
+        if next > Instant::now() {
+            return Some(next);
+        }
+        connection.leave();
+        None
     }
 }
 

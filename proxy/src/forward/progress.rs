@@ -46,6 +46,11 @@ impl Progress {
         self.sent.store(true, Ordering::Relaxed);
     }
 
+    /// When all of a body was handed over.
+    pub fn sent_at(&self) -> Option<Instant> {
+        self.sent_at.get().copied()
+    }
+
     /// After a wait for an answer in vain: until when one may still begin, which has so much time from
     /// the last byte of the request. None: it is late.
     pub fn more_time(&self, timeout: Duration) -> Option<Instant> {
@@ -54,7 +59,7 @@ impl Progress {
             // While the body is on its way, its own limits apply.
             return Some(now + timeout);
         }
-        let due = *self.sent_at.get()? + timeout;
+        let due = self.sent_at()? + timeout;
         (due > now).then_some(due)
     }
 

@@ -12,7 +12,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use self::body::Http2Body;
 use self::responder::{AnswerStream, Http2Responder};
 use crate::core::Core;
-use crate::http2::WithoutVoid;
+use crate::http2::{Spawner, Task, WithoutVoid};
 use crate::listen::least_rate::LeastRate;
 use crate::request::{Framing, RequestHead};
 use crate::serve::{LastCall, Peer, refuse_unread, serve};
@@ -66,9 +66,13 @@ where
     let streams = Arc::new(Streams::default());
     let service = service_fn({
         let (core, streams) = (core.clone(), streams.clone());
-        move |request| serve_stream(core.clone(), peer.clone(), streams.clone(), request)
+        move |request| {
+            let answering = Task::default();
+            answering.comes_next();
+            serve_stream(core.clone(), peer.clone(), streams.clone(), answering, request)
+        }
     });
-    let connection = Builder::new(TokioExecutor::new())
+    let connection = Builder::new(Spawner)
         .timer(TokioTimer::new())
         .max_concurrent_streams(settings.http2_streams_max)
         .max_header_list_size(settings.head.bytes_max as u32)
@@ -85,17 +89,13 @@ where
     let until = tokio::select! {
         biased;
         ended = connection.as_mut() => Until::Ended(ended),
-        () = drain.started() => Until::Draining,
         // What was answered may still be on its way to callers that take it slowly.
+        () = drain.started() => Until::Leaving(settings.idle_timeout),
         () = streams.worn.cancelled() => Until::Leaving(settings.idle_timeout),
         () = idle => Until::Leaving(FAREWELL_WAIT),
     };
     let ended = match until {
         Until::Ended(ended) => ended,
-        Until::Draining => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
         // Whoever does not answer the farewell is not waited for: it may be silent on purpose. A call that
         // crossed it is served.
         Until::Leaving(first) => {
@@ -120,8 +120,7 @@ fn connection_window(streams_max: u32) -> u32 {
 /// What has happened to a connection.
 enum Until {
     Ended(hyper::Result<()>),
-    Draining,
-    /// Idle or worn; it is left once it is idle for so long.
+    /// Idle, worn or to be relieved; it is left once it is idle for so long.
     Leaving(Duration),
 }
 
@@ -187,6 +186,7 @@ async fn serve_stream(
     core: Arc<Core>,
     peer: Arc<Peer>,
     streams: Arc<Streams>,
+    answering: Task,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerStream>, AnswerCut> {
     let open = OpenStream::new(streams.clone());
@@ -194,7 +194,8 @@ async fn serve_stream(
     let left = CancellationToken::new();
     let leaving = left.clone().drop_guard();
     let write_timeout = core.gateway.settings.write_timeout;
-    let mut responder = Http2Responder::new(answer, request.method(), left.clone(), write_timeout);
+    let mut responder =
+        Http2Responder::new(answer, answering, request.method(), left.clone(), write_timeout);
     let (parts, body) = request.into_parts();
     tokio::spawn(async move {
         let _open = open;

@@ -247,6 +247,11 @@ pub struct Grpc {
 
 impl Grpc {
     pub async fn start() -> Self {
+        Self::with_window(CONNECTION_WINDOW).await
+    }
+
+    /// One that takes no more than so much of all bodies that nobody reads.
+    pub async fn with_window(bytes: u32) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let received = Arc::<Mutex<Vec<Received>>>::default();
@@ -256,7 +261,7 @@ impl Grpc {
                 let kept = kept.clone();
                 tokio::spawn(async move {
                     let mut builder = h2::server::Builder::new();
-                    builder.initial_connection_window_size(CONNECTION_WINDOW);
+                    builder.initial_connection_window_size(bytes);
                     let mut connection = builder.handshake(socket).await.unwrap();
                     while let Some(Ok((request, respond))) = connection.accept().await {
                         if request.uri().path() == "/leave" {
@@ -268,6 +273,17 @@ impl Grpc {
             }
         });
         Self { url, received, server }
+    }
+
+    /// Waits until a call of this path has ended, and gives the body that came with it.
+    pub async fn has_ended(&self, path: &str) -> Vec<u8> {
+        loop {
+            let received = self.received.lock().unwrap().clone();
+            if let Some(call) = received.into_iter().find(|call| call.path == path) {
+                return call.body;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
     }
 }
 
@@ -303,6 +319,11 @@ async fn echo(
         while let Some(Ok(_)) = body.data().await {}
         return stream.send_reset(h2::Reason::NO_ERROR);
     }
+    if head.uri.path() == "/read-first" {
+        let all = read_all(&mut body).await.unwrap();
+        let mut stream = respond.send_response(response, false).unwrap();
+        return stream.send_data(all.into(), true).unwrap();
+    }
     let mut stream = respond.send_response(response, false).unwrap();
     if head.uri.path() == "/early" {
         // What is still on its way here is reset without an error.
@@ -323,6 +344,23 @@ async fn echo(
     if head.uri.path() == "/large" {
         send_all(&mut stream, letters(LARGE), true).await;
         return;
+    }
+    if head.uri.path() == "/deaf" {
+        // Reads nothing, and hears only that it is given up.
+        std::future::poll_fn(|context| stream.poll_reset(context)).await.unwrap();
+        let path = head.uri.path().to_owned();
+        let call = Received { path, headers: head.headers, body: Vec::new(), trailers: None };
+        return received.lock().unwrap().push(call);
+    }
+    if head.uri.path() == "/answered-first" {
+        // By then the caller has sent all that there is room for on the way.
+        sleep(Duration::from_millis(500)).await;
+        stream.send_data(Bytes::from_static(b"answered"), true).unwrap();
+        sleep(Duration::from_millis(500)).await;
+        let all = read_all(&mut body).await.unwrap_or_default();
+        let path = head.uri.path().to_owned();
+        let call = Received { path, headers: head.headers, body: all, trailers: None };
+        return received.lock().unwrap().push(call);
     }
     let mut all = Vec::new();
     while let Some(Ok(piece)) = body.data().await {

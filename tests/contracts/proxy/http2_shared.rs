@@ -127,3 +127,71 @@ async fn pieces_without_data_cut_no_call_of_the_upstream() {
         assert_eq!(read_all(&mut answer.into_body()).await.unwrap(), b"flushed", "call {number}");
     }
 }
+
+/// What an upstream's h2 takes of a body that nobody reads (RFC 9113, section 6.9.2).
+const WINDOW_BYTES: usize = (1 << 16) - 1;
+
+#[tokio::test]
+async fn an_upload_that_is_not_taken_ends_at_the_upstream_when_its_caller_leaves() {
+    let house = House::open().await;
+    let upstream = Grpc::start().await;
+    let offer = sell_grpc(&house, &upstream).await;
+    let mut client = connect(&house).await.ready().await.unwrap();
+    let call = request("POST", "/grpc/deaf", &offer.key);
+    let (answer, mut stream) = client.send_request(call, false).unwrap();
+    let answer = answer.await.unwrap();
+    send_all(&mut stream, letters(WINDOW_BYTES + 1), false).await;
+    send_all(&mut stream, Bytes::from_static(b"in hand"), false).await;
+    sleep(Duration::from_millis(500)).await;
+
+    stream.send_reset(h2::Reason::CANCEL);
+    drop(answer);
+
+    timeout(PATIENCE, upstream.has_ended("/deaf")).await.expect("the upstream hears of it");
+    house.has_recorded(1).await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_has_answered_may_still_take_all_of_the_body() {
+    let house = House::open().await;
+    let upstream = Grpc::start().await;
+    let offer = sell_grpc(&house, &upstream).await;
+    let mut client = connect(&house).await.ready().await.unwrap();
+    let call = request("POST", "/grpc/answered-first", &offer.key);
+    let (answer, mut stream) = client.send_request(call, false).unwrap();
+
+    send_all(&mut stream, letters(WINDOW_BYTES + 20_000), true).await;
+    let answer = read_all(&mut answer.await.unwrap().into_body()).await.unwrap();
+
+    assert_eq!(answer, b"answered");
+    let taken = timeout(PATIENCE, upstream.has_ended("/answered-first")).await.unwrap();
+    assert_eq!(taken.len(), WINDOW_BYTES + 20_000);
+}
+
+#[tokio::test]
+async fn a_small_body_that_is_not_taken_is_reason_enough_to_leave_the_connection() {
+    let house = House::open().await;
+    let upstream = Grpc::with_window(WINDOW_BYTES as u32).await;
+    let offer = sell_grpc(&house, &upstream).await;
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(connect(&house).await.ready().await.unwrap());
+    }
+    let mut begin = |number: usize, path: &str| {
+        clients[number].send_request(request("POST", path, &offer.key), false).unwrap()
+    };
+    // Takes all that the connection has room for.
+    let (deaf, mut full) = begin(0, "/grpc/deaf");
+    let _deaf = deaf.await.unwrap();
+    send_all(&mut full, letters(WINDOW_BYTES), false).await;
+    sleep(Duration::from_millis(500)).await;
+    let (_stuck, mut small) = begin(1, "/grpc/read-first");
+    small.send_data(Bytes::from_static(b"small"), true).unwrap();
+    sleep(Duration::from_secs(2)).await;
+
+    let (answer, mut next) = begin(2, "/grpc/read-first");
+    next.send_data(Bytes::from_static(b"next"), true).unwrap();
+
+    let answer = timeout(PATIENCE, answer).await.expect("it goes to another connection").unwrap();
+    assert_eq!(read_all(&mut answer.into_body()).await.unwrap(), b"next");
+}

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tollgate_common::outcome::Outcome;
 use tollgate_test_support::raw_http1::RawHttp1;
 use tollgate_test_support::raw_http2::{
-    END_HEADERS, END_STREAM, Fate, GOAWAY, HEADERS, RawHttp2, get, header_block,
+    END_HEADERS, END_STREAM, Fate, GOAWAY, HEADERS, RawHttp2, WINDOW_UPDATE, get, header_block,
 };
 use tollgate_test_support::tollgate::{Tollgate, command, on_free_ports};
 
@@ -190,6 +190,45 @@ async fn a_caller_that_does_not_read_is_let_go_and_its_call_recorded() {
         .owner
         .eventually("the third call comes", async || (house.origin.seen().len() == 3).then_some(()))
         .await;
+}
+
+#[tokio::test]
+async fn an_answer_that_a_caller_does_not_take_gives_its_stream_back() {
+    let one = ("TOLLGATE_PROXY__LIMITS__H2_STREAMS", "1");
+    let house = House::with_settings(&[WRITE_TIMEOUT, one]).await;
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {MUCH}\r\n\r\n");
+    let answer = [head.as_bytes(), &vec![b'x'; MUCH][..]].concat();
+    house.origin.play("/much", [Step::ReadBody, send(answer)]);
+    let mut client = house.connect_http2().await;
+
+    // It reads all that comes, and makes no room for more.
+    client.request(1, get("/orders/much", house.key())).await;
+    let fate = timeout(PATIENCE, client.fate(1)).await.expect("the stream ends");
+    // What it has room for again is the connection's, not that stream's.
+    client.send(WINDOW_UPDATE, 0, 0, &[0, 1, 0, 0]).await;
+    client.request(3, get("/orders/x", house.key())).await;
+    let next = client.fate(3).await;
+
+    assert!(matches!(fate, Fate::Reset(_)), "{fate:?}");
+    assert!(matches!(next, Fate::Answered { status: 200, .. }), "{next:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_a_caller_leaves_on_its_way_holds_up_no_end() {
+    let drain = ("TOLLGATE_PROXY__DRAIN_TIMEOUT", "1h");
+    let mut house = House::with_settings(&[IDLE_TIMEOUT, drain]).await;
+    // More than the window of a stream, and little enough to be on its way.
+    let answer = ["HTTP/1.1 200 OK\r\nContent-Length: 80000\r\n\r\n", &"x".repeat(80_000)];
+    house.origin.play("/some", [Step::ReadBody, send(answer.concat())]);
+    let mut client = house.connect_http2().await;
+    client.request(1, get("/orders/some", house.key())).await;
+    house.has_recorded(1).await;
+
+    house.tollgate.signal("TERM");
+    let fate = timeout(PATIENCE, client.fate(1)).await.expect("the connection ends");
+
+    assert_eq!(fate, Fate::Closed);
+    assert_eq!(house.tollgate.wait().code(), Some(0));
 }
 
 #[tokio::test]

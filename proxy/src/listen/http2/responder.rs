@@ -17,6 +17,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::AnswerCut;
 use crate::fields::Fields;
 use crate::http1::patience::{Elapsed, Patience};
+use crate::http2::Task;
 use crate::pass::{self, with_date};
 use crate::respond::{AnswerHead, Responder};
 
@@ -28,6 +29,8 @@ pub struct Http2Responder {
     /// A head that waits, so that a short answer goes out whole.
     head: Option<Response<()>>,
     body: Option<Sender<Bytes, AnswerCut>>,
+    /// hyper's, which sends the answer.
+    answering: Task,
     is_head_request: bool,
     left: CancellationToken,
     patience: Patience,
@@ -38,6 +41,7 @@ pub struct Http2Responder {
 impl Http2Responder {
     pub fn new(
         answer: oneshot::Sender<Response<AnswerStream>>,
+        answering: Task,
         method: &Method,
         left: CancellationToken,
         write_timeout: Duration,
@@ -46,6 +50,7 @@ impl Http2Responder {
             answer: Some(answer),
             head: None,
             body: None,
+            answering,
             is_head_request: *method == Method::HEAD,
             left,
             patience: Patience::default(),
@@ -79,7 +84,10 @@ impl Http2Responder {
         let body = self.body.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         match self.patience.within(self.write_timeout, body.send(frame)).await {
             Ok(sent) => sent.map_err(|_| io::ErrorKind::BrokenPipe.into()),
-            Err(Elapsed) => Err(io::ErrorKind::TimedOut.into()),
+            Err(Elapsed) => {
+                self.answering.end();
+                Err(io::ErrorKind::TimedOut.into())
+            }
         }
     }
 }

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http2::{Builder, Connection as Driver, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::ConnectError;
-use crate::http2::WithoutVoid;
+use crate::http2::{Spawner, Task, WithoutVoid};
 use crate::upstream::room::Claim;
 use crate::upstream::stream::UpstreamStream;
 
@@ -51,7 +51,7 @@ const HEADER_BYTES_MAX: u32 = 64 << 10;
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
 /// What keeps a connection going.
-type Driven<B> = Pin<Box<Driver<TokioIo<WithoutVoid<UpstreamStream>>, B, TokioExecutor>>>;
+type Driven<B> = Pin<Box<Driver<TokioIo<WithoutVoid<UpstreamStream>>, B, Spawner>>>;
 
 /// A connection, and who is to be told of what changes on it.
 pub struct Shared<B> {
@@ -166,7 +166,7 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     pub async fn begin(stream: UpstreamStream, changed: Arc<Notify>) -> Result<Self, ConnectError> {
-        let (sender, driver) = Builder::new(TokioExecutor::new())
+        let handshake = Builder::new(Spawner)
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
@@ -176,7 +176,10 @@ where
             .max_local_error_reset_streams(None)
             .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
             .max_header_list_size(HEADER_BYTES_MAX)
-            .handshake(TokioIo::new(WithoutVoid::of_upstream(stream)))
+            .handshake(TokioIo::new(WithoutVoid::of_upstream(stream)));
+        let connection = Task::default();
+        let (sender, driver) = connection
+            .of(handshake)
             .await
             .map_err(|error| ConnectError::Unreachable(error.to_string()))?;
         let driver = Arc::new(Mutex::new(Box::pin(driver)));
@@ -185,7 +188,13 @@ where
             let driver = Arc::downgrade(&driver);
             move || driver.upgrade()?.try_lock().map(|driver| driver.current_max_send_streams())
         }));
-        tokio::spawn(drive(driver, room.clone(), changed.clone()));
+        let driving = drive(driver, room.clone(), changed.clone());
+        tokio::spawn(async move {
+            driving.await;
+            // A server that reads nothing does not take its end either, and what it has not taken would stay.
+            sleep(IDLE_MAX).await;
+            connection.end();
+        });
         Ok(Self { sender, room, changed, last_opened: Instant::now() })
     }
 }
@@ -274,13 +283,19 @@ where
 {
     /// Sends the request and waits for the head of the answer. The body follows as the server sends
     /// it; keep `self` until it has ended.
-    pub async fn send(&mut self, request: Request<B>) -> Result<Response<Incoming>, SendError<B>> {
-        self.sender.try_send_request(request).await.map_err(|mut error| {
-            let unsent = error.take_message().map(Box::new);
-            let error = error.into_error();
-            let is_refused = is_refused(&error);
-            SendError { error, unsent, is_refused }
-        })
+    pub fn send(
+        &mut self,
+        request: Request<B>,
+    ) -> impl Future<Output = Result<Response<Incoming>, SendError<B>>> + use<B> {
+        let sent = self.sender.try_send_request(request);
+        async {
+            sent.await.map_err(|mut error| {
+                let unsent = error.take_message().map(Box::new);
+                let error = error.into_error();
+                let is_refused = is_refused(&error);
+                SendError { error, unsent, is_refused }
+            })
+        }
     }
 }
 

@@ -11,13 +11,17 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tollgate_common::catalog::product::{UpstreamProtocol, UpstreamSettings};
 use tollgate_common::ids::SubscriptionId;
 
 use super::servers::{LOOPBACK, Server, acceptor, context, context_with, rules};
 use crate::test_certificates::Authority;
-use crate::upstream::{ConnectError, Http2Pool, Http2Stream, Opened, SendError, Target, Upstream};
+use crate::upstream::{
+    ConnectError, Context, ContextOptions, Http2Pool, Http2Stream, Opened, SendError, Target,
+    Upstream,
+};
 
 type Calls = Http2Pool<Full<Bytes>>;
 
@@ -407,4 +411,44 @@ async fn a_call_that_the_server_has_looked_at_is_not_taken_for_refused() {
     })
     .await;
     assert!(!ended.is_refused && ended.unsent.is_none());
+}
+
+#[tokio::test]
+async fn a_connection_without_calls_ends_also_if_its_server_reads_nothing() {
+    // SETTINGS_INITIAL_WINDOW_SIZE and WINDOW_UPDATE: room for more than is on the way.
+    let much = [0x7f, 0xff, 0xff, 0xff];
+    let settings = [&[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4][..], &much].concat();
+    let room = [&[0, 0, 4, 8, 0, 0, 0, 0, 0][..], &[0x7f, 0xff, 0, 0]].concat();
+    let server = Server::start("127.0.0.1:0", move |mut stream: TcpStream| {
+        let said = [&settings[..], &room].concat();
+        async move {
+            stream.write_all(&said).await.unwrap();
+            std::future::pending().await
+        }
+    })
+    .await;
+    // Half of it is one upstream's.
+    let options =
+        ContextOptions { policy: LOOPBACK, connections_max: Some(2), ..Default::default() };
+    let context = Context::new(&options, Handle::current()).unwrap();
+    let endpoint = format!("http://{}", server.address);
+    let upstream = Upstream::new(&rules(&endpoint, http2()), &context).unwrap();
+    let target = upstream.pick(b"", &[]).await.unwrap();
+    let calls = Calls::default();
+    let mut stream = open(&calls, &upstream, target).await;
+    let body = Full::new(Bytes::from(vec![b'x'; 64 << 20]));
+    let call = stream.send(Request::post("http://api.example.com/v1").body(body).unwrap());
+    assert!(tokio::time::timeout(Duration::from_secs(1), call).await.is_err());
+
+    stream.connection().leave();
+    drop(stream);
+    assert!(matches!(
+        calls.open(&upstream, target, caller()).await,
+        Err(ConnectError::Exhausted(_))
+    ));
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    tokio::time::resume();
+
+    open(&calls, &upstream, target).await;
 }
