@@ -65,7 +65,7 @@ section! {
         /// Bytes per second, on average, below which a request body is given up; 0B asks for none. 240 is
         /// what Kestrel uses: slower than any working modem.
         body_rate_min: ByteSize = ByteSize(240), ByteSize(0)..=ByteSize::mib(1);
-        /// How long a client may take nothing of its response before the connection is closed.
+        /// How long a client may take nothing of its response before its connection is closed, or its stream is reset over HTTP/2.
         write_timeout: Duration = Duration::from_secs(30), Duration::from_millis(100)..=Duration::from_secs(3_600);
         /// The largest request body, where product and route set no other. Bodies stream, so this
         /// bounds traffic, not memory.
