@@ -80,8 +80,8 @@ pub(super) async fn exchange(
     let sending = sending.run(body);
     let receiving = async {
         let mut asking = Asking::new(wanted, upstream, timeout, progress, upload.as_ref());
-        // The stream is to stay for as long as the answer is read.
-        let (_stream, response) = asking.run(stream, request).await?;
+        // The stream is to stay for as long as the answer is read, and the request taken.
+        let (stream, response) = asking.run(stream, request).await?;
         let (head, mut source) = read_answer(response, &call.head.method)?;
         let mut relay = Relay {
             grant: &mut call.admitted.grant,
@@ -91,22 +91,23 @@ pub(super) async fn exchange(
             idle: silence,
         };
         let relayed = relay.run(&head, &mut source, &mut own, &mut asking.patience, responder);
-        relayed.await.map_err(Broken::from)
+        relayed.await.map_err(Broken::from)?;
+        Ok(stream)
     };
     let ended = tokio::select! {
         biased;
         received = receiving => received,
         failure = sending => Err(failure.into()),
     };
-    if ended.is_err() {
-        call.admitted.grant.bytes_in = progress.bytes_in();
+    let stream =
+        ended.inspect_err(|_: &Broken| call.admitted.grant.bytes_in = progress.bytes_in())?;
+    if let Some(upload) = upload.filter(|upload| progress.is_sent() && !upload.is_over()) {
+        tokio::spawn(async move {
+            upload.go_on(silence).await;
+            drop(stream);
+        });
     }
-    if let Some(upload) =
-        upload.filter(|upload| ended.is_ok() && progress.is_sent() && !upload.is_over())
-    {
-        tokio::spawn(upload.go_on(silence));
-    }
-    ended
+    Ok(())
 }
 
 /// What hyper has of a request body; dropped, it is sent no further and the stream is reset.
@@ -186,6 +187,7 @@ impl<'a> Asking<'a> {
             let found = open(self.wanted, self.upstream, now_ns).await?;
             let Way::Http2(found) = found.way else { return Err(broken) };
             (stream, request) = (*found, *unsent);
+            self.look = self.upload.map(|_| Instant::now() + STALL_MAX.min(self.timeout));
         }
     }
 

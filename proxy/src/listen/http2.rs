@@ -90,7 +90,7 @@ where
         biased;
         ended = connection.as_mut() => Until::Ended(ended),
         // What was answered may still be on its way to callers that take it slowly.
-        () = drain.started() => Until::Leaving(settings.idle_timeout),
+        () = drain.started() => Until::Leaving(settings.idle_timeout.max(settings.write_timeout)),
         () = streams.worn.cancelled() => Until::Leaving(settings.idle_timeout),
         () = idle => Until::Leaving(FAREWELL_WAIT),
     };

@@ -188,9 +188,13 @@ where
             let driver = Arc::downgrade(&driver);
             move || driver.upgrade()?.try_lock().map(|driver| driver.current_max_send_streams())
         }));
-        let driving = drive(driver, room.clone(), changed.clone());
+        let (driving, left) = (drive(driver, room.clone(), changed.clone()), room.clone());
         tokio::spawn(async move {
             driving.await;
+            // What the server still answers goes on, after whatever farewell.
+            while left.in_use.load(Ordering::Relaxed) > 0 {
+                sleep(IDLE_MAX).await;
+            }
             // A server that reads nothing does not take its end either, and what it has not taken would stay.
             sleep(IDLE_MAX).await;
             connection.end();

@@ -299,6 +299,49 @@ async fn a_connection_that_the_server_ends_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_call_under_way_outlives_the_farewell_of_its_server() {
+    let [begun, stop, finish]: [Arc<Notify>; 3] = Default::default();
+    let events = [begun.clone(), stop.clone(), finish.clone()];
+    let server = Server::start("127.0.0.1:0", move |stream: TcpStream| {
+        let [begun, stop, finish] = events.clone();
+        async move {
+            let late = move |_: Request<Incoming>| {
+                let (begun, finish) = (begun.clone(), finish.clone());
+                async move {
+                    begun.notify_one();
+                    finish.notified().await;
+                    Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"late"))))
+                }
+            };
+            let mut connection = std::pin::pin!(
+                hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(stream), service_fn(late))
+            );
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                () = stop.notified() => connection.as_mut().graceful_shutdown(),
+            }
+            let _ = connection.await;
+        }
+    })
+    .await;
+    let (upstream, target) = reach(&server, http2()).await;
+    let mut stream = open(&Calls::default(), &upstream, target).await;
+    let answer = tokio::spawn(stream.send(request("early")));
+    begun.notified().await;
+
+    stop.notify_one();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    tokio::time::resume();
+    finish.notify_one();
+
+    let answer = answer.await.unwrap().unwrap();
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "late");
+}
+
+#[tokio::test]
 async fn calls_that_wait_for_a_connection_share_its_failure() {
     let server = Server::silent().await;
     let endpoint = format!("https://{}", server.address);
