@@ -93,33 +93,46 @@ pub fn running(
     begun: impl Iterator<Item = (Timestamp, i64)>,
 ) -> Period {
     let current = Period::of(kind, time_zone, started_at, now);
-    let whole = |start| match end_of(start, time_zone, started_at) {
-        _ if start == current.start => current,
-        end if current.began_with(start) => Period { start, end: end.max(current.end) },
-        end => Period { start, end },
-    };
-    let begun = begun.map(|(start, units)| (units, whole(start)));
-    let going_on: Vec<_> = begun.filter(|(_, period)| period.contains(now)).collect();
-    let is_followed = |period: Period| {
-        let mut later = going_on.iter().filter(|(_, other)| other.start > period.start);
-        later.any(|(_, other)| period.end.0 - other.start.0 <= 2 * START_SPREAD_MS)
-    };
-    let still = going_on.iter().filter(|(_, period)| !is_followed(*period));
-    still
-        .max_by_key(|(units, period)| (*units, period.start))
-        .map_or(current, |(_, period)| *period)
+    let begun = begun.map(|(start, units)| {
+        let known = known_end(start, time_zone, started_at);
+        let end = match known.unwrap_or_else(|| month_end_latest(start)) {
+            _ if start == current.start => current.end,
+            end if current.began_with(start) => end.max(current.end),
+            end => end,
+        };
+        Begun { period: Period { start, end }, is_end_known: known.is_some(), units }
+    });
+    let going_on: Vec<Begun> = begun.filter(|begun| begun.period.contains(now)).collect();
+    let still = going_on.iter().filter(|begun| !going_on.iter().any(|later| later.follows(begun)));
+    let most = still.max_by_key(|begun| (begun.units, begun.period.start));
+    most.map_or(current, |begun| begun.period)
+}
+
+/// A period that was counted in.
+struct Begun {
+    period: Period,
+    is_end_known: bool,
+    units: i64,
+}
+
+impl Begun {
+    /// Whether this is the next one, as far as can be told where the end of the other is not known.
+    fn follows(&self, other: &Self) -> bool {
+        let overlap_ms = other.period.end.0 - self.period.start.0;
+        let is_later = self.period.start > other.period.start;
+        is_later && !other.is_end_known && overlap_ms <= 2 * START_SPREAD_MS
+    }
 }
 
 /// Where a period ends that began at `start`: by either calendar in the time zone of now, or else in UTC,
 /// which is where time zones mostly are changed from. If none of them begins one there, what ended it is
 /// not known any more, and it is taken to last for a month by the time zone that is the last.
-fn end_of(start: Timestamp, time_zone: &TimeZone, started_at: Timestamp) -> Timestamp {
+fn known_end(start: Timestamp, time_zone: &TimeZone, started_at: Timestamp) -> Option<Timestamp> {
     let utc = &TimeZone::UTC;
     let kinds = [PeriodKind::CalendarMonth, PeriodKind::Anniversary];
     let calendars = [time_zone, utc].into_iter().flat_map(|zone| kinds.map(|kind| (kind, zone)));
     let mut periods = calendars.map(|(kind, zone)| Period::of(kind, zone, started_at, start));
-    let fitting = periods.find(|period| period.start == start);
-    fitting.map_or_else(|| month_end_latest(start), |period| period.end)
+    periods.find(|period| period.start == start).map(|period| period.end)
 }
 
 /// Where a month is over that began at `start`, whichever time zone had midnight then.
@@ -324,21 +337,22 @@ mod tests {
 
     #[test]
     fn of_two_that_overlap_the_one_goes_on_that_more_was_counted_in() {
-        let at = |calls: [(&str, i64); 2], now| {
+        let at = |day: &str, calls: [(&str, i64); 2], now| {
             let begun = calls.into_iter().map(|(start, units)| (moment(start), units));
-            let kind = PeriodKind::Anniversary;
-            let start = moment("2025-01-15T12:00:00Z");
-            running(kind, &TimeZone::UTC, start, moment(now), begun).start
+            let started_at = moment(&format!("2025-01-{day}T12:00:00Z"));
+            running(PeriodKind::Anniversary, &TimeZone::UTC, started_at, moment(now), begun).start
         };
         let [first, later] = ["2026-11-01T00:00:00Z", "2026-11-15T00:00:00Z"];
+        let last = "2026-11-29T00:00:00Z";
 
-        assert_eq!(at([(first, 900), (later, 3)], "2026-11-20T00:00:00Z"), moment(first));
-        assert_eq!(at([(first, 3), (later, 900)], "2026-11-20T00:00:00Z"), moment(later));
-        assert_eq!(at([(first, 900), (later, 3)], "2026-12-01T00:00:00Z"), moment(later));
+        assert_eq!(at("15", [(first, 900), (later, 3)], "2026-11-20T00:00:00Z"), moment(first));
+        assert_eq!(at("15", [(first, 3), (later, 900)], "2026-11-20T00:00:00Z"), moment(later));
+        assert_eq!(at("15", [(first, 900), (later, 3)], "2026-12-01T00:00:00Z"), moment(later));
+        assert_eq!(at("29", [(first, 900), (last, 3)], "2026-11-30T00:00:00Z"), moment(first));
         // When the first of these ends is only known to a day or so.
         let berlin = ("2026-10-31T23:00:00Z", 900);
         let december = ("2026-12-01T00:00:00Z", 3);
-        assert_eq!(at([berlin, december], "2026-12-01T10:00:00Z"), moment(december.0));
+        assert_eq!(at("15", [berlin, december], "2026-12-01T10:00:00Z"), moment(december.0));
     }
 
     #[test]

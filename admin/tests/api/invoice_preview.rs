@@ -21,8 +21,8 @@ async fn subscribed(admin: &Admin, prices: Value) -> (Value, String) {
 }
 
 /// Delivers a call of so many units, of now.
-pub async fn call(admin: &Admin, subscription: &Value, units: i64) {
-    call_in(admin, subscription, units, Timestamp::default()).await;
+pub async fn call(admin: &Admin, subscription: &Value, units: i64) -> RequestId {
+    call_in(admin, subscription, units, Timestamp::default()).await
 }
 
 /// A call of one unit with a key.
@@ -31,9 +31,15 @@ pub async fn call_with(admin: &Admin, subscription: &Value, key: KeyId) {
 }
 
 /// The same, counted in the period that began then.
-async fn call_in(admin: &Admin, subscription: &Value, units: i64, period_start: Timestamp) {
+async fn call_in(
+    admin: &Admin,
+    subscription: &Value,
+    units: i64,
+    period_start: Timestamp,
+) -> RequestId {
     let record = record_of(admin, subscription);
     deliver(admin, UsageRecord { units, period_start, ..record }).await;
+    record.request
 }
 
 fn record_of(admin: &Admin, subscription: &Value) -> UsageRecord {
