@@ -127,11 +127,17 @@ impl Inner {
         })
     }
 
+    /// A subscription and its plan, where the catalog has both.
+    fn subscribed(&self, id: SubscriptionId) -> Option<(Subscriber, Arc<PlanEntry>)> {
+        let subscriber = self.catalog.subscriber(id)?;
+        let plan = self.catalog.tables().plan(subscriber.plan()).cloned()?;
+        Some((subscriber, plan))
+    }
+
     /// Takes up a subscription that earlier processes of this gateway have used, so that what one
     /// that was killed still held goes back, whether or not it is called again.
     fn take_up(&self, subscription: SubscriptionId) {
-        let Some(subscriber) = self.catalog.subscriber(subscription) else { return };
-        let Some(plan) = self.catalog.tables().plan(subscriber.plan()).cloned() else { return };
+        let Some((subscriber, plan)) = self.subscribed(subscription) else { return };
         let now = self.clock.now();
         let entry = self.entry(&subscriber);
         let mut desk = entry.desk.lock();
@@ -220,10 +226,7 @@ impl Inner {
         if desk.lease.is_period_confirmed() {
             return false;
         }
-        let Some(subscriber) = self.catalog.subscriber(id) else { return false };
-        let Some(plan) = self.catalog.tables().plan(subscriber.plan()).cloned() else {
-            return false;
-        };
+        let Some((subscriber, plan)) = self.subscribed(id) else { return false };
         let Some(time_zone) = &plan.quota_time_zone else { return false };
         let (now, started_at) = (self.clock.now().wall, subscriber.started_at());
         let kind = plan.rules.period;
