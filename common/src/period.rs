@@ -11,12 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::PeriodKind;
 use crate::time::Timestamp;
 
-pub mod calendar;
+mod calendar;
+mod running;
 
 pub use calendar::Calendar;
-
-/// How far a time zone is from UTC, at most.
-const ZONE_MS_MAX: i64 = 14 * 3_600_000;
 
 /// Within which a day begins in all time zones: 26 hours, and one more where the clocks are changed.
 pub const START_SPREAD_MS: i64 = 27 * 3_600_000;
@@ -77,68 +75,6 @@ impl Period {
         };
         Period { start: start_of(first, time_zone), end: start_of(next, time_zone) }
     }
-}
-
-/// The period that a subscription counts in at `now`, which has counted so many units in those that began then.
-///
-/// A calendar that is edited takes over when the running period ends: to begin another at once would
-/// grant the quota twice. Where the same month ends later in the time zone that counts now, it goes on until then.
-/// Of two that overlap the one goes on that more was counted in: little is in one that was begun by a gateway that
-/// did not know better.
-pub fn running(
-    kind: PeriodKind,
-    time_zone: &TimeZone,
-    started_at: Timestamp,
-    now: Timestamp,
-    begun: impl Iterator<Item = (Timestamp, i64)>,
-) -> Period {
-    let current = Period::of(kind, time_zone, started_at, now);
-    let begun = begun.map(|(start, units)| {
-        let known = known_end(start, time_zone, started_at);
-        let end = match known.unwrap_or_else(|| month_end_latest(start)) {
-            _ if start == current.start => current.end,
-            end if current.began_with(start) => end.max(current.end),
-            end => end,
-        };
-        Begun { period: Period { start, end }, is_end_known: known.is_some(), units }
-    });
-    let going_on: Vec<Begun> = begun.filter(|begun| begun.period.contains(now)).collect();
-    let still = going_on.iter().filter(|begun| !going_on.iter().any(|later| later.follows(begun)));
-    let most = still.max_by_key(|begun| (begun.units, begun.period.start));
-    most.map_or(current, |begun| begun.period)
-}
-
-/// A period that was counted in.
-struct Begun {
-    period: Period,
-    is_end_known: bool,
-    units: i64,
-}
-
-impl Begun {
-    /// Whether this is the next one, as far as can be told where the end of the other is not known.
-    fn follows(&self, other: &Self) -> bool {
-        let overlap_ms = other.period.end.0 - self.period.start.0;
-        let is_later = self.period.start > other.period.start;
-        is_later && !other.is_end_known && overlap_ms <= 2 * START_SPREAD_MS
-    }
-}
-
-/// Where a period ends that began at `start`: by either calendar in the time zone of now, or else in UTC,
-/// which is where time zones mostly are changed from. If none of them begins one there, what ended it is
-/// not known any more, and it is taken to last for a month by the time zone that is the last.
-fn known_end(start: Timestamp, time_zone: &TimeZone, started_at: Timestamp) -> Option<Timestamp> {
-    let utc = &TimeZone::UTC;
-    let kinds = [PeriodKind::CalendarMonth, PeriodKind::Anniversary];
-    let calendars = [time_zone, utc].into_iter().flat_map(|zone| kinds.map(|kind| (kind, zone)));
-    let mut periods = calendars.map(|(kind, zone)| Period::of(kind, zone, started_at, start));
-    periods.find(|period| period.start == start).map(|period| period.end)
-}
-
-/// Where a month is over that began at `start`, whichever time zone had midnight then.
-fn month_end_latest(start: Timestamp) -> Timestamp {
-    let date = zoned(start.plus_ms(ZONE_MS_MAX), &TimeZone::UTC).date();
-    start_of(date.saturating_add(1.month()), &TimeZone::UTC).plus_ms(ZONE_MS_MAX)
 }
 
 fn zoned(moment: Timestamp, time_zone: &TimeZone) -> Zoned {
@@ -302,79 +238,5 @@ mod tests {
             proptest::prop_assert_eq!(of(period.end.plus_ms(-1)), period);
             proptest::prop_assert_eq!(of(period.end).start, period.end);
         }
-    }
-
-    fn counts_in(kind: PeriodKind, zone: &str, starts: &[&str], now: &str) -> (String, String) {
-        let zone = TimeZone::get(zone).unwrap();
-        let starts = starts.iter().map(|start| (moment(start), 1));
-        let period = running(kind, &zone, moment("2025-01-15T12:00:00Z"), moment(now), starts);
-        assert!(period.contains(moment(now)));
-        let text = |at: Timestamp| zoned(at, &TimeZone::UTC).strftime("%m-%dT%H").to_string();
-        (text(period.start), text(period.end))
-    }
-
-    #[test]
-    fn a_period_that_has_begun_goes_on_whatever_the_calendar_says_now() {
-        let month =
-            |zone, starts: &[&str], now| counts_in(PeriodKind::CalendarMonth, zone, starts, now);
-        let anniversary =
-            |starts: &[&str], now| counts_in(PeriodKind::Anniversary, "UTC", starts, now);
-        let utc = "2026-11-01T00:00:00Z";
-        let berlin = "2026-10-31T23:00:00Z";
-        let day_15 = "2026-11-15T00:00:00Z";
-
-        is(month("Europe/Berlin", &[utc], "2026-11-30T23:30:00Z"), "11-01T00", "12-01T00");
-        is(month("UTC", &[berlin], "2026-11-20T00:00:00Z"), "10-31T23", "12-01T14");
-        is(month("America/Los_Angeles", &[utc], "2026-11-30T00:00:00Z"), "11-01T00", "12-01T08");
-        is(month("America/Los_Angeles", &[utc], "2026-12-01T04:00:00Z"), "11-01T00", "12-01T08");
-        is(month("America/Los_Angeles", &[utc], "2026-12-01T14:00:00Z"), "12-01T08", "01-01T08");
-        is(anniversary(&[utc], "2026-11-20T00:00:00Z"), "11-01T00", "12-01T00");
-        is(anniversary(&[berlin], "2026-11-30T22:00:00Z"), "10-31T23", "12-01T14");
-        is(anniversary(&[utc], "2026-12-01T00:00:00Z"), "11-15T00", "12-15T00");
-        is(month("UTC", &[utc, day_15], "2026-12-14T23:00:00Z"), "11-15T00", "12-15T00");
-        is(month("UTC", &[utc, day_15], "2026-12-15T00:00:00Z"), "12-01T00", "01-01T00");
-    }
-
-    #[test]
-    fn of_two_that_overlap_the_one_goes_on_that_more_was_counted_in() {
-        let at = |day: &str, calls: [(&str, i64); 2], now| {
-            let begun = calls.into_iter().map(|(start, units)| (moment(start), units));
-            let started_at = moment(&format!("2025-01-{day}T12:00:00Z"));
-            running(PeriodKind::Anniversary, &TimeZone::UTC, started_at, moment(now), begun).start
-        };
-        let [first, later] = ["2026-11-01T00:00:00Z", "2026-11-15T00:00:00Z"];
-        let last = "2026-11-29T00:00:00Z";
-
-        assert_eq!(at("15", [(first, 900), (later, 3)], "2026-11-20T00:00:00Z"), moment(first));
-        assert_eq!(at("15", [(first, 3), (later, 900)], "2026-11-20T00:00:00Z"), moment(later));
-        assert_eq!(at("15", [(first, 900), (later, 3)], "2026-12-01T00:00:00Z"), moment(later));
-        assert_eq!(at("29", [(first, 900), (last, 3)], "2026-11-30T00:00:00Z"), moment(first));
-        // When the first of these ends is only known to a day or so.
-        let berlin = ("2026-10-31T23:00:00Z", 900);
-        let december = ("2026-12-01T00:00:00Z", 3);
-        assert_eq!(at("15", [berlin, december], "2026-12-01T10:00:00Z"), moment(december.0));
-    }
-
-    #[test]
-    fn a_period_that_is_over_or_yet_to_begin_is_not_the_running_one() {
-        let starts = ["2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z"];
-        for (now, start, end) in [
-            ("2026-11-01T00:00:00Z", "11-01T00", "12-01T00"),
-            ("2026-11-30T23:59:59Z", "11-01T00", "12-01T00"),
-            ("2026-12-01T00:00:00Z", "12-01T00", "01-01T00"),
-            ("2027-01-01T00:00:00Z", "01-01T00", "02-01T00"),
-        ] {
-            is(counts_in(PeriodKind::CalendarMonth, "UTC", &starts, now), start, end);
-            is(counts_in(PeriodKind::CalendarMonth, "UTC", &[], now), start, end);
-        }
-    }
-
-    #[test]
-    fn a_day_begins_at_most_so_far_apart() {
-        let period = Period { start: moment("2026-11-01T00:00:00Z"), ..Period::default() };
-
-        assert!(period.began_with(moment("2026-10-31T10:00:00Z")));
-        assert!(period.began_with(moment("2026-11-01T12:00:00Z")));
-        assert!(!period.began_with(moment("2026-10-01T00:00:00Z")));
     }
 }

@@ -4,7 +4,7 @@ use jiff::ToSpan;
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 
-use super::{Period, anchored, running, start_of, zoned};
+use super::{Period, anchored, start_of, zoned};
 use crate::catalog::PeriodKind;
 use crate::price::Interval;
 use crate::time::Timestamp;
@@ -29,18 +29,16 @@ impl Calendar {
         let (first, next) = match interval {
             Interval::Day => (today, today.saturating_add(1.day())),
             Interval::Week => self.week(today),
-            Interval::Month => {
-                return Period::of(self.kind, &self.time_zone, self.started_at, moment);
-            }
+            Interval::Month => return self.period(moment),
             Interval::Year => self.year(today),
         };
         let start = |date| start_of(date, &self.time_zone);
         Period { start: start(first), end: start(next) }
     }
 
-    /// The period whose quota counts at a moment; see [`running`].
-    pub fn running(&self, moment: Timestamp, begun: Vec<(Timestamp, i64)>) -> Period {
-        running(self.kind, &self.time_zone, self.started_at, moment, begun.into_iter())
+    /// The period of a quota that a moment falls into, whatever was counted before.
+    pub fn period(&self, moment: Timestamp) -> Period {
+        Period::of(self.kind, &self.time_zone, self.started_at, moment)
     }
 
     /// The intervals that share time with a span, in order.

@@ -19,7 +19,7 @@ use once_cell::race::OnceBox;
 use parking_lot::Mutex;
 use tollgate_common::catalog::QuotaMode;
 use tollgate_common::ids::SubscriptionId;
-use tollgate_common::period::{Period, running};
+use tollgate_common::period::Period;
 use tollgate_common::time::{Now, Timestamp};
 
 use super::seeds::Seeds;
@@ -264,15 +264,13 @@ impl LocalCounters {
         plan: &PlanEntry,
         now: Now,
     ) {
-        let Some(time_zone) = &plan.quota_time_zone else { return };
         if goes_on(used.period, now.wall) {
             return;
         }
-        let (id, started_at) = (subscriber.id(), subscriber.started_at());
+        let Some(calendar) = plan.quota_calendar(subscriber) else { return };
+        let id = subscriber.id();
         let mut seeds = self.seeds.lock();
-        let begun = seeds.begun(id);
-        let period = running(plan.rules.period, time_zone, started_at, now.wall, begun);
-        let period = period.going_on_from(used.period);
+        let period = calendar.running(now.wall, seeds.begun(id)).going_on_from(used.period);
         let left = (used.period != Period::default()).then_some((used.period, used.units));
         *used = QuotaUsed { period, units: seeds.enter(id, left, period, now) };
     }

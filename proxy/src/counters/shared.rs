@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tollgate_common::catalog::QuotaMode;
 use tollgate_common::ids::SubscriptionId;
-use tollgate_common::period::{Period, running};
+use tollgate_common::period::Period;
 use tollgate_common::time::{Clock, Now, Timestamp};
 
 use self::asking::Question;
@@ -184,18 +184,15 @@ impl Inner {
             revision: self.catalog.revision(),
         };
         desk.lease.set_terms(terms, now.monotonic_ns);
-        let Some(time_zone) = &plan.quota_time_zone else { return };
         let known = desk.lease.period();
         if goes_on(known, now.wall) || now.monotonic_ns < desk.stays_until_ns {
             return;
         }
-        let (id, started_at, kind) = (subscriber.id(), subscriber.started_at(), plan.rules.period);
-        let begun = self.past.lock();
-        let period = running(kind, time_zone, started_at, now.wall, begun.begun(id));
-        drop(begun);
-        let period = period.going_on_from(known);
+        let Some(calendar) = plan.quota_calendar(subscriber) else { return };
+        let id = subscriber.id();
+        let period = calendar.running(now.wall, self.past.lock().begun(id)).going_on_from(known);
         self.enter(desk, id, period, now);
-        if period != Period::of(kind, time_zone, started_at, now.wall) {
+        if period != calendar.period(now.wall) {
             desk.lease.confirm_period();
         }
     }
@@ -227,10 +224,8 @@ impl Inner {
             return false;
         }
         let Some((subscriber, plan)) = self.subscribed(id) else { return false };
-        let Some(time_zone) = &plan.quota_time_zone else { return false };
-        let (now, started_at) = (self.clock.now().wall, subscriber.started_at());
-        let kind = plan.rules.period;
-        let period = running(kind, time_zone, started_at, now, begun.iter().copied());
+        let Some(calendar) = plan.quota_calendar(&subscriber) else { return false };
+        let period = calendar.running(self.clock.now().wall, begun.iter().copied());
         let is_another = period.start != desk.lease.period().start;
         let goes_on = is_another && begun.iter().any(|(start, _)| *start == period.start);
         if goes_on {

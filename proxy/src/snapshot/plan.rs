@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use tollgate_common::ids::PlanId;
+use tollgate_common::period::Calendar;
 use tollgate_common::snapshot::PlanRules;
 
 use super::product::ProductEntry;
+use super::subscriber::Subscriber;
 use crate::counters::lease::terms::RateTerms;
 use crate::counters::local::RateRule;
 use crate::limits::Policy;
@@ -20,8 +22,8 @@ pub struct PlanEntry {
     pub rate: Option<RateRule>,
     /// The same as shared counters have it.
     pub rate_terms: Option<RateTerms>,
-    /// The calendar of the quota; None: no quota, so no period either.
-    pub quota_time_zone: Option<TimeZone>,
+    /// None: no quota, so no period either.
+    quota_time_zone: Option<TimeZone>,
     /// The name as a header field may carry it.
     pub field_name: String,
     /// What callers are told of the limits.
@@ -45,6 +47,12 @@ impl PlanEntry {
 
     pub fn id(&self) -> PlanId {
         self.rules.id
+    }
+
+    /// What the periods of a subscription's quota go by; None: no quota.
+    pub fn quota_calendar(&self, subscriber: &Subscriber) -> Option<Calendar> {
+        let time_zone = self.quota_time_zone.clone()?;
+        Some(Calendar { kind: self.rules.period, time_zone, started_at: subscriber.started_at() })
     }
 }
 
