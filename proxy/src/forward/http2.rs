@@ -1,45 +1,34 @@
 //! The exchange with an upstream that speaks HTTP/2, through hyper's client.
 
-use std::sync::atomic::Ordering;
+mod answer;
+mod asking;
+mod sending;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, Response, Uri, Version};
-use http_body_util::channel::{Channel, Sender};
-use http_body_util::{BodyExt, Either, Empty};
-use hyper::body::{Body, Incoming};
-use tokio::time::{Instant, sleep};
+use http::{Request, Uri, Version};
+use http_body_util::channel::Channel;
+use http_body_util::{Either, Empty};
 use tollgate_common::refusal::Refusal;
 
-use super::answer::{AnswerBody, AnswerBroken, Piece, Relay};
+use self::answer::read_answer;
+use self::asking::Asking;
+use self::sending::{BodyCut, Sending, Upload};
+use super::answer::Relay;
 use super::fields::{host, passing, without_key, write_target};
-use super::progress::{Progress, Stopped, hand_over};
-use super::way::{Wanted, Way, open};
-use super::{Broken, Call, Failure, Unseen};
+use super::progress::Progress;
+use super::{Broken, Call, Failure};
 use crate::fields::Fields;
 use crate::http1::patience::Patience;
-use crate::http1::response::{ResponseHead, has_no_body};
 use crate::http2::{InTask, Task};
-use crate::pass;
 use crate::request::Framing;
-use crate::respond::{BodyEnd, RequestBody, Responder};
-use crate::upstream::{Http2Stream, OnConnection, SendError, Upstream};
+use crate::respond::{RequestBody, Responder};
+use crate::upstream::{Http2Stream, Upstream};
 
 /// A request body on its way to an upstream.
 pub type UpstreamBody = Either<Empty<Bytes>, InTask<Channel<Bytes, BodyCut>>>;
-
-/// The caller's body ended before its end, so the stream is reset.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the request body was cut off")]
-pub struct BodyCut;
-
-/// How often a request is sent whose connection takes it no more: each time on another one.
-const SENDS_MAX: u32 = 3;
-
-/// An upstream that takes nothing of a body for so long may take nothing of any other on its connection
-/// either: new calls go to another one.
-const STALL_MAX: Duration = Duration::from_secs(1);
 
 /// Pieces of a body between the caller's connection and the upstream's: one is sent while the next
 /// is read.
@@ -110,122 +99,6 @@ pub(super) async fn exchange(
     Ok(())
 }
 
-/// What hyper has of a request body; dropped, it is sent no further and the stream is reset.
-struct Upload(Task);
-
-impl Upload {
-    fn is_over(&self) -> bool {
-        self.0.is_over()
-    }
-
-    /// An upstream that has answered before it has read all of a request may still want the rest: it has so much
-    /// time to take it.
-    async fn go_on(self, wait: Duration) {
-        let due = Instant::now() + wait;
-        while !self.is_over() && Instant::now() < due {
-            sleep(STALL_MAX).await;
-        }
-    }
-}
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        self.0.end();
-    }
-}
-
-/// A request on its way to a connection that takes it.
-struct Asking<'a> {
-    wanted: Wanted<'a>,
-    upstream: &'a Upstream,
-    progress: &'a Progress,
-    patience: Patience,
-    timeout: Duration,
-    /// When the answer is to have begun.
-    due: Instant,
-    upload: Option<&'a Upload>,
-    /// When it is looked next whether the upstream takes the body.
-    look: Option<Instant>,
-}
-
-impl<'a> Asking<'a> {
-    fn new(
-        wanted: Wanted<'a>,
-        upstream: &'a Upstream,
-        timeout: Duration,
-        progress: &'a Progress,
-        upload: Option<&'a Upload>,
-    ) -> Self {
-        let now = Instant::now();
-        let look = upload.map(|_| now + STALL_MAX.min(timeout));
-        let patience = Patience::default();
-        Self { wanted, upstream, progress, patience, timeout, due: now + timeout, upload, look }
-    }
-
-    /// The head of the answer, and the stream that it came on.
-    async fn run(
-        &mut self,
-        mut stream: Http2Stream<UpstreamBody>,
-        mut request: Request<UpstreamBody>,
-    ) -> Result<(Http2Stream<UpstreamBody>, Response<Incoming>), Broken> {
-        let mut sends_left = SENDS_MAX;
-        loop {
-            sends_left -= 1;
-            let error = match self.send(&mut stream, request).await? {
-                Ok(response) => return Ok((stream, response)),
-                Err(error) => error,
-            };
-            let broken = Broken {
-                failure: Failure::UpstreamBroke,
-                unseen: (error.is_refused || error.unsent.is_some()).then_some(Unseen::Sure),
-            };
-            // Nothing of it was sent, and its body has not begun: another connection can have it.
-            let unsent = error.unsent.filter(|_| sends_left > 0).ok_or(broken)?;
-            stream.connection().leave();
-            drop(stream);
-            let now_ns = self.wanted.core.gateway.clock.monotonic_ns();
-            let found = open(self.wanted, self.upstream, now_ns).await?;
-            let Way::Http2(found) = found.way else { return Err(broken) };
-            (stream, request) = (*found, *unsent);
-            self.look = self.upload.map(|_| Instant::now() + STALL_MAX.min(self.timeout));
-        }
-    }
-
-    /// Sends the request, and waits for the head of the answer.
-    async fn send(
-        &mut self,
-        stream: &mut Http2Stream<UpstreamBody>,
-        request: Request<UpstreamBody>,
-    ) -> Result<Result<Response<Incoming>, SendError<UpstreamBody>>, Failure> {
-        let mut answer = std::pin::pin!(stream.send(request));
-        loop {
-            let until = self.look.map_or(self.due, |look| look.min(self.due));
-            if let Ok(answer) = self.patience.by(until, answer.as_mut()).await {
-                return Ok(answer);
-            }
-            if self.look == Some(until) {
-                self.look = self.next_look(&stream.connection());
-            }
-            if self.due == until {
-                self.due = self.progress.more_time(self.timeout).ok_or(Failure::UpstreamSilent)?;
-            }
-        }
-    }
-
-    /// Leaves a connection on which all of a body waits for as long as a stall may last. A larger one finds that
-    /// out where it is handed over.
-    fn next_look(&self, connection: &OnConnection) -> Option<Instant> {
-        self.upload.filter(|upload| !upload.is_over())?;
-        let stall = STALL_MAX.min(self.timeout);
-        let next = self.progress.sent_at().unwrap_or_else(Instant::now) + stall;
-        if next > Instant::now() {
-            return Some(next);
-        }
-        connection.leave();
-        None
-    }
-}
-
 fn request(
     call: &Call<'_>,
     upstream: &Upstream,
@@ -282,154 +155,6 @@ fn encoded(target: Vec<u8>) -> Vec<u8> {
 pub fn insert(fields: &mut HeaderMap, name: &[u8], value: &[u8]) {
     if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
         fields.append(name, value);
-    }
-}
-
-/// A body that is cut off for the upstream to see wherever it is dropped before its end: else hyper would
-/// say that this is its end.
-struct UntilItsEnd(Option<Sender<Bytes, BodyCut>>);
-
-impl Drop for UntilItsEnd {
-    fn drop(&mut self) {
-        if let Some(sender) = self.0.take() {
-            sender.abort(BodyCut);
-        }
-    }
-}
-
-/// The request body on its way.
-struct Sending<'a> {
-    /// None: there is no body.
-    sender: Option<Sender<Bytes, BodyCut>>,
-    progress: &'a Progress,
-    patience: Patience,
-    /// For how long the upstream may take nothing.
-    silence: Duration,
-    bytes_max: u64,
-    /// The caller's key, which does not go on.
-    key: &'a [u8],
-    stall: Patience,
-    connection: OnConnection,
-}
-
-impl Sending<'_> {
-    /// Sends the body and then watches for the caller leaving; ends only when the call must end.
-    async fn run(mut self, body: &mut impl RequestBody) -> Failure {
-        if let Some(sender) = self.sender.take() {
-            let mut sender = UntilItsEnd(Some(sender));
-            if let Err(stopped) = self.send(&mut sender, body).await {
-                return match stopped.failure() {
-                    Some(failure) => failure,
-                    None => std::future::pending().await,
-                };
-            }
-            sender.0 = None;
-        }
-        self.progress.has_sent();
-        body.gone().await;
-        Failure::CallerGone
-    }
-
-    async fn send(
-        &mut self,
-        sender: &mut UntilItsEnd,
-        body: &mut impl RequestBody,
-    ) -> Result<(), Stopped> {
-        let sender = sender.0.as_mut().expect("it is taken at its end");
-        while let Some(piece) = self.progress.piece(body).await.map_err(Stopped::Caller)? {
-            let length = piece.len() as u64;
-            let passed = self.progress.bytes_in.fetch_add(length, Ordering::Relaxed);
-            if passed + length > self.bytes_max {
-                return Err(Stopped::Caller(BodyEnd::Refused(Refusal::ContentTooLarge)));
-            }
-            let (stall, connection) = (&mut self.stall, &self.connection);
-            let taken = async {
-                let mut taken = std::pin::pin!(sender.send_data(piece));
-                if let Ok(taken) = stall.within(STALL_MAX, taken.as_mut()).await {
-                    return taken;
-                }
-                connection.leave();
-                taken.await
-            };
-            hand_over(&mut self.patience, self.silence, self.progress, body, taken).await?;
-        }
-        if let Some(trailers) = body.trailers() {
-            let mut map = HeaderMap::new();
-            for field in pass::trailers(trailers) {
-                insert(&mut map, field.name(), &without_key(field.value(), self.key));
-            }
-            let taken = sender.send_trailers(map);
-            hand_over(&mut self.patience, self.silence, self.progress, body, taken).await?;
-        }
-        Ok(())
-    }
-}
-
-fn read_answer(
-    response: Response<Incoming>,
-    method: &Method,
-) -> Result<(ResponseHead, Source), Failure> {
-    let (parts, body) = response.into_parts();
-    let mut fields = Fields::default();
-    for (name, value) in &parts.headers {
-        // hyper holds several to be equal; to say it once is enough (RFC 9110, section 8.6).
-        let is_repeated = name == CONTENT_LENGTH && fields.named("content-length").is_some();
-        if !is_repeated {
-            fields.push(name.as_str().as_bytes(), value.as_bytes());
-        }
-    }
-    // hyper holds a body to its length, but only to one that is called by its right name.
-    if fields.frames_in_disguise() {
-        return Err(Failure::UpstreamMalformed);
-    }
-    let length = fields.named("content-length");
-    let length = length.and_then(|length| str::from_utf8(length).ok()?.parse().ok());
-    let status = parts.status.as_u16();
-    // What a server sends all the same would be read as the next answer.
-    let ends_here = has_no_body(method, status);
-    let framing = match length {
-        _ if body.is_end_stream() || ends_here => Framing::Empty,
-        Some(length) => Framing::Length(length),
-        None => Framing::Chunked,
-    };
-    let head = ResponseHead { status, fields, framing, keeps_connection: true };
-    Ok((head, Source { body, ends_here, trailers: None }))
-}
-
-/// The body of an answer on a stream.
-struct Source {
-    body: Incoming,
-    /// It has no body, whatever comes.
-    ends_here: bool,
-    trailers: Option<Fields>,
-}
-
-impl AnswerBody for Source {
-    async fn piece(&mut self) -> Result<Piece, AnswerBroken> {
-        loop {
-            let frame = if self.ends_here { None } else { self.body.frame().await };
-            let Some(frame) = frame else {
-                // A server may reset a stream without an error once its answer is whole (RFC 9113, section
-                // 8.1); hyper takes any such reset for an end.
-                let is_whole = self.ends_here || self.body.is_end_stream();
-                let end = Piece { data: Bytes::new(), last: true };
-                return if is_whole { Ok(end) } else { Err(AnswerBroken) };
-            };
-            match frame.map_err(|_| AnswerBroken)?.into_data() {
-                Ok(data) => return Ok(Piece { data, last: self.body.is_end_stream() }),
-                Err(frame) => {
-                    let trailers = frame.into_trailers().unwrap_or_default();
-                    let fields = self.trailers.get_or_insert_default();
-                    for (name, value) in &trailers {
-                        fields.push(name.as_str().as_bytes(), value.as_bytes());
-                    }
-                }
-            }
-        }
-    }
-
-    fn trailers(&self) -> Option<&Fields> {
-        self.trailers.as_ref()
     }
 }
 
