@@ -11,6 +11,7 @@ use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Uri, Version};
 use http_body_util::channel::Channel;
 use http_body_util::{Either, Empty};
+use parking_lot::Mutex;
 use tollgate_common::refusal::Refusal;
 
 use self::answer::read_answer;
@@ -63,12 +64,14 @@ pub(super) async fn exchange(
     let bytes_max = call.body_bytes_max();
     let key = &*call.admitted.credential;
     let patience = Patience::default();
-    let (stall, connection) = (Patience::default(), stream.connection());
+    let stall = Patience::default();
+    let connection = &Mutex::new(stream.connection());
     let sending =
         Sending { sender, progress, patience, silence, bytes_max, key, stall, connection };
     let sending = sending.run(body);
     let receiving = async {
-        let mut asking = Asking::new(wanted, upstream, timeout, progress, upload.as_ref());
+        let mut asking =
+            Asking::new(wanted, upstream, timeout, progress, upload.as_ref(), connection);
         // The stream is to stay for as long as the answer is read, and the request taken.
         let (stream, response) = asking.run(stream, request).await?;
         let (head, mut source) = read_answer(response, &call.head.method)?;

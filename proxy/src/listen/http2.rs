@@ -69,7 +69,9 @@ where
         move |request| {
             let answering = Task::default();
             answering.comes_next();
-            serve_stream(core.clone(), peer.clone(), streams.clone(), answering, request)
+            // Counted before hyper's task begins, which may be when the connection is over.
+            let open = OpenStream::new(streams.clone());
+            serve_stream(core.clone(), peer.clone(), open, answering, request)
         }
     });
     let connection = Builder::new(Spawner)
@@ -185,11 +187,11 @@ pub struct AnswerCut;
 async fn serve_stream(
     core: Arc<Core>,
     peer: Arc<Peer>,
-    streams: Arc<Streams>,
+    open: OpenStream,
     answering: Task,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerStream>, AnswerCut> {
-    let open = OpenStream::new(streams.clone());
+    let streams = open.0.clone();
     let (answer, answered) = oneshot::channel();
     let left = CancellationToken::new();
     let leaving = left.clone().drop_guard();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::UpstreamBody;
@@ -26,6 +27,8 @@ pub struct Asking<'a> {
     /// When the answer is to have begun.
     due: Instant,
     upload: Option<&'a Upload>,
+    /// The connection that the request went to, for whoever sends its body.
+    connection: &'a Mutex<OnConnection>,
     /// When it is looked next whether the upstream takes the body.
     look: Option<Instant>,
 }
@@ -37,11 +40,22 @@ impl<'a> Asking<'a> {
         timeout: Duration,
         progress: &'a Progress,
         upload: Option<&'a Upload>,
+        connection: &'a Mutex<OnConnection>,
     ) -> Self {
         let now = Instant::now();
         let look = upload.map(|_| now + STALL_MAX.min(timeout));
         let patience = Patience::default();
-        Self { wanted, upstream, progress, patience, timeout, due: now + timeout, upload, look }
+        Self {
+            wanted,
+            upstream,
+            progress,
+            patience,
+            timeout,
+            due: now + timeout,
+            upload,
+            connection,
+            look,
+        }
     }
 
     /// The head of the answer, and the stream that it came on.
@@ -69,6 +83,7 @@ impl<'a> Asking<'a> {
             let found = open(self.wanted, self.upstream, now_ns).await?;
             let Way::Http2(found) = found.way else { return Err(broken) };
             (stream, request) = (*found, *unsent);
+            *self.connection.lock() = stream.connection();
             self.look = self.upload.map(|_| Instant::now() + STALL_MAX.min(self.timeout));
         }
     }
@@ -89,7 +104,12 @@ impl<'a> Asking<'a> {
                 self.look = self.next_look(&stream.connection());
             }
             if self.due == until {
-                self.due = self.progress.more_time(self.timeout).ok_or(Failure::UpstreamSilent)?;
+                let Some(due) = self.progress.more_time(self.timeout) else {
+                    // Perhaps it was never sent: streams of earlier calls may take all the room that there is.
+                    stream.connection().leave();
+                    return Err(Failure::UpstreamSilent);
+                };
+                self.due = due;
             }
         }
     }

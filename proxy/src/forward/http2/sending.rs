@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::HeaderMap;
 use http_body_util::channel::Sender;
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 use tollgate_common::refusal::Refusal;
 
@@ -27,6 +28,9 @@ pub struct BodyCut;
 /// An upstream that takes nothing of a body for so long may take nothing of any other on its connection
 /// either: new calls go to another one.
 pub const STALL_MAX: Duration = Duration::from_secs(1);
+
+/// How soon it is looked whether an upstream that has answered has taken the rest: mostly it has, or will not.
+const LOOK_FIRST: Duration = Duration::from_millis(10);
 
 /// A body that is cut off for the upstream to see wherever it is dropped before its end: else hyper would
 /// say that this is its end.
@@ -52,7 +56,7 @@ pub struct Sending<'a> {
     /// The caller's key, which does not go on.
     pub key: &'a [u8],
     pub stall: Patience,
-    pub connection: OnConnection,
+    pub connection: &'a Mutex<OnConnection>,
 }
 
 impl Sending<'_> {
@@ -85,13 +89,13 @@ impl Sending<'_> {
             if passed + length > self.bytes_max {
                 return Err(Stopped::Caller(BodyEnd::Refused(Refusal::ContentTooLarge)));
             }
-            let (stall, connection) = (&mut self.stall, &self.connection);
+            let (stall, connection) = (&mut self.stall, self.connection);
             let taken = async {
                 let mut taken = std::pin::pin!(sender.send_data(piece));
                 if let Ok(taken) = stall.within(STALL_MAX, taken.as_mut()).await {
                     return taken;
                 }
-                connection.leave();
+                connection.lock().leave();
                 taken.await
             };
             hand_over(&mut self.patience, self.silence, self.progress, body, taken).await?;
@@ -120,8 +124,10 @@ impl Upload {
     /// time to take it.
     pub async fn go_on(self, wait: Duration) {
         let due = Instant::now() + wait;
+        let mut look = LOOK_FIRST;
         while !self.is_over() && Instant::now() < due {
-            sleep(STALL_MAX).await;
+            sleep(look).await;
+            look = (2 * look).min(STALL_MAX);
         }
     }
 }

@@ -61,6 +61,12 @@ pub struct Shared<B> {
     last_opened: Instant,
 }
 
+impl<B> Drop for Shared<B> {
+    fn drop(&mut self) {
+        self.room.is_left.store(true, Ordering::Relaxed);
+    }
+}
+
 /// The streams of a connection.
 struct Room {
     /// How many the server allows at this moment. None: that cannot be seen now.
@@ -70,7 +76,7 @@ struct Room {
     in_use: AtomicUsize,
     /// The server has said how many it allows.
     is_said: AtomicBool,
-    /// The server takes no more of them.
+    /// No more of them are opened.
     is_left: AtomicBool,
 }
 
@@ -211,6 +217,7 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let mut look = LOOK_FIRST;
+    let mut unused_since = None;
     loop {
         let mut wait = pin!(sleep(look));
         let ended = std::future::poll_fn(|context| match driver.lock().as_mut().poll(context) {
@@ -227,6 +234,12 @@ where
             changed.notify_waiters();
         }
         look = (2 * look).min(LOOK_LAST);
+        // hyper does not see that it is not wanted any more while it waits for a stream that h2 has no room for.
+        let unused = room.is_given_up().then(Instant::now);
+        unused_since = unused.map(|now| unused_since.unwrap_or(now));
+        if unused_since.is_some_and(|since: Instant| since.elapsed() >= IDLE_MAX) {
+            return;
+        }
     }
 }
 
@@ -244,6 +257,10 @@ impl Room {
     fn has_room(&self) -> bool {
         !self.is_left.load(Ordering::Relaxed)
             && self.in_use.load(Ordering::Relaxed) < self.allowed.load(Ordering::Relaxed)
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.is_left.load(Ordering::Relaxed) && self.in_use.load(Ordering::Relaxed) == 0
     }
 
     /// Takes over what the server has said, if it must have by now. Whether that is news.
