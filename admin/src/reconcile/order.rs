@@ -32,6 +32,14 @@ pub struct RepairOrder {
     pub ordered_at: Timestamp,
 }
 
+/// What was decided on a window so far. Decisions only become more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Decided {
+    pub orders: i64,
+    /// One of them is not carried out yet.
+    pub is_open: bool,
+}
+
 impl RepairOrder {
     pub const fn slot(&self) -> Slot {
         Slot {

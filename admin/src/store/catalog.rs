@@ -24,7 +24,7 @@ use crate::access::Token;
 use crate::audit::AuditRecord;
 use crate::audit::chain::ChainHash;
 use crate::reconcile::figures::Slot;
-use crate::reconcile::order::RepairOrder;
+use crate::reconcile::order::{Decided, RepairOrder};
 use crate::sending::order::Order;
 use crate::sending::registration::Registration;
 
@@ -223,13 +223,8 @@ pub trait CatalogRead: Send {
     async fn orders(&mut self, destination: DestinationId) -> Result<Vec<Order>>;
     /// What was decided on differences, oldest first.
     async fn repairs(&mut self, destination: DestinationId) -> Result<Vec<RepairOrder>>;
-    /// Whether something was decided on a window that is not carried out yet, or since a moment.
-    async fn is_decided_on(
-        &mut self,
-        destination: DestinationId,
-        slot: Slot,
-        since: Timestamp,
-    ) -> Result<bool>;
+    /// And on one window.
+    async fn decided(&mut self, destination: DestinationId, slot: Slot) -> Result<Decided>;
 
     /// Newest first, no more of it than what [`is_full`].
     async fn audit(&mut self, page: Page<AuditPlace>) -> Result<Vec<AuditLink>>;

@@ -28,7 +28,7 @@ use super::catalog::{
 use crate::access::Token;
 use crate::audit::chain::ChainHash;
 use crate::reconcile::figures::Slot;
-use crate::reconcile::order::RepairOrder;
+use crate::reconcile::order::{Decided, RepairOrder};
 use crate::sending::order::Order;
 use crate::sending::registration::Registration;
 
@@ -373,14 +373,10 @@ impl CatalogRead for View {
     }
 
     /// Nobody carries anything out here.
-    async fn is_decided_on(
-        &mut self,
-        destination: DestinationId,
-        slot: Slot,
-        _: Timestamp,
-    ) -> Result<bool> {
-        let repairs = self.state.repairs.get(&destination);
-        Ok(repairs.is_some_and(|repairs| repairs.iter().any(|order| order.slot() == slot)))
+    async fn decided(&mut self, destination: DestinationId, slot: Slot) -> Result<Decided> {
+        let repairs = self.state.repairs.get(&destination).into_iter().flatten();
+        let orders = repairs.filter(|order| order.slot() == slot).count() as i64;
+        Ok(Decided { orders, is_open: orders > 0 })
     }
 
     async fn audit(&mut self, page: Page<AuditPlace>) -> Result<Vec<AuditLink>> {

@@ -37,7 +37,7 @@ use super::catalog::{
 use super::{Database, Part, StoreError, Transaction};
 use crate::access::Token;
 use crate::reconcile::figures::Slot;
-use crate::reconcile::order::RepairOrder;
+use crate::reconcile::order::{Decided, RepairOrder};
 use crate::sending::order::Order;
 use crate::sending::registration::Registration;
 
@@ -260,13 +260,8 @@ impl CatalogRead for View {
         repair::list(&mut self.0, destination).await
     }
 
-    async fn is_decided_on(
-        &mut self,
-        destination: DestinationId,
-        slot: Slot,
-        since: Timestamp,
-    ) -> Result<bool> {
-        repair::is_decided_on(&mut self.0, destination, slot, since).await
+    async fn decided(&mut self, destination: DestinationId, slot: Slot) -> Result<Decided> {
+        repair::decided(&mut self.0, destination, slot).await
     }
 
     async fn audit(&mut self, page: Page<AuditPlace>) -> Result<Vec<AuditLink>> {

@@ -1,11 +1,10 @@
 //! What was decided on differences between the ledger and destinations.
 
 use tollgate_common::ids::{DestinationId, PlanId, SubscriptionId};
-use tollgate_common::time::Timestamp;
 
 use crate::ledger::window::Minute;
 use crate::reconcile::figures::Slot;
-use crate::reconcile::order::RepairOrder;
+use crate::reconcile::order::{Decided, RepairOrder};
 use crate::store::column::{Columns, word};
 use crate::store::query::{Row, query, query_as};
 use crate::store::{StoreError, Transaction};
@@ -48,26 +47,23 @@ pub async fn list(
     rows.iter().map(order).collect()
 }
 
-/// Whether something was decided on a window that is not carried out yet, or since a moment.
-pub async fn is_decided_on(
+pub async fn decided(
     db: &mut Transaction,
     destination: DestinationId,
     slot: Slot,
-    since: Timestamp,
-) -> Result<bool, StoreError> {
-    let decided: Option<(i64,)> = query_as(
-        "SELECT id FROM sending_repair WHERE destination = $1 AND subscription = $2 AND plan = $3
-             AND window_start = $4 AND meter = $5 AND (is_open = 1 OR ordered_at >= $6) LIMIT 1",
+) -> Result<Decided, StoreError> {
+    let (orders, is_open): (i64, Option<i64>) = query_as(
+        "SELECT COUNT(*), MAX(is_open) FROM sending_repair WHERE destination = $1
+             AND subscription = $2 AND plan = $3 AND window_start = $4 AND meter = $5",
     )
     .bind(&destination.as_bytes()[..])
     .bind(&slot.subscription.as_bytes()[..])
     .bind(&slot.plan.as_bytes()[..])
     .bind(slot.start.0)
     .bind(slot.meter.label())
-    .bind(since.0)
-    .fetch_optional(db)
+    .fetch_one(db)
     .await?;
-    Ok(decided.is_some())
+    Ok(Decided { orders, is_open: is_open == Some(1) })
 }
 
 /// What was accepted of a subscription on a plan, from a window on to before another, oldest first.

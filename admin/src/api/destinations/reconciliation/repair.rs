@@ -21,11 +21,9 @@ use crate::ledger::window::Minute;
 use crate::problem::{Code, Problem, ProblemBody};
 use crate::reconcile::cause::{Cause, Repair as Act};
 use crate::reconcile::figures::Slot;
-use crate::reconcile::order::RepairOrder;
+use crate::reconcile::order::{Decided, RepairOrder};
 use crate::reconcile::page::{Books, Found};
 use crate::request::RequestId;
-use crate::sending::registration::Registration;
-use crate::store::catalog::CatalogRead;
 
 /// Which difference something is done about, as it was shown, and what.
 #[derive(ToSchema)]
@@ -84,10 +82,13 @@ pub async fn repair(
     let wanted = read(body)?;
     let begun_at = control.now();
     // Before the change, which holds the store while it lasts: the destination may be slow.
-    let found = look(&control, &id, &wanted, begun_at).await?;
+    let (found, known) = look(&control, &id, &wanted, begun_at).await?;
     let mut change = control.change(&caller, &request).await?;
     let destination = find(&mut *change.catalog, &id).await?;
-    refuse_second(&mut *change.catalog, &destination, &wanted.slot, begun_at).await?;
+    // What was open when the destination was asked may have been carried out before it answered.
+    if change.catalog.decided(destination.id, wanted.slot).await? != known {
+        return Err(is_decided());
+    }
     let order = RepairOrder {
         subscription: wanted.slot.subscription,
         plan: wanted.slot.plan,
@@ -144,17 +145,20 @@ fn read(object: Object) -> Result<Wanted, Problem> {
     Ok(Wanted { slot, cause, quantity: quantity.expect(missing), repair, note })
 }
 
-/// The difference as it is now, where it is what was shown and the repair fits.
+/// The difference as it is now, where it is what was shown and the repair fits, and what was decided on it before.
 async fn look(
     control: &Arc<Control>,
     id: &str,
     wanted: &Wanted,
     now: Timestamp,
-) -> Result<Found, Problem> {
+) -> Result<(Found, Decided), Problem> {
     let Opened { registration, destination, wire } = open(control, id).await?;
     let mut catalog = control.catalog().await?;
-    refuse_second(&mut *catalog, &registration, &wanted.slot, now).await?;
+    let known = catalog.decided(registration.id, wanted.slot).await?;
     drop(catalog);
+    if known.is_open {
+        return Err(is_decided());
+    }
     let books = Books {
         database: &control.database,
         now,
@@ -169,7 +173,7 @@ async fn look(
         Problem::new(Code::DifferenceChanged, "the window has no such difference any more")
     })?;
     match found.repairs.contains(&wanted.repair) {
-        true => Ok(found),
+        true => Ok((found, known)),
         false => {
             Err(Problem::new(Code::RepairUnfit, "see the repairs of the difference")
                 .at_field("repair"))
@@ -177,19 +181,8 @@ async fn look(
     }
 }
 
-/// Two decisions on one difference would both be carried out. What is open when the destination is asked may be
-/// carried out before it has answered, so it is looked for then too.
-async fn refuse_second(
-    catalog: &mut (impl CatalogRead + ?Sized),
-    destination: &Registration,
-    slot: &Slot,
-    since: Timestamp,
-) -> Result<(), Problem> {
-    match catalog.is_decided_on(destination.id, *slot, since).await? {
-        true => {
-            let detail = "something else was decided on the window, and is carried out first";
-            Err(Problem::new(Code::DifferenceChanged, detail))
-        }
-        false => Ok(()),
-    }
+/// Two decisions on one difference would both be carried out.
+fn is_decided() -> Problem {
+    let detail = "something else was decided on the window, and is carried out first";
+    Problem::new(Code::DifferenceChanged, detail)
 }
