@@ -165,8 +165,9 @@ impl Inner {
             kept = kept.and(self.keep_lane(lane, *index));
         }
         self.keep_trouble.of(kept);
-        let adopted = self.adopt(&mut lanes).and_then(|()| self.take_strays(&mut lanes));
-        self.adopt_trouble.of(adopted);
+        let adopted = self.adopt(&mut lanes);
+        let taken = self.take_strays(&mut lanes);
+        self.adopt_trouble.of(adopted.and(taken));
     }
 
     fn keep_lane(&self, lane: &mut Lane, index: usize) -> Result<(), FileError> {
@@ -238,54 +239,64 @@ impl Inner {
         self.disk.sync_directory(&lane.held.dir).map_err(at("sync", &lane.held.dir))
     }
 
-    /// Takes over the lanes of processes that have ended.
+    /// Takes over the lanes of processes that have ended. One that cannot be is in the way of no other.
     fn adopt(&self, lanes: &mut Lanes) -> Result<(), OpenError> {
-        let mut index = 0;
-        while index < lanes.busy.len() {
-            let Some(held) = try_hold(&lanes.busy[index].dir)? else {
-                index += 1;
-                continue;
-            };
-            let recovered = recover(&*self.disk, &held.dir, self.node)?;
-            let totals = lane_totals(&held.dir, &Marks::new())?;
-            let busy = lanes.busy.remove(index);
-            for (key, units) in totals.all {
-                let more = units - busy.seen.get(&key).copied().unwrap_or(0);
-                if more != 0 {
-                    *lanes.adopted.entry(key).or_default() += more;
-                }
-            }
-            info!(lane = %held.dir.display(), epochs = recovered.runs.len(), "the journal of a process that has ended is taken over");
-            self.take_lane(lanes, held, recovered);
-            self.others.send_replace(lanes.busy.len());
+        let mut adopted = Ok(());
+        for index in (0..lanes.busy.len()).rev() {
+            adopted = adopted.and(self.adopt_one(lanes, index));
         }
+        adopted
+    }
+
+    fn adopt_one(&self, lanes: &mut Lanes, index: usize) -> Result<(), OpenError> {
+        let Some(held) = try_hold(&lanes.busy[index].dir)? else { return Ok(()) };
+        let recovered = recover(&*self.disk, &held.dir, self.node)?;
+        let totals = lane_totals(&held.dir, &Marks::new())?;
+        let busy = lanes.busy.remove(index);
+        for (key, units) in totals.all {
+            let more = units - busy.seen.get(&key).copied().unwrap_or(0);
+            if more != 0 {
+                *lanes.adopted.entry(key).or_default() += more;
+            }
+        }
+        info!(lane = %held.dir.display(), epochs = recovered.runs.len(), "the journal of a process that has ended is taken over");
+        self.take_lane(lanes, held, recovered);
+        self.others.send_replace(lanes.busy.len());
         Ok(())
     }
 
     /// Takes over the lane of a successor that was killed before it relieved this process. What it counted is
     /// delivered; counters in this process hear of it after the next start.
     fn take_strays(&self, lanes: &mut Lanes) -> Result<(), OpenError> {
+        let mut taken = Ok(());
         for number in lane_numbers(&self.options.dir)? {
-            let dir = lane_path(&self.options.dir, number);
-            let is_held = lanes.held.iter().any(|lane| lane.held.is_held() && lane.held.dir == dir);
-            let is_busy = lanes.busy.iter().any(|lane| lane.dir == dir);
-            let is_known = is_held || is_busy || lanes.unreadable.contains(&dir);
-            if is_known || segment_files(&dir)?.is_empty() {
-                continue;
+            taken = taken.and(self.take_stray(lanes, lane_path(&self.options.dir, number)));
+        }
+        taken
+    }
+
+    fn take_stray(&self, lanes: &mut Lanes, dir: PathBuf) -> Result<(), OpenError> {
+        let is_held = lanes.held.iter().any(|lane| lane.held.is_held() && lane.held.dir == dir);
+        let is_busy = lanes.busy.iter().any(|lane| lane.dir == dir);
+        let is_known = is_held || is_busy || lanes.unreadable.contains(&dir);
+        if is_known || segment_files(&dir)?.is_empty() {
+            return Ok(());
+        }
+        let Some(held) = try_hold(&dir)? else { return Ok(()) };
+        match recover(&*self.disk, &dir, self.node) {
+            Ok(recovered) => {
+                info!(lane = %dir.display(), "the journal of a successor that has ended is taken over");
+                self.take_lane(lanes, held, recovered);
+                Ok(())
             }
-            let Some(held) = try_hold(&dir)? else { continue };
-            match recover(&*self.disk, &dir, self.node) {
-                Ok(recovered) => {
-                    info!(lane = %dir.display(), "the journal of a successor that has ended is taken over");
-                    self.take_lane(lanes, held, recovered);
-                }
-                Err(error) => {
-                    error!(lane = %dir.display(), %error, "the journal of a successor that has ended is left to the next process");
-                    lanes.unreadable.insert(dir);
-                }
+            // It is tried again.
+            Err(error @ OpenError::File(_)) => Err(error),
+            Err(error) => {
+                error!(lane = %dir.display(), %error, "the journal of a successor that has ended is left to the next process");
+                lanes.unreadable.insert(dir);
+                Ok(())
             }
         }
-        Ok(())
     }
 
     pub(super) fn take_lane(&self, lanes: &mut Lanes, held: HeldLane, recovered: Recovered) {
