@@ -7,6 +7,7 @@ mod catalog;
 mod certificates;
 mod daily;
 mod demo;
+mod readme;
 mod reconcile;
 mod start_and_stop;
 mod tokens;
