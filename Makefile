@@ -1,6 +1,6 @@
 # The short names of what is done often. Each is one script or one cargo command.
 
-.PHONY: demo check test bench docs deny release kill-loop faults-long million soak simulation schedules schemathesis
+.PHONY: demo check test bench docs deny release kill-loop faults-long million soak idle simulation schedules schemathesis
 
 demo: ## Start everything on loopback, with something to sell
 	scripts/demo
@@ -26,6 +26,9 @@ million: ## A million calls over three gateways to the bill, while gateways and 
 
 soak: ## Everything that comes and goes, eight hundred rounds: what is left of it in memory, files and threads
 	TOLLGATE_FAULT_ROUNDS=800 cargo test --test faults -- --nocapture soak::
+
+idle: ## Twenty thousand connections that say nothing
+	ulimit -n 65536 && TOLLGATE_FAULT_CONNECTIONS=20000 cargo test --test faults -- --nocapture idle::
 
 simulation: ## A thousand histories of each kind of shared counting
 	TOLLGATE_SIMULATION_SEEDS=1000 cargo test --package tollgate-proxy --lib counters::lease::simulation

@@ -121,3 +121,35 @@ impl Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_its_status_and_its_code() {
+        let all = Refusal::ALL.map(|refusal| format!("{} {}", refusal.status(), refusal.code()));
+
+        insta::assert_snapshot!(all.join("\n"), @r"
+        400 request-malformed
+        413 content-too-large
+        414 uri-too-long
+        431 header-fields-too-large
+        401 credential-missing
+        401 credential-invalid
+        403 subscription-inactive
+        403 not-subscribed
+        404 product-not-found
+        429 rate-limit-exceeded
+        429 quota-exceeded
+        502 upstream-unreachable
+        504 upstream-timeout
+        503 counters-unavailable
+        503 metering-unavailable
+        503 overloaded
+        505 version-not-supported
+        501 method-not-implemented
+        408 request-timeout
+        ");
+    }
+}

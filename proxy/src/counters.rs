@@ -114,6 +114,15 @@ pub struct Limits {
     pub period: Period,
 }
 
+impl Limits {
+    /// As they are after a correction of what was drawn.
+    pub fn corrected(&self, units: i64) -> Limits {
+        let used = |quota: QuotaLeft| quota.used.saturating_add_signed(units);
+        let quota = self.quota.map(|quota| QuotaLeft { used: used(quota), ..quota });
+        Limits { quota, ..*self }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLeft {
     /// Calls per minute.

@@ -207,9 +207,12 @@ impl Fields {
 
     /// The value of a field by its name, in any case.
     pub fn named(&self, name: &str) -> Option<&[u8]> {
-        self.iter()
-            .find(|field| field.name().eq_ignore_ascii_case(name.as_bytes()))
-            .map(|field| field.value())
+        self.all_named(name).next()
+    }
+
+    pub fn all_named(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        let named = move |field: &Field<'_>| field.name().eq_ignore_ascii_case(name.as_bytes());
+        self.iter().filter(named).map(|field| field.value())
     }
 }
 

@@ -13,7 +13,7 @@ use tollgate_common::catalog::product::UpstreamSettings;
 use tollgate_common::catalog::{
     KeyDigest, OutageMode, PeriodKind, ProductStatus, QuotaMode, SubscriptionStatus,
 };
-use tollgate_common::ids::{ConsumerId, PlanId, ProductId, SubscriptionId};
+use tollgate_common::ids::{ConsumerId, PlanId, ProductId, RequestId, SubscriptionId};
 use tollgate_common::outcome::OutcomeSet;
 use tollgate_common::snapshot::{
     Entry, KeyRules, PlanRules, ProductRules, Revision, SubscriptionRules,
@@ -22,9 +22,11 @@ use tollgate_common::time::{Clock, Now, Timestamp};
 use tollgate_common::usage::{USAGE_RECORD_BYTES, UsageRecord};
 
 use crate::counters::local::LocalCounters;
+use crate::counters::{Drawing, Verdict};
 use crate::gateway::Gateway;
 use crate::http1::head::HeadLimits;
-use crate::journal::{Journal, JournalOptions};
+use crate::journal::{Journal, JournalOptions, SYNC_INTERVAL_DEFAULT, SyncMode};
+use crate::meter::{Admission, Grant};
 use crate::metrics::Metrics;
 use crate::report::refusals::Refusals;
 use crate::server::Flood;
@@ -191,11 +193,16 @@ pub struct TestGateway {
 
 impl TestGateway {
     pub fn start(entries: impl IntoIterator<Item = Entry>) -> Self {
+        Self::start_synced(SyncMode::Interval(SYNC_INTERVAL_DEFAULT), entries)
+    }
+
+    pub fn start_synced(sync: SyncMode, entries: impl IntoIterator<Item = Entry>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = TestClock::at("2026-03-10T12:00:00Z");
         let metrics = Metrics::register(&mut Registry::default());
         let mut options = JournalOptions::new(directory.path().join("journal"));
         options.segment_bytes = 1 << 20;
+        options.sync = sync;
         let catalog = catalog_with(metrics.clone());
         apply(&catalog, true, 1, entries).unwrap();
         let gateway = Gateway {
@@ -213,6 +220,24 @@ impl TestGateway {
 
     pub fn apply(&self, revision: Revision, entries: impl IntoIterator<Item = Entry>) {
         apply(&self.gateway.catalog, false, revision, entries).unwrap();
+    }
+
+    /// Draws for a call of subscription 1.
+    pub fn admit(&self, cost: u32) -> Grant<'_> {
+        let gateway = &self.gateway;
+        let subscriber = gateway.catalog.key(&digest(1)).unwrap().subscriber;
+        let plan = gateway.catalog.tables().plan(subscriber.plan()).unwrap().clone();
+        let at = self.clock.now();
+        let Drawing::Done(drawn) = gateway.counters.draw(&subscriber, &plan, cost, at) else {
+            unreachable!("counting in memory does not wait")
+        };
+        assert_eq!(drawn.verdict, Verdict::Admitted);
+        let request = RequestId::new(at.wall.0, 1);
+        let period = drawn.limits.period;
+        Grant::new(
+            gateway,
+            Admission { request, key: digest(1), subscriber, plan, cost, period, at },
+        )
     }
 
     /// What was written to the journal, in order.

@@ -130,6 +130,18 @@ impl<'a> Call<'a> {
             && !self.head.upgrade
     }
 
+    /// Leaves a trace of a call that its upstream has failed.
+    fn log(&self, failure: Failure) {
+        let product = &self.admitted.grant.admission.plan.product;
+        let now_ns = || self.core.gateway.clock.monotonic_ns();
+        let is_failed =
+            failure.outcome() == Outcome::UpstreamFailed && failure != Failure::NotMetered;
+        if let Some(unsaid) = is_failed.then(|| product.failed.due(now_ns())).flatten() {
+            let product = &product.rules.name;
+            tracing::warn!(request_id = %self.request, product, ?failure, unsaid, "a call has no whole answer from its upstream");
+        }
+    }
+
     fn wanted(&self) -> Wanted<'a> {
         Wanted {
             core: self.core,
@@ -149,6 +161,7 @@ pub async fn forward(
     let Err(failure) = attempt(&mut call, body, responder).await else {
         return Served::Answered;
     };
+    call.log(failure);
     let grant = &mut call.admitted.grant;
     let has_begun = grant.answer.status != 0;
     if has_begun {
@@ -160,7 +173,7 @@ pub async fn forward(
     grant.answer.status = failure.refusal().map_or(0, Refusal::status);
     grant.answer.truncated = false;
     if let Err(error) = grant.settle() {
-        tracing::error!(request = %call.request, %error, "a call could not be recorded");
+        tracing::error!(request_id = %call.request, %error, "a call could not be recorded");
     }
     match failure.refusal() {
         Some(refusal) => refuse_admitted(&call, refusal, responder).await,

@@ -38,6 +38,7 @@ pub mod core;
 pub mod durations;
 pub mod gateway;
 pub mod metrics;
+pub mod seldom;
 pub mod settings;
 pub mod start;
 
@@ -45,5 +46,3 @@ pub mod start;
 mod fixture;
 #[cfg(test)]
 mod test_admin;
-#[cfg(test)]
-mod test_certificates;

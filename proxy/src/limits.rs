@@ -104,9 +104,12 @@ fn remaining(rate: &RateLeft) -> u64 {
 }
 
 /// Until one more call passes when there is none left, until all are back otherwise.
+fn reset_ns(rate: &RateLeft) -> u64 {
+    if rate.remaining == 0 { rate.next_ns } else { rate.full_ns }
+}
+
 fn reset_seconds(rate: &RateLeft) -> u64 {
-    let ns = if rate.remaining == 0 { rate.next_ns } else { rate.full_ns };
-    ns.div_ceil(1_000_000_000)
+    reset_ns(rate).div_ceil(1_000_000_000)
 }
 
 /// The limit that will stop the caller first if nothing comes back: the one with less left.
@@ -196,6 +199,7 @@ pub struct OwnLimit {
     pub limit: u64,
     pub used: Option<u64>,
     pub remaining: u64,
+    /// When one more call passes where none is left, when all are back otherwise.
     pub resets_at: String,
 }
 
@@ -206,7 +210,7 @@ pub fn own_limits(limits: &Limits, now: Timestamp) -> Vec<OwnLimit> {
         limit: u64::from(rate.limit),
         used: None,
         remaining: remaining(rate),
-        resets_at: now.plus_ms(rate.full_ns.div_ceil(1_000_000) as i64).to_string(),
+        resets_at: now.plus_ms(reset_ns(rate).div_ceil(1_000_000) as i64).to_string(),
     });
     let quota = limits.quota.as_ref().map(|quota| OwnLimit {
         name: "month",
@@ -309,6 +313,16 @@ mod tests {
     #[test]
     fn a_plan_without_limits_states_none() {
         assert!(pushed(&Limits::default()).is_empty());
+    }
+
+    #[test]
+    fn ones_own_usage_says_what_the_fields_say() {
+        let rate =
+            RateLeft { limit: 60, remaining: 0, next_ns: 1_000_000_001, full_ns: 60_000_000_000 };
+        let at = |limits: &Limits| own_limits(limits, NOW)[0].resets_at.clone();
+
+        assert_eq!(at(&Limits { rate: Some(rate), ..limits() }), "1970-01-01T00:16:41.001Z");
+        assert_eq!(at(&limits()), "1970-01-01T00:16:40.601Z");
     }
 
     #[test]

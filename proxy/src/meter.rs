@@ -155,11 +155,16 @@ impl<'a> Grant<'a> {
         if is_due { self.record(now_ns, false).map(drop) } else { Ok(()) }
     }
 
-    fn record(&mut self, now_ns: u64, last: bool) -> Result<Position, AppendError> {
-        let Admission { request, key, subscriber, plan, cost, period, at } = &self.admission;
+    /// What the call costs by what is known of its ending so far.
+    pub fn settlement(&self) -> Settlement {
+        let Admission { plan, cost, .. } = &self.admission;
         let terms = Terms { counted: plan.rules.counted, billed: plan.rules.billed };
-        let Settlement { counted, billed, units, correction } =
-            settle(terms, self.answer.outcome, *cost, self.answer.units);
+        settle(terms, self.answer.outcome, *cost, self.answer.units)
+    }
+
+    fn record(&mut self, now_ns: u64, last: bool) -> Result<Position, AppendError> {
+        let Admission { request, key, subscriber, plan, period, at, .. } = &self.admission;
+        let Settlement { counted, billed, units, correction } = self.settlement();
         let is_first = self.recorded.parts == 0;
         let duration_ns = now_ns.saturating_sub(at.monotonic_ns);
         let record = UsageRecord {
@@ -245,7 +250,7 @@ impl Drop for Grant<'_> {
         }
         if let Err(error) = self.settle() {
             let request = self.admission.request;
-            tracing::error!(%request, %error, "a call could not be recorded");
+            tracing::error!(request_id = %request, %error, "a call could not be recorded");
         }
     }
 }

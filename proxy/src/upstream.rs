@@ -63,6 +63,7 @@ use self::health::Check;
 use self::resolve::{Names, Pace, Resolved};
 use self::room::Room;
 use self::trust::Trust;
+use crate::seldom::Seldom;
 
 pub use self::connect::ConnectError;
 pub use self::http2::{Http2Pool, Http2Stream, OnConnection, Opened, SendError};
@@ -158,6 +159,8 @@ pub struct Upstream {
     balancer: Arc<Balancer>,
     /// True once each name has been looked up.
     resolved: watch::Receiver<bool>,
+    /// Connections that could not be made for a call.
+    pub unconnected: Seldom,
     /// Ended with the upstream, or before, when no more calls begin on it.
     tasks: Mutex<Option<Vec<AbortOnDropHandle<()>>>>,
 }
@@ -197,6 +200,7 @@ impl Upstream {
             connector,
             balancer,
             resolved,
+            unconnected: Seldom::default(),
             tasks: Mutex::new(Some(tasks)),
         }))
     }

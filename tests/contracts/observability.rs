@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use granit_parser::{Event, Parser};
 use serde_json::json;
 use tollgate_test_support::http::{get, get_with};
 use tollgate_test_support::owner::Owner;
@@ -101,6 +102,34 @@ fn dashboards_alerts_and_readers_find_every_series_that_they_ask_for() {
     }
 }
 
+/// The values of the scalars with this name in a YAML file, in order.
+fn scalars(yaml: &str, wanted: &str) -> Vec<String> {
+    let mut scalars = Vec::new();
+    for event in Parser::new_from_str(yaml) {
+        if let (Event::Scalar(text, ..), _) = event.unwrap() {
+            scalars.push(text.into_owned());
+        }
+    }
+    let named = scalars.windows(2).filter(|pair| pair[0] == wanted);
+    named.map(|pair| pair[1].clone()).collect()
+}
+
+#[test]
+fn every_alert_is_a_query_that_prometheus_reads() {
+    let alerts = file("config/prometheus/alerts.yaml");
+
+    let [names, queries, severities] =
+        ["alert", "expr", "severity"].map(|wanted| scalars(&alerts, wanted));
+
+    assert!(!names.is_empty());
+    assert_eq!((queries.len(), severities.len()), (names.len(), names.len()));
+    assert_eq!(BTreeSet::from_iter(&names).len(), names.len(), "{names:?}");
+    for (name, query) in names.iter().zip(&queries) {
+        promql_parser::parser::parse(query).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    assert!(severities.iter().all(|severity| ["page", "ticket"].contains(&severity.as_str())));
+}
+
 #[test]
 fn the_dashboard_is_json_with_a_query_in_every_panel() {
     let dashboard: serde_json::Value =
@@ -108,8 +137,13 @@ fn the_dashboard_is_json_with_a_query_in_every_panel() {
 
     for panel in dashboard["panels"].as_array().unwrap() {
         if panel["type"] != "row" {
-            let target = &panel["targets"][0]["expr"];
-            assert!(target.as_str().is_some_and(|expr| !expr.is_empty()), "{panel}");
+            for target in panel["targets"].as_array().unwrap() {
+                let query = target["expr"].as_str().unwrap();
+                // Grafana fills these in.
+                let query = query.replace("$__rate_interval", "1m").replace("$__range", "1h");
+                promql_parser::parser::parse(&query)
+                    .unwrap_or_else(|error| panic!("{query}: {error}"));
+            }
         }
     }
 }

@@ -16,10 +16,13 @@ mod invoiced;
 mod limits;
 mod refusals;
 mod standing;
+mod weights;
 
 mod bodies;
+mod encrypted;
 mod endings;
 mod fields;
+mod metered;
 mod streams;
 mod upgrades;
 

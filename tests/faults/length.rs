@@ -1,5 +1,5 @@
-//! How long the long tests are. `make kill-loop`, `make faults-long`, `make million` and `make soak` set the
-//! variables.
+//! How long the long tests are. `make kill-loop`, `make faults-long`, `make million`, `make soak` and `make idle`
+//! set the variables.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -27,6 +27,11 @@ pub fn calls() -> usize {
 /// Rounds of what comes and goes.
 pub fn rounds() -> usize {
     of("TOLLGATE_FAULT_ROUNDS", 6)
+}
+
+/// Connections that say nothing, at once.
+pub fn connections() -> usize {
+    of("TOLLGATE_FAULT_CONNECTIONS", 500)
 }
 
 /// What chance starts from there.

@@ -13,6 +13,7 @@ mod balancer;
 mod book;
 mod callers;
 mod fleet;
+mod held;
 mod house;
 mod length;
 
@@ -25,6 +26,7 @@ mod drain;
 
 mod bill;
 mod full_disk;
+mod idle;
 mod shared_counting;
 mod soak;
 mod torn;

@@ -2,7 +2,6 @@
 //! products with all that is theirs. What is gone has left nothing behind in a process.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -14,9 +13,10 @@ use tollgate_test_support::raw_http2::{self, RawHttp2};
 use tollgate_test_support::tollgate::Tollgate;
 use tollgate_test_support::upstream::Upstream;
 
-use crate::asking::{self, eventually};
+use crate::asking::eventually;
 use crate::book::Book;
 use crate::callers::{Callers, QUICK};
+use crate::held::Held;
 use crate::house::{Form, House};
 use crate::length::{rounds, say, seed};
 
@@ -40,17 +40,6 @@ const MORE_KIB_MAX: [u64; 2] = [8 << 10, 64 << 10];
 /// Connections to the upstream that wait for the next call, and threads that wait for work: as many as were
 /// busy at a time.
 const WAITING_MAX: u64 = 50;
-
-/// What a process holds.
-#[derive(Clone, Copy, Debug)]
-struct Held {
-    /// Memory of its own, without files that are mapped: the journal's newest segments are.
-    kib: u64,
-    threads: u64,
-    files: u64,
-    /// Lines of its metrics.
-    series: usize,
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_has_come_and_gone_leaves_nothing_behind() {
@@ -100,35 +89,18 @@ async fn at_rest(house: &House, processes: [&Tollgate; 2], bound: Option<&[Held;
     for ((process, held), bound) in processes.iter().zip(&mut held).zip(bound) {
         let is_at_rest = async || {
             *held = Held::read(process).await;
-            held.is_within(bound)
+            is_within(held, bound)
         };
         eventually("what has gone has left nothing behind", is_at_rest).await;
     }
     held
 }
 
-impl Held {
-    async fn read(process: &Tollgate) -> Self {
-        let metrics = asking::metrics(process).await;
-        let proc = Path::new("/proc").join(process.pid().to_string());
-        let status = std::fs::read_to_string(proc.join("status")).unwrap();
-        let number = |name: &str| {
-            let value = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-            value.split_whitespace().next().unwrap().parse().unwrap()
-        };
-        Self {
-            kib: number("RssAnon:"),
-            threads: number("Threads:"),
-            files: std::fs::read_dir(proc.join("fd")).unwrap().count() as u64,
-            series: metrics.lines().filter(|line| !line.starts_with('#')).count(),
-        }
-    }
-
-    fn is_within(&self, bound: &Self) -> bool {
-        self.threads <= bound.threads + WAITING_MAX
-            && self.files <= bound.files + WAITING_MAX
-            && self.series <= bound.series
-    }
+/// With what waits for the next call.
+fn is_within(held: &Held, bound: &Held) -> bool {
+    held.threads <= bound.threads + WAITING_MAX
+        && held.files <= bound.files + WAITING_MAX
+        && held.series <= bound.series
 }
 
 /// Callers of all kinds, some of whom leave before they are answered.

@@ -9,6 +9,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme};
+use tollgate_test_support::certificates::Authority;
 use tollgate_test_support::http::get;
 use tollgate_test_support::tollgate::{self, Tollgate, on_free_ports};
 
@@ -19,10 +20,9 @@ const YEAR_4096: i64 = 67_090_118_400;
 
 /// Writes a new certificate and key, and answers the certificate.
 fn write_certificate(directory: &Path) -> CertificateDer<'static> {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    fs::write(directory.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-    fs::write(directory.join("certificate.pem"), made.cert.pem()).unwrap();
-    made.cert.der().clone()
+    let issued = Authority::new().issue("localhost");
+    issued.write(&directory.join("certificate.pem"), &directory.join("key.pem"));
+    issued.der().0
 }
 
 /// The certificate that the listener shows.

@@ -2,7 +2,9 @@
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tollgate_test_support::http::get;
@@ -222,6 +224,31 @@ fn two_control_planes_do_not_share_a_file_by_two_names() {
 
     let said = starts_by_another_name(|file, link| std::fs::hard_link(file, link).unwrap());
     assert!(said.contains("has 2 names (hard links)"), "{said}");
+}
+
+#[test]
+fn the_service_manager_hears_how_the_process_is() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let path = data_dir.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let hears = || {
+        let mut said = [0; 4_096];
+        let length = manager.recv(&mut said).unwrap();
+        let said = std::str::from_utf8(&said[..length]).unwrap().to_owned();
+        said.lines().map(|line| line.split('=').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let mut command = tollgate::command(BINARY, &["run"]);
+    command.envs(on_free_ports(&data_dir)).env("NOTIFY_SOCKET", &path);
+    let mut tollgate = Tollgate::start(command, &["proxy"]);
+
+    assert_eq!(hears(), ["READY"]);
+    tollgate.signal("HUP");
+    assert_eq!(hears(), ["RELOADING", "MONOTONIC_USEC"]);
+    assert_eq!(hears(), ["READY"]);
+    tollgate.signal("TERM");
+    assert_eq!(hears(), ["STOPPING"]);
+    tollgate.wait();
 }
 
 #[test]

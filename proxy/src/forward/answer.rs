@@ -95,12 +95,14 @@ impl Relay<'_, '_> {
     ) -> u64 {
         let now_ns = self.grant.answered();
         self.progress.answered.store(true, Ordering::Relaxed);
+        let units = self.units(head, now_ns);
         let answer = &mut self.grant.answer;
         answer.status = head.status;
         answer.outcome = Outcome::of_status(head.status);
-        answer.units = self.weight.units_header.as_deref().and_then(|name| stated(head, name));
+        answer.units = units;
+        let left = self.limits.corrected(self.grant.settlement().correction);
         let Admission { plan, at, .. } = &self.grant.admission;
-        Stated { policy: &plan.policy, left: self.limits }.push(at.wall, own);
+        Stated { policy: &plan.policy, left: &left }.push(at.wall, own);
         if head.status == 101 {
             own.push_own(b"Connection", b"Upgrade");
             own.push_own(b"Upgrade", WEBSOCKET);
@@ -108,6 +110,21 @@ impl Relay<'_, '_> {
         let ResponseHead { status, fields, framing, .. } = head;
         responder.head(&AnswerHead { status: *status, fields, own, framing: *framing });
         now_ns
+    }
+
+    /// What the call weighs by the upstream's own count. One that cannot be read is as if it were not there.
+    fn units(&self, head: &ResponseHead, now_ns: u64) -> Option<u32> {
+        let name = self.weight.units_header.as_deref()?;
+        let units = stated(head, name)?;
+        if units.is_none() {
+            let Admission { request, plan, .. } = &self.grant.admission;
+            let product = &plan.product;
+            if let Some(unsaid) = product.units_unread.due(now_ns) {
+                let product = &product.rules.name;
+                tracing::warn!(request_id = %request, product, header = name, unsaid, "the upstream states units that are no number from 0 to 4294967295: the call weighs what its route says");
+            }
+        }
+        units
     }
 
     /// The next piece. While nothing comes, parts of a long call are still recorded in time.
@@ -152,7 +169,13 @@ impl Relay<'_, '_> {
     }
 }
 
-/// Units as the upstream states them; what is no number is as if it were not there.
-fn stated(head: &ResponseHead, name: &str) -> Option<u32> {
-    str::from_utf8(head.fields.named(name)?).ok()?.trim().parse().ok()
+/// Units as the upstream states them, if it does; None in that: once, it is to be, and a number.
+fn stated(head: &ResponseHead, name: &str) -> Option<Option<u32>> {
+    let mut values = head.fields.all_named(name);
+    let (value, other) = (values.next()?, values.next());
+    let number = str::from_utf8(value).ok().and_then(|value| value.trim().parse().ok());
+    Some(number.filter(|_| other.is_none()))
 }
+
+#[cfg(test)]
+mod tests;

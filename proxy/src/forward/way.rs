@@ -75,13 +75,16 @@ pub(super) async fn open(
                 return Ok(Found { target, way, at_ns: core.gateway.clock.monotonic_ns() });
             }
             Err(error) => {
-                tracing::debug!(%request, address = %target.address(), %error, "no connection to the upstream");
+                now_ns = core.gateway.clock.monotonic_ns();
+                if let Some(unsaid) = upstream.unconnected.due(now_ns) {
+                    let (upstream, address) = (upstream.authority(), target.address());
+                    tracing::warn!(request_id = %request, upstream, %address, %error, unsaid, "no connection to an upstream");
+                }
                 failure = error.into();
                 if Instant::now() >= give_up {
                     return Err(failure);
                 }
                 tried.push(target.address());
-                now_ns = core.gateway.clock.monotonic_ns();
             }
         }
     }

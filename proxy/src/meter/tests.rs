@@ -9,7 +9,6 @@ use tollgate_common::snapshot::{Entry, PlanRules};
 use tollgate_common::time::Clock;
 
 use super::*;
-use crate::counters::{Drawing, Verdict};
 use crate::fixture::{TestGateway, digest, key, moment, plan, product, subscription};
 
 fn start() -> TestGateway {
@@ -19,21 +18,6 @@ fn start() -> TestGateway {
         Entry::Subscription(subscription(1, 1)),
         Entry::Key(key(1, 1)),
     ])
-}
-
-/// Draws for a call of subscription 1.
-fn admit(test: &TestGateway, cost: u32) -> Grant<'_> {
-    let gateway = &test.gateway;
-    let subscriber = gateway.catalog.key(&digest(1)).unwrap().subscriber;
-    let plan = gateway.catalog.tables().plan(subscriber.plan()).unwrap().clone();
-    let at = test.clock.now();
-    let Drawing::Done(drawn) = gateway.counters.draw(&subscriber, &plan, cost, at) else {
-        unreachable!("counting in memory does not wait")
-    };
-    assert_eq!(drawn.verdict, Verdict::Admitted);
-    let request = RequestId::new(at.wall.0, 1);
-    let period = drawn.limits.period;
-    Grant::new(gateway, Admission { request, key: digest(1), subscriber, plan, cost, period, at })
 }
 
 fn answer(grant: &mut Grant<'_>, status: u16) {
@@ -51,7 +35,7 @@ fn only_record(test: &TestGateway) -> UsageRecord {
 #[test]
 fn a_settled_call_has_one_record_that_says_what_happened() {
     let test = start();
-    let mut grant = admit(&test, 2);
+    let mut grant = test.admit(2);
     let at = test.clock.now();
     answer(&mut grant, 200);
     grant.bytes_in = 10;
@@ -91,7 +75,7 @@ fn a_settled_call_has_one_record_that_says_what_happened() {
 fn a_call_that_does_not_count_is_given_back_and_recorded() {
     for outcome in [Outcome::ServerError, Outcome::Aborted, Outcome::UpstreamFailed] {
         let test = start();
-        let mut grant = admit(&test, 3);
+        let mut grant = test.admit(3);
         answer(&mut grant, 502);
         grant.answer.outcome = outcome;
 
@@ -108,7 +92,7 @@ fn a_call_that_does_not_count_is_given_back_and_recorded() {
 fn a_grant_that_is_dropped_writes_its_record_and_gives_back() {
     let test = start();
 
-    drop(admit(&test, 3));
+    drop(test.admit(3));
 
     let record = only_record(&test);
     assert_eq!((record.outcome, record.last, record.calls), (Outcome::Aborted, true, 1));
@@ -120,7 +104,7 @@ fn a_grant_that_is_dropped_writes_its_record_and_gives_back() {
 fn a_panic_loses_no_record() {
     let test = start();
     let call = AssertUnwindSafe(|| {
-        let grant = admit(&test, 3);
+        let grant = test.admit(3);
         assert_eq!(grant.bytes_in, 1, "somewhere on the way");
     });
 
@@ -134,7 +118,7 @@ fn a_panic_loses_no_record() {
 fn a_cancelled_task_loses_no_record() {
     let test = start();
     let call = async {
-        let mut grant = admit(&test, 3);
+        let mut grant = test.admit(3);
         answer(&mut grant, 200);
         std::future::pending::<()>().await;
     };
@@ -150,7 +134,7 @@ fn a_cancelled_task_loses_no_record() {
 #[test]
 fn the_parts_of_a_long_call_add_up_to_the_whole() {
     let test = start();
-    let mut grant = admit(&test, 3);
+    let mut grant = test.admit(3);
     answer(&mut grant, 200);
     for step in 1..=40 {
         test.clock.pass(Duration::from_secs(1));
@@ -176,7 +160,7 @@ fn the_parts_of_a_long_call_add_up_to_the_whole() {
 #[test]
 fn a_part_is_written_when_time_or_bytes_say_so_and_not_before() {
     let test = start();
-    let mut grant = admit(&test, 1);
+    let mut grant = test.admit(1);
     answer(&mut grant, 200);
 
     test.clock.pass(Duration::from_nanos(PART_NS_MAX - 1));
@@ -197,7 +181,7 @@ fn a_part_is_written_when_time_or_bytes_say_so_and_not_before() {
 fn the_upstreams_own_count_is_used_and_billed() {
     for stated in [0, 2, 5, 250] {
         let test = start();
-        let mut grant = admit(&test, 5);
+        let mut grant = test.admit(5);
         answer(&mut grant, 200);
         grant.answer.units = Some(stated);
 
@@ -212,7 +196,7 @@ fn the_upstreams_own_count_is_used_and_billed() {
 #[test]
 fn a_call_that_cannot_be_recorded_does_not_count() {
     let test = start();
-    let mut grant = admit(&test, 3);
+    let mut grant = test.admit(3);
     answer(&mut grant, 200);
     test.gateway.journal.close().unwrap();
 
@@ -226,7 +210,7 @@ fn a_call_that_cannot_be_recorded_does_not_count() {
 fn at_rest_the_quota_is_what_the_records_say() {
     let test = start();
     for status in [200, 404, 500, 302, 503, 200] {
-        let mut grant = admit(&test, 4);
+        let mut grant = test.admit(4);
         answer(&mut grant, status);
         grant.answer.units = (status == 404).then_some(9);
         grant.settle().unwrap();

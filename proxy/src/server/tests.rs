@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::*;
-use crate::test_certificates::Authority;
+use tollgate_test_support::certificates::Authority;
 
 mod hand_over;
 

@@ -8,6 +8,7 @@ use tollgate_common::route::{RouteTable, Unusable};
 use tollgate_common::snapshot::ProductRules;
 
 use crate::metrics::ProductMetrics;
+use crate::seldom::Seldom;
 use crate::target::Target;
 use crate::upstream::Upstream;
 
@@ -16,6 +17,10 @@ pub struct ProductEntry {
     /// None: the product has no endpoint that may be called.
     pub upstream: Option<Arc<Upstream>>,
     pub metrics: ProductMetrics,
+    /// Calls that the upstream has failed.
+    pub failed: Seldom,
+    /// Answers whose units cannot be read.
+    pub units_unread: Seldom,
     routes: RouteTable,
 }
 
@@ -38,7 +43,8 @@ impl ProductEntry {
         metrics: ProductMetrics,
     ) -> Self {
         let routes = route_table(&rules);
-        Self { rules, upstream, metrics, routes }
+        let (failed, units_unread) = (Seldom::default(), Seldom::default());
+        Self { rules, upstream, metrics, failed, units_unread, routes }
     }
 
     pub fn id(&self) -> ProductId {

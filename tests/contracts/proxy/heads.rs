@@ -72,8 +72,11 @@ async fn a_target_that_could_mean_two_things_is_refused() {
         "/a?b#c",
         "/\x7f",
     ] {
-        let answer = house.get(path).await;
+        let mut client = house.connect().await;
+        client.send(house.request("GET", path, "")).await;
+        let answer = client.answer().await.unwrap();
         assert_eq!(answer.status, 400, "{path:?}");
+        assert!(client.is_closed().await, "{path:?}");
     }
     house.accepted(0).await;
 }

@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tollgate_common::usage::UsageRecord;
 use tollgate_proxy::journal::records;
+use tollgate_test_support::certificates::Authority;
 use tollgate_test_support::owner::{Offer, Owner, TOKEN};
 use tollgate_test_support::raw_http1::{Answer, RawHttp1};
 use tollgate_test_support::raw_http2::RawHttp2;
@@ -28,6 +32,8 @@ pub struct Plan {
     pub settings: Vec<(&'static str, String)>,
     pub product: Option<Value>,
     pub terms: Option<Value>,
+    /// Callers come over TLS, and trust whoever this authority has named.
+    pub authority: Option<Authority>,
 }
 
 pub struct House {
@@ -37,6 +43,7 @@ pub struct House {
     pub offer: Offer,
     data: TempDir,
     environment: Vec<(&'static str, String)>,
+    authority: Option<Authority>,
 }
 
 impl House {
@@ -72,10 +79,19 @@ impl House {
             ("TOLLGATE_PROXY__UPGRADE_SOCKET", data.path().join("upgrade").display().to_string()),
         ]);
         environment.extend(plan.settings);
+        if let Some(authority) = &plan.authority {
+            let (certificate, key) = (data.path().join("tls.pem"), data.path().join("tls-key.pem"));
+            authority.issue("localhost").write(&certificate, &key);
+            environment.extend([
+                ("TOLLGATE_PROXY__TLS__CERTIFICATE", certificate.display().to_string()),
+                ("TOLLGATE_PROXY__TLS__PRIVATE_KEY", key.display().to_string()),
+            ]);
+        }
         let tollgate = start(&environment);
         let owner = Owner::new(tollgate.address("admin"));
         let offer = sell(&owner, origin.address, plan.product, plan.terms).await;
-        let house = Self { tollgate, owner, origin, offer, data, environment };
+        let authority = plan.authority;
+        let house = Self { tollgate, owner, origin, offer, data, environment, authority };
         house.knows(&house.offer.key).await;
         house
     }
@@ -96,7 +112,18 @@ impl House {
     }
 
     pub async fn connect(&self) -> RawHttp1 {
+        if self.authority.is_some() {
+            return RawHttp1::over(self.connect_tls(&[b"http/1.1"]).await);
+        }
         RawHttp1::connect(self.proxy()).await.unwrap()
+    }
+
+    /// A connection over TLS, with these protocols to choose from.
+    pub async fn connect_tls(&self, protocols: &[&[u8]]) -> TlsStream<TcpStream> {
+        let authority = self.authority.as_ref().expect("the house is opened with one");
+        let connector = TlsConnector::from(authority.client(protocols));
+        let stream = TcpStream::connect(self.proxy()).await.unwrap();
+        connector.connect("localhost".try_into().unwrap(), stream).await.unwrap()
     }
 
     pub async fn connect_http2(&self) -> RawHttp2 {

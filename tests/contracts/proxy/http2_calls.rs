@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tollgate_common::outcome::Outcome;
 use tollgate_test_support::owner::Offer;
+use tollgate_test_support::raw_http1::Wire;
 use tollgate_test_support::upstream::letters;
 
 use super::house::House;
@@ -30,7 +31,10 @@ const CRUMBS: usize = 8_000;
 const WRITE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 
 pub async fn connect(house: &House) -> SendRequest<Bytes> {
-    let stream = TcpStream::connect(house.proxy()).await.unwrap();
+    connect_over(TcpStream::connect(house.proxy()).await.unwrap()).await
+}
+
+pub async fn connect_over(stream: impl Wire + 'static) -> SendRequest<Bytes> {
     // As much as it likes: its own limits are not what is tried here.
     let mut builder = h2::client::Builder::new();
     builder.initial_connection_window_size(CONNECTION_WINDOW);

@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tollgate_common::outcome::Outcome;
+use tollgate_test_support::certificates::Authority;
 use tollgate_test_support::raw_http1::RawHttp1;
 use tollgate_test_support::raw_http2::{
     END_HEADERS, END_STREAM, Fate, GOAWAY, HEADERS, RawHttp2, WINDOW_UPDATE, get, header_block,
@@ -48,15 +49,17 @@ async fn a_head_that_comes_byte_by_byte_is_given_up_at_its_deadline_first_or_sec
     let mut second = house.connect().await;
     assert_eq!(second.get("/orders/x", house.key()).await.unwrap().status, 200);
     let dripping = async {
-        tokio::join!(drip(&mut first, slow.as_bytes()), drip(&mut second, slow.as_bytes()))
+        tokio::join!(drip(&mut first, slow.as_bytes()), drip(&mut second, slow.as_bytes()), async {
+            assert_eq!(house.get("/meanwhile").await.status, 200)
+        },)
     };
-    let (said_first, said_second) = timeout(PATIENCE, dripping).await.unwrap();
+    let (said_first, said_second, ()) = timeout(PATIENCE, dripping).await.unwrap();
 
     for said in [said_first, said_second] {
         let said = String::from_utf8(said).unwrap();
         assert!(said.is_empty() || said.starts_with("HTTP/1.1 408 "), "{said}");
     }
-    house.accepted(1).await;
+    house.accepted(2).await;
 }
 
 #[tokio::test]
@@ -234,11 +237,9 @@ async fn an_answer_that_a_caller_leaves_on_its_way_holds_up_no_end() {
 #[tokio::test]
 async fn a_caller_that_says_hello_in_no_tls_is_let_go() {
     let directory = tempfile::tempdir().unwrap();
-    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let certificate = directory.path().join("certificate.pem");
     let key = directory.path().join("key.pem");
-    std::fs::write(&certificate, certified.cert.pem()).unwrap();
-    std::fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
+    Authority::new().issue("localhost").write(&certificate, &key);
     let data = tempfile::tempdir().unwrap();
     let mut command = command(env!("CARGO_BIN_EXE_tollgate"), &["run"]);
     command.envs(on_free_ports(&data));

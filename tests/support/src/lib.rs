@@ -1,5 +1,6 @@
 //! What the tests of the whole system share.
 
+pub mod certificates;
 pub mod http;
 pub mod postgres;
 pub mod redis;

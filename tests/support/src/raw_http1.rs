@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -15,9 +15,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const HEADERS_MAX: usize = 128;
 
 pub struct RawHttp1 {
-    stream: TcpStream,
+    stream: Box<dyn Wire>,
     buffer: BytesMut,
 }
+
+/// What bytes go over: a connection, in the clear or not.
+pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 /// A response that came whole.
 #[derive(Clone, Debug)]
@@ -61,7 +66,11 @@ impl RawHttp1 {
     pub async fn connect(address: SocketAddr) -> std::io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: BytesMut::new() })
+        Ok(Self::over(stream))
+    }
+
+    pub fn over(stream: impl Wire + 'static) -> Self {
+        Self { stream: Box::new(stream), buffer: BytesMut::new() }
     }
 
     /// Sends bytes as they are. That the other side has hung up shows when the answer is read.
@@ -202,7 +211,8 @@ impl RawHttp1 {
         }
     }
 
-    async fn exactly(&mut self, count: usize) -> Result<Bytes, Broken> {
+    /// So many bytes, of a tunnel say.
+    pub async fn exactly(&mut self, count: usize) -> Result<Bytes, Broken> {
         while self.buffer.len() < count {
             if !self.more().await {
                 return Err(Broken::ClosedWithin);

@@ -6,6 +6,7 @@
 //! | `/chunked/{n}` | 200 and so many bytes in pieces, without |
 //! | `/status/{code}` | that status |
 //! | `/slow/{ms}` | 200 after that time |
+//! | `/units/{n}` | 200 and `X-Units: n` |
 //! | anything else | 200 and the request's body |
 
 use std::convert::Infallible;
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -134,6 +135,7 @@ async fn answer(head: &Parts, body: Bytes) -> Response<BoxBody<Bytes, Infallible
     let mut words = head.uri.path().rsplit('/');
     let number = words.next().and_then(|word| word.parse::<u32>().ok());
     let mut status = StatusCode::OK;
+    let mut units = None;
     let body = match (words.next(), number) {
         (Some("bytes"), Some(count)) => Full::new(letters(count as usize)).boxed(),
         (Some("chunked"), Some(count)) => Pieces { left: count as usize }.boxed(),
@@ -145,9 +147,16 @@ async fn answer(head: &Parts, body: Bytes) -> Response<BoxBody<Bytes, Infallible
             tokio::time::sleep(Duration::from_millis(u64::from(ms))).await;
             Full::default().boxed()
         }
+        (Some("units"), Some(count)) => {
+            units = Some(count);
+            Full::default().boxed()
+        }
         _ => Full::new(body).boxed(),
     };
     let mut response = Response::new(body);
+    response
+        .headers_mut()
+        .extend(units.map(|units| (HeaderName::from_static("x-units"), units.into())));
     *response.status_mut() = status;
     response
 }

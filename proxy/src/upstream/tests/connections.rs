@@ -8,10 +8,10 @@ use tollgate_common::catalog::product::{UpstreamProtocol, UpstreamSettings};
 use tollgate_common::ids::SubscriptionId;
 
 use super::servers::{LOOPBACK, Server, acceptor, context, context_with, rules};
-use crate::test_certificates::Authority;
 use crate::upstream::{
     ConnectError, Connection, Context, ContextOptions, Protocol, Upstream, UpstreamStream,
 };
+use tollgate_test_support::certificates::Authority;
 
 async fn connect(
     context: &Context,

@@ -17,11 +17,11 @@ use tollgate_common::catalog::product::{UpstreamProtocol, UpstreamSettings};
 use tollgate_common::ids::SubscriptionId;
 
 use super::servers::{LOOPBACK, Server, acceptor, context, context_with, rules};
-use crate::test_certificates::Authority;
 use crate::upstream::{
     ConnectError, Context, ContextOptions, Http2Pool, Http2Stream, Opened, SendError, Target,
     Upstream,
 };
+use tollgate_test_support::certificates::Authority;
 
 type Calls = Http2Pool<Full<Bytes>>;
 

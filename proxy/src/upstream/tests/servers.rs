@@ -18,11 +18,11 @@ use tollgate_common::ids::ProductId;
 use tollgate_common::snapshot::ProductRules;
 
 use super::dns::Dns;
-use crate::test_certificates::Authority;
 use crate::upstream::resolve::{Names, Pace};
 use crate::upstream::room::Room;
 use crate::upstream::trust::Trust;
 use crate::upstream::{Context, ContextOptions};
+use tollgate_test_support::certificates::Authority;
 
 pub const LOOPBACK: AddressPolicy = AddressPolicy { allow_loopback: true, allow_private: false };
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::*;
-use crate::test_certificates::Authority;
+use tollgate_test_support::certificates::Authority;
 
 /// Looks at those whose server does not hang: twice as long as a new connection is tried beside it.
 const LOOKS_WHILE_HUNG: usize = 100;

@@ -1,0 +1,60 @@
+//! Thousands who connect and say nothing. A gateway serves everybody else, holds little for each of them, and lets
+//! them go.
+
+use std::time::Instant;
+
+use tollgate_test_support::raw_http1::RawHttp1;
+
+use crate::asking::eventually;
+use crate::book::Book;
+use crate::held::Held;
+use crate::house::{Form, House};
+use crate::length::{connections, say};
+
+/// What one of them may take of the gateway's memory, in KiB.
+const KIB_MAX: u64 = 64;
+
+/// Files of a gateway that are not theirs, which come and go.
+const OTHER_FILES_MAX: u64 = 50;
+
+const HEADER_TIMEOUT_SECONDS: u64 = 10;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_that_say_nothing_cost_little_and_are_let_go() {
+    let timeout = format!("{HEADER_TIMEOUT_SECONDS}s");
+    let settings = [("TOLLGATE_PROXY__LIMITS__HEADER_TIMEOUT", timeout.as_str())];
+    let mut house = House::open_with(Form::Apart, &settings);
+    let book = Book::open(&house).await;
+    let offer = &book.offers[0];
+    let path = format!("/{}/bytes/1", offer.product);
+    let mut kept = RawHttp1::connect(house.proxy()).await.unwrap();
+    assert_eq!(kept.get(&path, &offer.key).await.unwrap().status, 200);
+    let before = Held::read(house.gateway()).await;
+
+    let begun = Instant::now();
+    let count = connections();
+    let mut silent = Vec::with_capacity(count);
+    for _ in 0..count {
+        silent.push(RawHttp1::connect(house.proxy()).await.unwrap());
+    }
+    assert_eq!(kept.get(&path, &offer.key).await.unwrap().status, 200);
+    let during = Held::read(house.gateway()).await;
+    let seconds = begun.elapsed().as_secs_f64();
+    // Those that are over the gateway's bound wait unseen, or were closed at once.
+    let held = during.files.saturating_sub(before.files).max(1);
+    let kib = during.kib.saturating_sub(before.kib) / held;
+    say(&format!("{count} connections in {seconds:.1} s, {held} of them held, {kib} KiB for each"));
+    assert!(held + OTHER_FILES_MAX >= count.min(1_000) as u64, "{before:?}, {during:?}");
+    assert!(kib <= KIB_MAX, "{before:?}, {during:?}");
+
+    // All of them at once, with nothing said.
+    for silent in &mut silent {
+        assert!(silent.is_closed().await);
+    }
+    say(&format!("all let go after {:.1} s", begun.elapsed().as_secs_f64()));
+    let mut another = RawHttp1::connect(house.proxy()).await.unwrap();
+    assert_eq!(another.get(&path, &offer.key).await.unwrap().status, 200);
+    let process = house.gateway();
+    let is_free = async || Held::read(process).await.files <= before.files + OTHER_FILES_MAX;
+    eventually("what they held is free again", is_free).await;
+}
