@@ -1,8 +1,7 @@
 //! The journal's disk is full. Nothing that was admitted is lost, nothing more is admitted, and
-//! service comes back with room. A small file system in memory is the disk, which takes root to
-//! mount.
+//! service comes back with room. A small file system in memory is the disk.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tollgate_test_support::http;
 use tollgate_test_support::raw_http1::RawHttp1;
+use tollgate_test_support::small_disk::{SmallDisk, may_mount};
 
 use crate::asking::eventually;
 use crate::book::Book;
@@ -23,33 +23,11 @@ const DISK: &str = "size=3m";
 /// Left beside what fills the disk: a few segments.
 const ROOM_BYTES: u64 = 300 << 10;
 
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(at: &Path) -> Self {
-        let mount =
-            Command::new("mount").args(["-t", "tmpfs", "-o", DISK, "tmpfs"]).arg(at).output();
-        let mount = mount.expect("mount is there");
-        let said = String::from_utf8_lossy(&mount.stderr);
-        assert!(mount.status.success(), "a small disk takes root and the right to mount: {said}");
-        Self(at.to_owned())
-    }
-
-    /// Fills the disk but for a little.
-    fn fill(&self) {
-        let ballast = free_bytes(&self.0).saturating_sub(ROOM_BYTES);
-        let ballast = vec![1; usize::try_from(ballast).unwrap()];
-        std::fs::write(self.0.join("ballast"), ballast).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg("--lazy").arg(&self.0).status();
-        assert!(unmounted.is_ok_and(|status| status.success()) || std::thread::panicking());
-        // Whoever made the directory could not remove it while something was mounted there.
-        let _ = std::fs::remove_dir(&self.0);
-    }
+/// Fills the disk but for a little.
+fn fill(disk: &Path) {
+    let ballast = free_bytes(disk).saturating_sub(ROOM_BYTES);
+    let ballast = vec![1; usize::try_from(ballast).unwrap()];
+    std::fs::write(disk.join("ballast"), ballast).unwrap();
 }
 
 fn free_bytes(path: &Path) -> u64 {
@@ -73,13 +51,16 @@ async fn status(house: &House, book: &Book) -> u16 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_refuses_new_calls_ends_those_in_flight_and_serves_again_with_room() {
+    if !may_mount() {
+        return;
+    }
     let data = tempfile::tempdir().unwrap();
-    let disk = SmallDisk::mount(data.path());
+    let disk = SmallDisk::mount(data.path(), DISK);
     let settings = [("TOLLGATE_JOURNAL__SEGMENT_BYTES", "64KiB")];
     let mut house = House::open_in(data, Form::Apart, &settings);
     let mut book = Book::open(&house).await;
     house.kill_admin();
-    disk.fill();
+    fill(disk.path());
 
     let mut callers = Callers::start(house.proxy(), &book.offers, &QUICK);
     callers.join(house.proxy(), &book.offers, &SLOW, PACE);

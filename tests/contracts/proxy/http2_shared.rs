@@ -4,6 +4,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Response;
+use serde_json::json;
+use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tollgate_test_support::upstream::letters;
 
@@ -194,4 +197,58 @@ async fn a_small_body_that_is_not_taken_is_reason_enough_to_leave_the_connection
 
     let answer = timeout(PATIENCE, answer).await.expect("it goes to another connection").unwrap();
     assert_eq!(read_all(&mut answer.into_body()).await.unwrap(), b"next");
+}
+
+/// Streams that the upstream of the next test allows, and bytes that it takes of each before it reads.
+const FEW: u32 = 4;
+const LITTLE: u32 = 50;
+
+#[tokio::test]
+async fn an_upstream_that_answers_without_reading_holds_up_no_call_for_good() {
+    let house = House::open().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut settings = h2::server::Builder::new();
+                settings.max_concurrent_streams(FEW).initial_window_size(LITTLE);
+                let mut connection = settings.handshake::<_, Bytes>(socket).await.unwrap();
+                let mut unread = Vec::new();
+                while let Some(Ok((request, mut respond))) = connection.accept().await {
+                    respond.send_response(Response::new(()), true).unwrap();
+                    // Were it dropped, the stream would be reset.
+                    unread.push(request.into_body());
+                }
+            });
+        }
+    });
+    let offer = house.owner.sell("deaf", &url, json!({})).await;
+    let upstream = json!({ "protocol": "http2", "response_timeout_ms": 1_000, "retries": 0 });
+    house.owner.patch("products/deaf", json!({ "upstream": upstream })).await.ok();
+    // Changes arrive in order, so one that is known says that those before it are.
+    let (_, known) = house.owner.subscribe("known", &offer.plan).await;
+    house.knows(&known).await;
+    let mut client = house.connect().await;
+    let key = &offer.key;
+    let head = format!(
+        "POST /deaf/x HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nContent-Length: 200\r\n\r\n"
+    );
+    for _ in 0..=FEW {
+        client.send(head.clone() + &"x".repeat(200)).await;
+        assert_eq!(client.answer().await.unwrap().status, 200);
+    }
+
+    // The first may have to wait for a stream that never comes.
+    let statuses = async {
+        let mut statuses = Vec::new();
+        for _ in 0..3 {
+            statuses.push(client.get("/deaf/y", key).await.unwrap().status);
+        }
+        statuses
+    };
+    let statuses = timeout(PATIENCE, statuses).await.unwrap();
+    assert!([200, 504].contains(&statuses[0]), "{statuses:?}");
+    assert_eq!(statuses[1..], [200, 200]);
+    server.abort();
 }

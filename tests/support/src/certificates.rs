@@ -1,5 +1,7 @@
 //! Certificates for tests: an authority that is made anew for each test.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;

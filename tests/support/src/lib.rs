@@ -4,6 +4,7 @@ pub mod certificates;
 pub mod http;
 pub mod postgres;
 pub mod redis;
+pub mod small_disk;
 pub mod tollgate;
 
 pub mod owner;

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
+
+use tollgate_test_support::small_disk::{SmallDisk, may_mount};
 
 use super::disk::FaultyDisk;
 use super::fixture::*;
@@ -180,62 +181,39 @@ fn fill(journal: &Journal) -> u64 {
     appended
 }
 
-/// A small file system of its own, unmounted at the end.
-struct SmallDisk(PathBuf, #[expect(dead_code, reason = "removed when dropped")] tempfile::TempDir);
-
-impl SmallDisk {
-    /// Nothing, with a word about why, where this process may not mount.
-    fn mount(bytes: u64, inodes: u64) -> Option<Self> {
-        let dir = directory();
-        let path = dir.path().join("small");
-        fs::create_dir(&path).unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={bytes},nr_inodes={inodes},mode=700")])
-            .arg("tollgate-test")
-            .arg(&path)
-            .output();
-        match mounted {
-            Ok(output) if output.status.success() => Some(Self(path, dir)),
-            Ok(output) => {
-                let why = String::from_utf8_lossy(&output.stderr).into_owned();
-                eprintln!("SKIPPED: a small file system cannot be mounted here: {why}");
-                None
-            }
-            Err(error) => {
-                eprintln!("SKIPPED: a small file system cannot be mounted here: {error}");
-                None
-            }
-        }
-    }
-
-    /// Takes all the room there is.
-    fn fill(&self) -> PathBuf {
-        let path = self.0.join("filler");
-        let mut bytes = 64 << 20;
-        while bytes >= 1 {
-            let old = fs::read(&path).unwrap_or_default();
-            let more = vec![1; bytes];
-            if fs::write(&path, [old.clone(), more].concat()).is_err() {
-                fs::write(&path, old).unwrap();
-                bytes /= 2;
-            }
-        }
-        path
-    }
+/// A small file system in a directory of its own.
+fn small_disk(bytes: u64, inodes: u64) -> (SmallDisk, tempfile::TempDir) {
+    let dir = directory();
+    let path = dir.path().join("small");
+    fs::create_dir(&path).unwrap();
+    let options = format!("size={bytes},nr_inodes={inodes},mode=700");
+    (SmallDisk::mount(&path, &options), dir)
 }
 
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+/// Takes all the room there is.
+fn fill_disk(disk: &Path) -> PathBuf {
+    let path = disk.join("filler");
+    let mut bytes = 64 << 20;
+    while bytes >= 1 {
+        let old = fs::read(&path).unwrap_or_default();
+        let more = vec![1; bytes];
+        if fs::write(&path, [old.clone(), more].concat()).is_err() {
+            fs::write(&path, old).unwrap();
+            bytes /= 2;
+        }
     }
+    path
 }
 
 #[test]
 fn a_full_disk_refuses_new_calls_settles_those_in_flight_and_serves_again_with_room() {
-    let Some(disk) = SmallDisk::mount(1 << 20, 1_000) else { return };
-    let journal = open(&disk.0);
+    if !may_mount() {
+        return;
+    }
+    let (disk, _dir) = small_disk(1 << 20, 1_000);
+    let journal = open(disk.path());
     append(&journal, 1..=10);
-    let filler = disk.fill();
+    let filler = fill_disk(disk.path());
 
     let admitted = 10 + {
         let mut more = 0;
@@ -260,8 +238,11 @@ fn a_full_disk_refuses_new_calls_settles_those_in_flight_and_serves_again_with_r
 
 #[test]
 fn a_disk_that_the_journal_itself_has_filled_has_room_again_when_the_ledger_takes_it() {
-    let Some(disk) = SmallDisk::mount(1 << 20, 1_000) else { return };
-    let journal = open(&disk.0);
+    if !may_mount() {
+        return;
+    }
+    let (disk, _dir) = small_disk(1 << 20, 1_000);
+    let journal = open(disk.path());
     let mut appended = 0;
     eventually(|| match journal.append(&record(appended + 1)) {
         Ok(_) => {
@@ -270,7 +251,7 @@ fn a_disk_that_the_journal_itself_has_filled_has_room_again_when_the_ledger_take
         }
         Err(_) => (!journal.accepts() && journal.stats().segments > 20).then_some(()),
     });
-    disk.fill();
+    fill_disk(disk.path());
     let totals = journal.totals().unwrap();
 
     assert_eq!(numbers(&deliver(&journal, 1_000)), (1..=appended).collect::<Vec<_>>());
@@ -314,16 +295,18 @@ fn a_journal_that_starts_on_a_full_disk_takes_calls_when_there_is_room() {
 
 #[test]
 fn a_journal_does_not_start_without_inodes_or_room() {
-    if let Some(disk) = SmallDisk::mount(1 << 20, 3) {
-        let refused = Journal::open(options(&disk.0), NOW).map(drop).unwrap_err();
-        assert!(matches!(refused, OpenError::File(_)), "{refused}");
-        assert!(refused.to_string().contains("No space left on device"), "{refused}");
+    if !may_mount() {
+        return;
     }
-    if let Some(disk) = SmallDisk::mount(1 << 20, 1_000) {
-        disk.fill();
-        let refused = Journal::open(options(&disk.0), NOW).map(drop).unwrap_err();
-        assert!(refused.to_string().contains("No space left on device"), "{refused}");
-    }
+    let (disk, _dir) = small_disk(1 << 20, 3);
+    let refused = Journal::open(options(disk.path()), NOW).map(drop).unwrap_err();
+    assert!(matches!(refused, OpenError::File(_)), "{refused}");
+    assert!(refused.to_string().contains("No space left on device"), "{refused}");
+
+    let (disk, _dir) = small_disk(1 << 20, 1_000);
+    fill_disk(disk.path());
+    let refused = Journal::open(options(disk.path()), NOW).map(drop).unwrap_err();
+    assert!(refused.to_string().contains("No space left on device"), "{refused}");
 }
 
 #[test]
