@@ -30,7 +30,8 @@ pub async fn of(
     };
     let held = history.stays_on(plan.id).filter_map(|stay| stay.span.intersection(period)).last();
     let last = held.unwrap_or(period).end.plus_ms(-1);
-    let quota_period = terms.calendar.running(last, usage.periods_begun(last).await?);
+    let quota_period =
+        terms.calendar.running(last, usage.periods_begun(last).await?, Period::default());
     let counted = usage.counted(quota_period.start).await?;
     let on = |plan: &PlanId| counted.get(plan).copied().unwrap_or(0);
     let earlier: i64 = before.iter().map(on).sum();

@@ -11,7 +11,8 @@ use crate::time::Timestamp;
 const ZONE_MS_MAX: i64 = 14 * 3_600_000;
 
 impl Calendar {
-    /// The period that a subscription counts in at `now`, which has counted so many units in those that began then.
+    /// The period that a subscription counts in at `now`, which has counted so many units in those that began then,
+    /// and last in `known`.
     ///
     /// A calendar that is edited takes over when the running period ends: to begin another at once would
     /// grant the quota twice. Where the same month ends later in the time zone that counts now, it goes on until then.
@@ -21,16 +22,18 @@ impl Calendar {
         &self,
         now: Timestamp,
         begun: impl IntoIterator<Item = (Timestamp, i64)>,
+        known: Period,
     ) -> Period {
         let current = self.period(now);
         let begun = begun.into_iter().map(|(start, units)| {
-            let known = self.known_end(start);
-            let end = match known.unwrap_or_else(|| month_end_latest(start)) {
+            let is_known = known.start == start && known != Period::default();
+            let known_end = if is_known { Some(known.end) } else { self.known_end(start) };
+            let end = match known_end.unwrap_or_else(|| month_end_latest(start)) {
                 _ if start == current.start => current.end,
                 end if current.began_with(start) => end.max(current.end),
                 end => end,
             };
-            Begun { period: Period { start, end }, is_end_known: known.is_some(), units }
+            Begun { period: Period { start, end }, known_end, units }
         });
         let going_on: Vec<Begun> = begun.filter(|begun| begun.period.contains(now)).collect();
         let still =
@@ -56,16 +59,21 @@ impl Calendar {
 /// A period that was counted in.
 struct Begun {
     period: Period,
-    is_end_known: bool,
+    /// Where it ended by its own calendar.
+    known_end: Option<Timestamp>,
     units: i64,
 }
 
 impl Begun {
-    /// Whether this is the next one, as far as can be told where the end of the other is not known.
+    /// Whether this is the next one, as far as can be told where the end of the other is not known. One that has
+    /// ended is not gone back to, though a calendar that was edited since would have ended it later.
     fn follows(&self, other: &Self) -> bool {
-        let overlap_ms = other.period.end.0 - self.period.start.0;
         let is_later = self.period.start > other.period.start;
-        is_later && !other.is_end_known && overlap_ms <= 2 * START_SPREAD_MS
+        let overlap_ms = other.period.end.0 - self.period.start.0;
+        is_later
+            && other
+                .known_end
+                .map_or(overlap_ms <= 2 * START_SPREAD_MS, |end| self.period.start >= end)
     }
 }
 
@@ -93,7 +101,11 @@ mod tests {
 
     fn counts_in(kind: PeriodKind, zone: &str, starts: &[&str], now: &str) -> (String, String) {
         let starts = starts.iter().map(|start| (moment(start), 1));
-        let period = calendar(kind, zone, "2025-01-15T12:00:00Z").running(moment(now), starts);
+        let period = calendar(kind, zone, "2025-01-15T12:00:00Z").running(
+            moment(now),
+            starts,
+            Period::default(),
+        );
         assert!(period.contains(moment(now)));
         let text = |at: Timestamp| zoned(at, &TimeZone::UTC).strftime("%m-%dT%H").to_string();
         (text(period.start), text(period.end))
@@ -126,7 +138,9 @@ mod tests {
         let at = |day: &str, calls: [(&str, i64); 2], now| {
             let begun = calls.map(|(start, units)| (moment(start), units));
             let started = format!("2025-01-{day}T12:00:00Z");
-            calendar(PeriodKind::Anniversary, "UTC", &started).running(moment(now), begun).start
+            calendar(PeriodKind::Anniversary, "UTC", &started)
+                .running(moment(now), begun, Period::default())
+                .start
         };
         let [first, later] = ["2026-11-01T00:00:00Z", "2026-11-15T00:00:00Z"];
         let last = "2026-11-29T00:00:00Z";
@@ -139,6 +153,41 @@ mod tests {
         let berlin = ("2026-10-31T23:00:00Z", 900);
         let december = ("2026-12-01T00:00:00Z", 3);
         assert_eq!(at("15", [berlin, december], "2026-12-01T10:00:00Z"), moment(december.0));
+    }
+
+    #[test]
+    fn a_month_that_is_over_is_not_gone_back_to_when_an_edit_would_have_ended_it_later() {
+        let [november, december] = ["2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z"].map(moment);
+        let begun = [(november, 10), (december, 3)];
+        let now = moment("2026-12-01T02:00:00Z");
+        let edited = |kind, zone, started| {
+            calendar(kind, zone, started).running(now, begun, Period::default())
+        };
+
+        let west = edited(PeriodKind::CalendarMonth, "America/Los_Angeles", "2026-01-31T00:00:00Z");
+        assert_eq!((west.start, west.end), (december, moment("2027-01-01T00:00:00Z")));
+        let second = edited(PeriodKind::Anniversary, "UTC", "2026-01-02T00:00:00Z");
+        assert_eq!(second.start, december);
+        // Nobody has begun the next one: it goes on.
+        let west =
+            calendar(PeriodKind::CalendarMonth, "America/Los_Angeles", "2026-01-31T00:00:00Z");
+        let period = west.running(now, [(november, 10)], Period::default());
+        assert_eq!((period.start, period.end), (november, moment("2026-12-01T08:00:00Z")));
+    }
+
+    #[test]
+    fn where_the_end_of_the_last_period_is_known_it_is_not_guessed() {
+        // A month of Berlin's, on a plan that is London's by now.
+        let start = moment("2026-10-31T23:00:00Z");
+        let known = Period { start, end: moment("2026-11-30T23:00:00Z") };
+        let now = moment("2026-11-30T23:30:00Z");
+        let london = calendar(PeriodKind::CalendarMonth, "Europe/London", "2026-01-31T00:00:00Z");
+
+        let period = london.running(now, [(start, 10)], known);
+
+        assert_eq!(period, Period { start, end: moment("2026-12-01T00:00:00Z") });
+        let guessed = london.running(now, [(start, 10)], Period::default());
+        assert_eq!(guessed.end, moment("2026-12-01T14:00:00Z"));
     }
 
     #[test]

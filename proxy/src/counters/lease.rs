@@ -197,9 +197,15 @@ impl Lease {
         self.quota.period.end = end;
     }
 
-    /// Others, or earlier processes, count in this period: they are asked about it.
+    /// Others count in this period: they are asked about it.
     pub fn confirm_period(&mut self) {
         self.quota.is_confirmed = true;
+        self.inquire_of_period();
+    }
+
+    /// Earlier processes of this gateway have counted in this period, which is not the calendar's: whether others do
+    /// is soon to be asked.
+    pub fn inquire_of_period(&mut self) {
         self.must_ask = true;
     }
 

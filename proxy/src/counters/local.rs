@@ -270,7 +270,8 @@ impl LocalCounters {
         let Some(calendar) = plan.quota_calendar(subscriber) else { return };
         let id = subscriber.id();
         let mut seeds = self.seeds.lock();
-        let period = calendar.running(now.wall, seeds.begun(id)).going_on_from(used.period);
+        let known = used.period;
+        let period = calendar.running(now.wall, seeds.begun(id), known).going_on_from(known);
         let left = (used.period != Period::default()).then_some((used.period, used.units));
         *used = QuotaUsed { period, units: seeds.enter(id, left, period, now) };
     }

@@ -190,10 +190,11 @@ impl Inner {
         }
         let Some(calendar) = plan.quota_calendar(subscriber) else { return };
         let id = subscriber.id();
-        let period = calendar.running(now.wall, self.past.lock().begun(id)).going_on_from(known);
+        let period = calendar.running(now.wall, self.past.lock().begun(id), known);
+        let period = period.going_on_from(known);
         self.enter(desk, id, period, now);
         if period != calendar.period(now.wall) {
-            desk.lease.confirm_period();
+            desk.lease.inquire_of_period();
         }
     }
 
@@ -225,7 +226,8 @@ impl Inner {
         }
         let Some((subscriber, plan)) = self.subscribed(id) else { return false };
         let Some(calendar) = plan.quota_calendar(&subscriber) else { return false };
-        let period = calendar.running(self.clock.now().wall, begun.iter().copied());
+        let now = self.clock.now().wall;
+        let period = calendar.running(now, begun.iter().copied(), Period::default());
         let is_another = period.start != desk.lease.period().start;
         let goes_on = is_another && begun.iter().any(|(start, _)| *start == period.start);
         if goes_on {

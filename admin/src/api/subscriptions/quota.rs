@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use tollgate_common::catalog;
-use tollgate_common::period::Calendar;
+use tollgate_common::period::{Calendar, Period};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -68,7 +68,7 @@ pub async fn quota(
     })?;
     let calendar = Calendar { kind: plan.period, time_zone, started_at: subscription.started_at };
     let mut usage = control.ledger.reader(subscription.id).await?;
-    let period = calendar.running(now, usage.periods_begun(now).await?);
+    let period = calendar.running(now, usage.periods_begun(now).await?, Period::default());
     let used: i64 = usage.counted(period.start).await?.values().sum();
     let left = |quota: u64| quota.saturating_sub(u64::try_from(used).unwrap_or(0));
     Ok(Json(Quota {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tollgate_common::internal::NodeTotals;
 use tollgate_common::period::Period;
@@ -207,9 +207,10 @@ async fn free(asking: Arc<Asking>, entry: Arc<Entry>) {
 async fn look(asking: Arc<Asking>, entry: Arc<Entry>) {
     let inner = &asking.inner;
     let own = inner.process.node;
+    let due = Instant::now() + LOOK_MAX;
     loop {
         let period = entry.desk.lock().lease.period();
-        let answer = timeout(LOOK_MAX, asking.node_totals(&entry, period)).await;
+        let answer = timeout_at(due, asking.node_totals(&entry, period)).await;
         let mut desk = entry.desk.lock();
         let others = match answer {
             Ok(Ok(NodeTotals { totals, begun })) => {

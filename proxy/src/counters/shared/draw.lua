@@ -103,11 +103,12 @@ local function runs(from_ms, until_ms)
   return from_ms <= now_ms + skew_ms and now_ms < until_ms
 end
 local running_ms, running_end_ms = tonumber(running[1]), tonumber(running[2])
-if running_ms and math.abs(running_ms - start_ms) <= spread_ms then
-  -- The same month, in another time zone: it is over where it ends last.
+if running_ms and now_ms >= running_end_ms and math.abs(running_ms - start_ms) <= spread_ms then
+  -- The same month, by a calendar that has another time zone by now and ends it later.
   running_end_ms = math.max(running_end_ms, end_ms)
 end
-if running_ms and running_ms ~= start_ms and running_ms < end_ms and start_ms < running_end_ms
+local is_other = running_ms ~= start_ms or running_end_ms < end_ms
+if running_ms and is_other and running_ms < end_ms and start_ms < running_end_ms
     and runs(running_ms, running_end_ms) then
   return {OTHER_PERIOD, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, running_ms, running_end_ms}
 end

@@ -77,13 +77,14 @@ enum Event {
     Arrives { node: usize, life: u64, question: u64 },
     Answered { node: usize, life: u64, question: u64, numbers: Vec<i64>, at_ns: u64 },
     Unanswered { node: usize, life: u64, seq: u64 },
-    Seeded { node: usize, life: u64, seeds: Vec<(usize, i64)>, begun: BTreeSet<i64> },
+    Seeded { node: usize, life: u64, seeds: Vec<(usize, i64)>, begun: BTreeMap<i64, i64> },
     Sweep { node: usize },
     Beat { node: usize },
     BeatHeard { node: usize, life: u64, beat: u64, numbers: Vec<i64> },
     Deliver { node: usize },
     Start { node: usize },
     Edit,
+    EditBack,
     Fault,
     Heal,
     Snapshot,
@@ -229,6 +230,10 @@ impl World {
         if self.plan.edits_calendar {
             let at_ns = self.chance.within(300, 6_000) * MS;
             self.at(at_ns, Event::Edit);
+            if self.chance.happens(300) {
+                let wait_ns = self.chance.within(300, 6_000) * MS;
+                self.at(at_ns + wait_ns, Event::EditBack);
+            }
         }
         self.at(0, Event::Fault);
         self.at(0, Event::Snapshot);
@@ -311,6 +316,7 @@ impl World {
                 let days = [5, 15][self.chance.within(0, 2) as usize];
                 self.edited_start_ms = Some(START_MS - days * DAY_MS);
             }
+            Event::EditBack => self.edited_start_ms = None,
             Event::Fault => self.fault(),
             Event::Heal => {
                 self.is_healed = true;
@@ -349,11 +355,13 @@ impl World {
     }
 
     fn period(&self, node: usize) -> Period {
-        let number = (self.wall(node).0 - START_MS).div_euclid(self.period_ms);
-        let start = if self.period_ms > DAY_MS {
-            self.edited_start_ms.unwrap_or(FIRST_START_MS)
-        } else {
-            START_MS + number.max(0) * self.period_ms
+        let wall_ms = self.wall(node).0;
+        let number = (wall_ms - START_MS).div_euclid(self.period_ms);
+        let start = match self.edited_start_ms {
+            Some(edited) => edited,
+            None if self.plan.edits_calendar && wall_ms >= self.first_end_ms => self.first_end_ms,
+            None if self.period_ms > DAY_MS => FIRST_START_MS,
+            None => START_MS + number.max(0) * self.period_ms,
         };
         self.period_from(start)
     }
@@ -385,12 +393,18 @@ impl World {
         if known.contains(wall) || self.clock(node) < one.stays_until_ns {
             return;
         }
-        let mut begun = one.journal.keys().map(|start| self.period_from(*start));
-        let period = begun.rfind(|period| period.contains(wall)).unwrap_or(current);
+        let period = self.running(&one.journal, wall).unwrap_or(current);
         self.enter_period(node, period);
         if period != current {
-            self.nodes[node].lease.confirm_period();
+            self.nodes[node].lease.inquire_of_period();
         }
+    }
+
+    /// Of the periods that were begun the one that runs, by the units that were counted in each.
+    fn running(&self, begun: &BTreeMap<i64, i64>, wall: Timestamp) -> Option<Period> {
+        let begun = begun.iter().map(|(start, units)| (units, self.period_from(*start)));
+        let running = begun.filter(|(_, period)| period.contains(wall));
+        running.max_by_key(|(units, period)| (*units, period.start)).map(|(_, period)| period)
     }
 
     fn go_on_in(&mut self, node: usize, period: Period) {
@@ -648,17 +662,19 @@ impl World {
         let seeds =
             seeds.map(|(node, one)| (node, one.delivered.get(&start).copied().unwrap_or(0)));
         let seeds = seeds.collect();
-        let begun = self.nodes.iter().flat_map(|one| one.delivered.keys().copied()).collect();
+        let mut begun = BTreeMap::new();
+        for (start, units) in self.nodes.iter().flat_map(|one| &one.delivered) {
+            *begun.entry(*start).or_default() += units;
+        }
         let wait_ns = self.chance.within(1, 60) * MS;
         self.after(wait_ns, Event::Seeded { node, life, seeds, begun });
     }
 
-    fn seed(&mut self, node: usize, life: u64, seeds: &[(usize, i64)], begun: &BTreeSet<i64>) {
+    fn seed(&mut self, node: usize, life: u64, seeds: &[(usize, i64)], begun: &BTreeMap<i64, i64>) {
         if self.lives(node, life) {
             let one = &self.nodes[node];
             let asked = one.lease.period();
-            let mut begun = begun.iter().map(|start| self.period_from(*start));
-            let running = begun.rfind(|period| period.contains(self.wall(node)));
+            let running = self.running(begun, self.wall(node));
             if let Some(period) = running.filter(|period| period.start != asked.start)
                 && self.plan.edits_calendar
                 && !one.lease.is_period_confirmed()
@@ -790,7 +806,8 @@ impl World {
         // An answer that is late must not let calls pass apart, nor a rate hold them up.
         self.terms = Terms { rate: None, outage: OutageMode::Strict, ..self.terms };
         let node = 1;
-        let start = self.period(node).start.0;
+        self.enter(node);
+        let start = self.nodes[node].lease.period().start.0;
         let left = self.limit as i64 - self.used(start);
         // What was lost may have begun a second period.
         let begun = self.nodes.iter().flat_map(|node| node.journal.iter());
@@ -817,7 +834,7 @@ impl World {
                 break;
             }
         }
-        if self.period(node).start.0 == start && !is_parted {
+        if self.nodes[node].lease.period().start.0 == start && !is_parted {
             assert_eq!((self.admitted - admitted) as i64, left.max(0), "the rest of the quota");
         }
     }

@@ -417,6 +417,33 @@ fn a_month_that_ends_later_in_its_new_time_zone_goes_on() {
 }
 
 #[test]
+fn a_month_ends_when_it_is_known_to_whatever_is_said_before() {
+    let server = simulated();
+    let [start, end] = [-20, 10].map(|days| NOW.plus_ms(days * DAY_MS));
+    let knows = of_period(meeting(ask(1, 490, 0, 0), 0, &[]), start, end);
+    assert_eq!(run_simulated(&server, &process(1), &knows).status, Status::Done);
+    // By a calendar that was edited for a while, and by a guess.
+    let said = [
+        (start.plus_ms(8 * HOUR_MS), end.plus_ms(8 * HOUR_MS)),
+        (start, end.plus_ms(14 * HOUR_MS)),
+    ];
+    for (node, (start_said, end_said)) in (2..).zip(said) {
+        let longer = of_period(meeting(ask(1, 0, 0, 1), 0, &[]), start_said, end_said);
+        let told = run_simulated(&server, &process(node), &longer);
+        assert_eq!(told.status, Status::OtherPeriod(Period { start, end }));
+        let again = of_period(meeting(ask(2, 0, 0, 1), 0, &[]), start, end);
+        assert_eq!(run_simulated(&server, &process(node), &again).status, Status::Done);
+    }
+    assert_eq!(server.field("period", "end"), Some(end.0));
+
+    server.set_clock(end.0 * 1_000);
+    let next = of_period(meeting(ask(2, 0, 0, 1), 0, &[]), end, end.plus_ms(30 * DAY_MS));
+
+    assert_eq!(run_simulated(&server, &process(1), &next).status, Status::Done);
+    assert_eq!(server.field("period", "start"), Some(end.0));
+}
+
+#[test]
 fn whoever_counts_apart_does_not_say_which_period_is_running() {
     let server = simulated();
     let [start, later] = [-20, -5].map(|days| NOW.plus_ms(days * DAY_MS));
