@@ -28,7 +28,7 @@ soak: ## Everything that comes and goes, eight hundred rounds: what is left of i
 	TOLLGATE_FAULT_ROUNDS=800 cargo test --test faults -- --nocapture soak::
 
 idle: ## Twenty thousand connections that say nothing
-	ulimit -n 65536 && TOLLGATE_FAULT_CONNECTIONS=20000 cargo test --test faults -- --nocapture idle::
+	ulimit -S -n "$$(ulimit -H -n)" && TOLLGATE_FAULT_CONNECTIONS=20000 cargo test --test faults -- --nocapture idle::
 
 simulation: ## A thousand histories of each kind of shared counting
 	TOLLGATE_SIMULATION_SEEDS=1000 cargo test --package tollgate-proxy --lib counters::lease::simulation

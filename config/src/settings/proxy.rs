@@ -66,6 +66,7 @@ section! {
         /// what Kestrel uses: slower than any working modem.
         body_rate_min: ByteSize = ByteSize(240), ByteSize(0)..=ByteSize::mib(1);
         /// How long a client may take nothing of its response before its connection is closed, or its stream is reset over HTTP/2.
+        /// There the end of a response, some 200 KiB of it, may wait for as long as its connection is used.
         write_timeout: Duration = Duration::from_secs(30), Duration::from_millis(100)..=Duration::from_secs(3_600);
         /// The largest request body, where product and route set no other. Bodies stream, so this
         /// bounds traffic, not memory.

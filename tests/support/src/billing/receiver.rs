@@ -1,7 +1,7 @@
 //! Whoever receives Tollgate's webhook and does as the documentation says: checks the signature
 //! (Standard Webhooks 1.0.0), keeps the ids of items, and counts an item once.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use data_encoding::BASE64;
 use hmac::{Hmac, KeyInit, Mac};
@@ -15,6 +15,8 @@ const TOLERANCE_S: i64 = 300;
 pub struct Receiver {
     secret: Vec<u8>,
     seen: HashSet<String>,
+    /// Under which id each message came.
+    messages: HashMap<Vec<u8>, String>,
     bill: Bill,
 }
 
@@ -23,7 +25,7 @@ impl Receiver {
     pub fn new(secret: &str) -> Self {
         let secret = secret.strip_prefix("whsec_").expect("a secret has its prefix");
         let secret = BASE64.decode(secret.as_bytes()).expect("a secret is in base64");
-        Self { secret, seen: HashSet::new(), bill: Bill::new() }
+        Self { secret, seen: HashSet::new(), messages: HashMap::new(), bill: Bill::new() }
     }
 
     fn is_signed(&self, request: &Request, now_ms: i64) -> bool {
@@ -64,6 +66,10 @@ impl Billing for Receiver {
         if !self.is_signed(request, now_ms) {
             return Response::empty(401);
         }
+        // A message that is sent again has its id again, by which others recognise it.
+        let id = request.header("webhook-id").unwrap_or_default();
+        let first = self.messages.entry(request.body.clone()).or_insert_with(|| id.to_owned());
+        assert_eq!(first, id, "the same message under another id");
         let body = request.json().unwrap_or_default();
         let Some(items) = body["data"]["items"].as_array() else { return Response::empty(400) };
         let mut failed = Vec::new();
