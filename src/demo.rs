@@ -11,7 +11,7 @@ use reqwest::{Client, Url};
 use rustix::process::{Signal, getpid, kill_process};
 use secrecy::SecretString;
 use tempfile::TempDir;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 use tollgate_config::settings::{
     AdminSettings, LogFormat, LogSettings, MetricsSettings, ProxyLimits, ProxySettings,
 };
@@ -28,8 +28,8 @@ pub struct Demo {
     process: Process,
     guide: Guide,
     directory: TempDir,
-    /// It was started with `nohup`.
-    outlives_terminal: bool,
+    /// Its terminal is closed; None: it was started with `nohup`.
+    hang_up: Option<SignalStream>,
 }
 
 impl Demo {
@@ -40,9 +40,15 @@ impl Demo {
         let settings = settings(&directory, token.as_str().into());
         let flush = logging::install(&settings.log);
         let process = Process::start(settings, Role::Run)?;
+        // Listened for before anybody knows of the demo, since what is not listened for is lost.
+        let hang_up = (!outlives_terminal).then(|| {
+            let _runtime = process.runtime().enter();
+            signal(SignalKind::hangup())
+        });
+        let hang_up = hang_up.transpose()?;
         process.announce();
         let guide = process.runtime().block_on(open(&process, token, &directory))?;
-        Ok((Self { process, guide, directory, outlives_terminal }, flush))
+        Ok((Self { process, guide, directory, hang_up }, flush))
     }
 
     pub fn guide(&self) -> &Guide {
@@ -52,11 +58,10 @@ impl Demo {
     /// Serves until Ctrl-C, or until its terminal is closed: a service reads its certificates again then,
     /// and a demo has none.
     pub fn serve(self) -> ExitCode {
-        if !self.outlives_terminal {
-            self.process.runtime().spawn(async {
-                signal(SignalKind::hangup())?.recv().await;
-                kill_process(getpid(), Signal::TERM)?;
-                Ok::<_, std::io::Error>(())
+        if let Some(mut hang_up) = self.hang_up {
+            self.process.runtime().spawn(async move {
+                hang_up.recv().await;
+                kill_process(getpid(), Signal::TERM)
             });
         }
         let code = self.process.serve();
