@@ -1,5 +1,5 @@
 //! What a large catalog costs: a cold start with a million subscriptions, the memory they take, and
-//! one change among them.
+//! one change among them. `TOLLGATE_BENCH_KEYS=10000000` chooses another number.
 
 #[expect(dead_code, reason = "the gateway on the stage is for the calls of the other benchmark")]
 mod stage;
@@ -24,15 +24,21 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const SUBSCRIPTIONS: u64 = 1_000_000;
 
+/// Of so many of them one is changed at a time.
+const SAMPLES: u64 = 1_000;
+
 /// Frames are handed to the disk in pieces of about this size.
 const PIECE_BYTES: usize = 1 << 20;
 
 #[expect(clippy::print_stdout, reason = "a benchmark's result is what it prints")]
 fn main() {
+    let chosen = std::env::var("TOLLGATE_BENCH_KEYS").ok();
+    let subscriptions =
+        chosen.map_or(SUBSCRIPTIONS, |keys| keys.parse().expect("one number of keys"));
     let background = Runtime::new().expect("threads can be started");
     let directory = stage::memory_directory();
     let place = Place::open(directory.path()).expect("the directory is ours");
-    let samples = keep(&place);
+    let samples = keep(&place, subscriptions);
 
     let catalog = stage::catalog(&background, Metrics::register(&mut Registry::default()));
     let before = stage::resident_bytes();
@@ -41,8 +47,8 @@ fn main() {
     let took = start.elapsed();
     let bytes = stage::resident_bytes() - before;
     assert_eq!(found.revision, Some(1), "the snapshot is whole");
-    let per_subscription = bytes / SUBSCRIPTIONS;
-    println!("cold start of {SUBSCRIPTIONS} subscriptions from their frames: {took:.2?}");
+    let per_subscription = bytes / subscriptions;
+    println!("cold start of {subscriptions} subscriptions from their frames: {took:.2?}");
     println!("memory: {} MB, {per_subscription} bytes a subscription", bytes / 1_000_000);
 
     let mut criterion = Criterion::default()
@@ -50,24 +56,25 @@ fn main() {
         .warm_up_time(Duration::from_millis(500))
         .sample_size(20)
         .configure_from_args();
-    changes(&mut criterion, &catalog, &samples);
+    changes(&mut criterion, &catalog, &samples, subscriptions);
     criterion.final_summary();
 }
 
-/// Writes a last good snapshot of a million subscriptions with a key each; gives back a few.
-fn keep(place: &Place) -> Vec<SubscriptionRules> {
+/// Writes a last good snapshot of so many subscriptions with a key each; gives back a few.
+fn keep(place: &Place, subscriptions: u64) -> Vec<SubscriptionRules> {
     let mut random = SmallRng::seed_from_u64(2);
     let mut draft = place.draft().expect("there is room");
     let mut samples = Vec::new();
     let mut piece = Vec::with_capacity(PIECE_BYTES + 4_096);
     wire::encode(&Frame::Begin { full: true }, &mut piece);
     let base = stage::base();
-    let entries = base.len() as u64 + 2 * SUBSCRIPTIONS;
+    let entries = base.len() as u64 + 2 * subscriptions;
+    let sampled = (subscriptions / SAMPLES).max(1);
     base.into_iter().for_each(|entry| wire::encode(&Frame::Entry(entry), &mut piece));
-    for number in 0..SUBSCRIPTIONS {
+    for number in 0..subscriptions {
         for entry in stage::subscribed(&mut random, KeyDigest(random_bytes(number))) {
             if let Entry::Subscription(rules) = &entry
-                && number % 1_000 == 0
+                && number % sampled == 0
             {
                 samples.push(*rules);
             }
@@ -89,7 +96,12 @@ fn random_bytes(seed: u64) -> [u8; 32] {
     SmallRng::seed_from_u64(seed).random()
 }
 
-fn changes(criterion: &mut Criterion, catalog: &Catalog, samples: &[SubscriptionRules]) {
+fn changes(
+    criterion: &mut Criterion,
+    catalog: &Catalog,
+    samples: &[SubscriptionRules],
+    subscriptions: u64,
+) {
     let mut revision = 1;
     let mut apply = |entries: Vec<Entry>| {
         revision += 1;
@@ -109,7 +121,7 @@ fn changes(criterion: &mut Criterion, catalog: &Catalog, samples: &[Subscription
         };
         bencher.iter_batched(change, &mut apply, BatchSize::SmallInput);
     });
-    let mut seed = SUBSCRIPTIONS;
+    let mut seed = subscriptions;
     criterion.bench_function("apply a new key, then its revocation", |bencher| {
         let change = || {
             seed += 1;
